@@ -1,0 +1,120 @@
+// Antialiased bilinear resizing as PIL's Image.resize(BILINEAR) does it, to one level: a triangle filter whose support
+// grows with the reduction. Crop, resize, window, flip and normalise are one pass: only pixels that are kept are made.
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "pictures.h"
+
+#if defined(__x86_64__)
+#define HOT __attribute__((target_clones("arch=haswell", "default")))
+#else
+#define HOT
+#endif
+
+namespace {
+
+struct Taps {
+  int first = 0, count = 0;  // input positions first … first + count - 1
+  size_t weights = 0;        // where their weights start
+};
+
+struct Filter {
+  std::vector<Taps> taps;
+  std::vector<float> weights;
+};
+
+// Weights for outputs from … to-1 of `out` made from `in` samples. Centres and clamping follow PIL's Resample.c.
+Filter make_filter(int in, int out, int from, int to) {
+  Filter filter;
+  double scale = static_cast<double>(in) / out, stretch = std::max(scale, 1.0), support = stretch;
+  for (int k = from; k < to; k++) {
+    double centre = (k + 0.5) * scale;
+    int first = std::max(0, static_cast<int>(centre - support + 0.5));
+    int last = std::min(in, static_cast<int>(centre + support + 0.5));
+    Taps tap{first, last - first, filter.weights.size()};
+    double sum = 0;
+    std::vector<double> raw;
+    for (int x = first; x < last; x++) {
+      double weight = std::max(0.0, 1.0 - std::abs((x - centre + 0.5) / stretch));
+      raw.push_back(weight);
+      sum += weight;
+    }
+    for (double weight : raw) filter.weights.push_back(static_cast<float>(weight / sum));
+    filter.taps.push_back(tap);
+  }
+  return filter;
+}
+
+HOT void blend_rows(const uint8_t* rows, size_t stride, const float* weights, int count, float* __restrict out, int n) {
+  for (int i = 0; i < n; i++) out[i] = weights[0] * static_cast<float>(rows[i]);
+  for (int k = 1; k < count; k++) {
+    const uint8_t* row = rows + k * stride;
+    float weight = weights[k];
+    for (int i = 0; i < n; i++) out[i] += weight * static_cast<float>(row[i]);
+  }
+}
+
+// One output row: 3 floats a pixel, rounded to whole levels as an 8-bit picture would be.
+HOT void blend_columns(const float* __restrict row, const Taps* taps, const float* weights, int offset, int n, float* __restrict out) {
+  for (int x = 0; x < n; x++) {
+    const float* from = row + 3 * (taps[x].first - offset);
+    const float* weight = weights + taps[x].weights;
+    float r = 0, g = 0, b = 0;
+    for (int k = 0; k < taps[x].count; k++) {
+      r += weight[k] * from[3 * k];
+      g += weight[k] * from[3 * k + 1];
+      b += weight[k] * from[3 * k + 2];
+    }
+    out[3 * x] = std::floor(std::min(255.0f, r) + 0.5f);
+    out[3 * x + 1] = std::floor(std::min(255.0f, g) + 0.5f);
+    out[3 * x + 2] = std::floor(std::min(255.0f, b) + 0.5f);
+  }
+}
+
+HOT void write_floats(const float* __restrict row, int n, const float* scale, const float* shift, float* __restrict out) {
+  for (int x = 0; x < n; x++)
+    for (int c = 0; c < 3; c++) out[3 * x + c] = row[3 * x + c] * scale[c] + shift[c];
+}
+
+HOT void write_plane(const float* __restrict row, int n, int c, float scale, float shift, float* __restrict out) {
+  for (int x = 0; x < n; x++) out[x] = row[3 * x + c] * scale + shift;
+}
+
+}  // namespace
+
+struct GpResample {
+  int32_t box_x, box_y, box_w, box_h;       // crop of the input, resized to
+  int32_t out_w, out_h;                     // this size, of which
+  int32_t win_x, win_y, win_w, win_h;       // this window is made
+  int32_t flip;                             // left to right
+  int32_t planar;                           // floats: 1 = C×H×W, 0 = H×W×C
+  float scale[3], shift[3];                 // floats: level * scale + shift
+};
+
+// Exactly one of `bytes` (win_w × win_h × 3) and `floats` is written.
+GP_API void gp_resample(const uint8_t* pixels, int width, const GpResample* spec, uint8_t* bytes, float* floats) {
+  const auto& s = *spec;
+  const size_t stride = 3 * static_cast<size_t>(width);
+  Filter across = make_filter(s.box_w, s.out_w, s.win_x, s.win_x + s.win_w);
+  Filter down = make_filter(s.box_h, s.out_h, s.win_y, s.win_y + s.win_h);
+  int left = across.taps.front().first, right = left;
+  for (const auto& tap : across.taps) right = std::max(right, tap.first + tap.count);
+  if (s.flip) std::reverse(across.taps.begin(), across.taps.end());
+  std::vector<float> tall(3 * static_cast<size_t>(right - left)), row(3 * static_cast<size_t>(s.win_w));
+  const uint8_t* origin = pixels + static_cast<size_t>(s.box_y) * stride + 3 * static_cast<size_t>(s.box_x + left);
+  for (int y = 0; y < s.win_h; y++) {
+    const Taps& tap = down.taps[y];
+    blend_rows(origin + tap.first * stride, stride, down.weights.data() + tap.weights, tap.count, tall.data(), static_cast<int>(tall.size()));
+    blend_columns(tall.data(), across.taps.data(), across.weights.data(), left, s.win_w, row.data());
+    if (bytes) {
+      uint8_t* out = bytes + 3 * static_cast<size_t>(y) * s.win_w;
+      for (size_t i = 0; i < row.size(); i++) out[i] = static_cast<uint8_t>(row[i]);
+    } else if (s.planar) {
+      size_t plane = static_cast<size_t>(s.win_w) * s.win_h;
+      for (int c = 0; c < 3; c++) write_plane(row.data(), s.win_w, c, s.scale[c], s.shift[c], floats + c * plane + static_cast<size_t>(y) * s.win_w);
+    } else {
+      write_floats(row.data(), s.win_w, s.scale, s.shift, floats + 3 * static_cast<size_t>(y) * s.win_w);
+    }
+  }
+}

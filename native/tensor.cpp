@@ -1,0 +1,182 @@
+// Tensors as handles: what they look like, their memory, autograd, memory-mapped files, seeds and threads.
+#include <ATen/Parallel.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <torch/torch.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <memory>
+
+#include "errors.h"
+#include "graft_torch.h"
+
+using graft::guarded;
+
+namespace {
+
+at::Tensor& at_(void* handle) { return *static_cast<at::Tensor*>(handle); }
+
+std::vector<at::Tensor> list(void** handles, int n) {
+  std::vector<at::Tensor> out;
+  out.reserve(n);
+  for (int k = 0; k < n; k++) out.push_back(handles[k] ? at_(handles[k]) : at::Tensor());
+  return out;
+}
+
+struct Mapping {
+  void* start = MAP_FAILED;
+  size_t length = 0;
+  ~Mapping() {
+    if (start != MAP_FAILED) munmap(start, length);
+  }
+};
+
+}  // namespace
+
+struct GtMeta {
+  int64_t sizes[16];
+  int64_t strides[16];
+  int64_t bytes;        // of the storage
+  int32_t dimensions;
+  int32_t type;         // c10::ScalarType
+  int32_t device;       // as in GT_DEVICE
+  int32_t requires_grad;
+  int32_t is_leaf;
+  int32_t owns_storage; // the only tensor on its storage
+};
+
+GT_API void gt_tensor_free(void* handle) { delete static_cast<at::Tensor*>(handle); }
+
+GT_API int gt_tensor_meta(void* handle, GtMeta* meta) {
+  return guarded([&] {
+    auto& tensor = at_(handle);
+    TORCH_CHECK(tensor.dim() <= 16, "a tensor of more than 16 dimensions");
+    meta->dimensions = static_cast<int32_t>(tensor.dim());
+    bool strided = tensor.layout() == c10::kStrided;
+    for (int k = 0; k < meta->dimensions; k++) {
+      meta->sizes[k] = tensor.size(k);
+      meta->strides[k] = strided ? tensor.stride(k) : 0;
+    }
+    meta->type = static_cast<int32_t>(tensor.scalar_type());
+    auto device = tensor.device();
+    meta->device = static_cast<int32_t>(device.type()) << 8 | (device.index() + 1);
+    meta->requires_grad = tensor.requires_grad();
+    meta->is_leaf = tensor.is_leaf();
+    bool has_storage = strided && tensor.has_storage();
+    meta->bytes = has_storage ? static_cast<int64_t>(tensor.storage().nbytes()) : 0;
+    meta->owns_storage = has_storage && tensor.storage().use_count() == 1;
+  });
+}
+
+GT_API void* gt_tensor_data(void* handle) {
+  void* data = nullptr;
+  guarded([&] { data = at_(handle).data_ptr(); });
+  return data;
+}
+
+GT_API int gt_tensor_set_requires_grad(void* handle, int on) {
+  return guarded([&] { at_(handle).set_requires_grad(on != 0); });
+}
+
+GT_API void* gt_tensor_grad(void* handle) {
+  auto& grad = at_(handle).mutable_grad();
+  return grad.defined() ? new at::Tensor(grad) : nullptr;
+}
+
+GT_API int gt_tensor_set_grad(void* handle, void* grad) {
+  return guarded([&] { at_(handle).mutable_grad() = grad ? at_(grad) : at::Tensor(); });
+}
+
+GT_API int gt_backward(void** roots, void** gradients, int n, int retain_graph, int create_graph) {
+  return guarded([&] {
+    torch::autograd::backward(list(roots, n), gradients ? list(gradients, n) : std::vector<at::Tensor>(n),
+                              retain_graph != 0, create_graph != 0);
+  });
+}
+
+GT_API int gt_grad(void** outputs, int n_outputs, void** inputs, int n_inputs, void** gradients, int retain_graph,
+                   int create_graph, int allow_unused, void** results) {
+  return guarded([&] {
+    auto found = torch::autograd::grad(list(outputs, n_outputs), list(inputs, n_inputs),
+                                       gradients ? list(gradients, n_outputs) : std::vector<at::Tensor>(n_outputs),
+                                       retain_graph != 0, create_graph != 0, allow_unused != 0);
+    for (int k = 0; k < n_inputs; k++) results[k] = found[k].defined() ? new at::Tensor(found[k]) : nullptr;
+  });
+}
+
+GT_API int gt_grad_mode(int on) {
+  int before = c10::GradMode::is_enabled();
+  if (on >= 0) c10::GradMode::set_enabled(on != 0);
+  return before;
+}
+
+GT_API void* gt_inference_begin() { return new c10::InferenceMode(true); }
+GT_API void gt_inference_end(void* guard) { delete static_cast<c10::InferenceMode*>(guard); }
+
+GT_API int gt_manual_seed(uint64_t seed) {
+  return guarded([&] { torch::manual_seed(seed); });
+}
+GT_API void gt_set_threads(int n) { at::set_num_threads(n); }
+GT_API int gt_threads() { return at::get_num_threads(); }
+GT_API int gt_cuda_devices() {
+  int n = 0;
+  guarded([&] { n = at::hasCUDA() ? static_cast<int>(torch::cuda::device_count()) : 0; });
+  return n;
+}
+GT_API int gt_synchronize(int device) {
+  return guarded([&] {
+    if (at::hasCUDA()) torch::cuda::synchronize(device);
+  });
+}
+
+// A file mapped privately: reads share the page cache, writes are copied (the file never changes).
+GT_API int gt_map_open(const char* path, void** mapping, void** start, int64_t* length) {
+  return guarded([&] {
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    TORCH_CHECK(file >= 0, std::strerror(errno));
+    struct stat about {};
+    auto map = std::make_shared<Mapping>();
+    if (fstat(file, &about) == 0 && about.st_size > 0) {
+      map->length = static_cast<size_t>(about.st_size);
+      map->start = mmap(nullptr, map->length, PROT_READ | PROT_WRITE, MAP_PRIVATE, file, 0);
+    }
+    int reason = errno;
+    close(file);
+    TORCH_CHECK(about.st_size > 0, "the file is empty");
+    TORCH_CHECK(map->start != MAP_FAILED, std::strerror(reason));
+    *start = map->start;
+    *length = static_cast<int64_t>(map->length);
+    *mapping = new std::shared_ptr<Mapping>(map);
+  });
+}
+
+// A tensor on the mapping's memory, which lives as long as its last tensor.
+GT_API int gt_map_tensor(void* mapping, int64_t offset, int type, const int64_t* sizes, int dimensions, void** result) {
+  return guarded([&] {
+    auto map = *static_cast<std::shared_ptr<Mapping>*>(mapping);
+    auto options = at::TensorOptions().dtype(static_cast<c10::ScalarType>(type));
+    int64_t bytes = static_cast<int64_t>(options.dtype().itemsize());
+    for (int k = 0; k < dimensions; k++) {
+      TORCH_CHECK(sizes[k] >= 0 && !__builtin_mul_overflow(bytes, sizes[k], &bytes), "a shape that overflows");
+    }
+    TORCH_CHECK(offset >= 0 && bytes <= static_cast<int64_t>(map->length) - offset, "a tensor beyond the end of the file");
+    auto* data = static_cast<char*>(map->start) + offset;
+    *result = new at::Tensor(at::from_blob(data, at::IntArrayRef(sizes, dimensions), [map](void*) {}, options));
+  });
+}
+
+GT_API void gt_map_close(void* mapping) { delete static_cast<std::shared_ptr<Mapping>*>(mapping); }
+
+// Activations are megabytes that live for microseconds. By default glibc maps and unmaps each one, and the kernel clears
+// every page again: half of the time of a forward pass. Memory that was freed is kept for the next layer instead.
+__attribute__((constructor)) static void keep_freed_memory() {
+#if defined(__GLIBC__)
+  mallopt(M_MMAP_THRESHOLD, 32 << 20);
+  mallopt(M_TRIM_THRESHOLD, 512 << 20);
+  mallopt(M_TOP_PAD, 16 << 20);
+#endif
+}

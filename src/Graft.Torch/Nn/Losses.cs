@@ -1,0 +1,30 @@
+namespace Graft.Torch;
+
+/// <summary>Losses, reduced to their mean unless said otherwise.</summary>
+public static class Losses
+{
+    /// <summary>Softmax cross-entropy; logits: N×classes, labels: N whole numbers, or N×classes probabilities.</summary>
+    public static Tensor CrossEntropy(Tensor logits, Tensor labels, Tensor? classWeights = null, double smoothing = 0, Reduction reduction = Reduction.Mean) =>
+        logits.CrossEntropyLoss(labels, classWeights, reduction, -100, smoothing);
+
+    /// <summary>Sigmoid cross-entropy of each output by itself; both N×outputs.</summary>
+    public static Tensor BinaryCrossEntropy(Tensor logits, Tensor targets) => logits.BinaryCrossEntropyWithLogits(targets);
+
+    /// <summary>Mean of (a − b)².</summary>
+    public static Tensor MeanSquaredError(Tensor a, Tensor b) => a.MseLoss(b);
+
+    /// <summary>One against the rest, squared hinge: mean over pictures of Σ max(0, 1 − y·score)²; scores: N×classes, labels: N.</summary>
+    public static Tensor SquaredHinge(Tensor scores, Tensor labels)
+    {
+        var signs = labels.OneHot(scores.Shape[1]).To(scores.Type).Mul((Scalar)2L).Sub((Scalar)1L);
+        return (1 - signs * scores).Relu().Square().Sum([1L]).Mean();
+    }
+
+    /// <summary>Distillation (Hinton et al. 2015): KL divergence at a temperature T, times T².</summary>
+    public static Tensor Distillation(Tensor student, Tensor teacher, double temperature) =>
+        (student / temperature).LogSoftmax(1).KlDiv((teacher / temperature).LogSoftmax(1), Reduction.Sum, true) * (temperature * temperature / student.Shape[0]);
+
+    /// <summary>Hadsell et al. 2006: pulls pairs of the same class together, pushes others apart to a margin; distances: N, same: N of 0 or 1.</summary>
+    public static Tensor Contrastive(Tensor distances, Tensor same, double margin = 1) =>
+        (same * distances.Square() + (1 - same) * (margin - distances).Relu().Square()).Mean();
+}

@@ -1,0 +1,46 @@
+using System.Runtime.InteropServices;
+
+namespace Graft.Torch;
+
+/// <summary>What holds for the whole process: version, seeds, threads, devices.</summary>
+public static class TorchRuntime
+{
+    static TorchRuntime()
+    {
+        // libtorch starts with one thread where OMP_NUM_THREADS is not set.
+        if (!int.TryParse(Environment.GetEnvironmentVariable("OMP_NUM_THREADS"), out var wanted) || wanted < 1) wanted = Environment.ProcessorCount;
+        Native.gt_set_threads(wanted);
+        DefaultThreads = wanted;
+    }
+
+    /// <summary>Runs the initialisation above once, however libtorch is first reached.</summary>
+    internal static void Touch() { }
+
+    /// <summary>The libtorch that is loaded, such as 1.13.1.</summary>
+    public static string Version => Marshal.PtrToStringUTF8(Native.gt_version()) ?? "";
+
+    /// <summary>Threads that one operator may use unless <see cref="Threads"/> says otherwise.</summary>
+    public static int DefaultThreads { get; }
+
+    /// <summary>Threads that an operator called from this thread may use (OpenMP keeps the number per calling thread).</summary>
+    public static int Threads
+    {
+        get => Native.gt_threads();
+        set => Native.gt_set_threads(Math.Max(1, value));
+    }
+
+    /// <summary>CUDA devices that this libtorch can use.</summary>
+    public static int CudaDevices => Native.gt_cuda_devices();
+
+    /// <summary>Seeds every generator (processor and devices).</summary>
+    public static void ManualSeed(long seed) => Native.Check(Native.gt_manual_seed(unchecked((ulong)seed)), "manual_seed");
+
+    /// <summary>Waits until a CUDA device has finished what it was given; returns at once on the processor.</summary>
+    public static void Synchronize(Device device)
+    {
+        if (device.IsCuda) Native.Check(Native.gt_synchronize(device.Index), "synchronize");
+    }
+
+    /// <summary>The names of every operator that this libtorch has.</summary>
+    public static string[] OperatorNames() => Native.Take(Native.gt_operator_names()).Split('\n', StringSplitOptions.RemoveEmptyEntries);
+}

@@ -1,0 +1,81 @@
+namespace Graft.Data;
+
+/// <summary>Labelled pictures. Cheap to cut: a subset shares its source.</summary>
+public sealed class Dataset
+{
+    private readonly int[] _items;
+
+    /// <summary>A dataset over a source; item k is the source's picture k with label k.</summary>
+    public Dataset(PictureSource source, IReadOnlyList<int> labels, IReadOnlyList<string> classes)
+        : this(source, [.. Enumerable.Range(0, labels.Count)], [.. labels], classes) { }
+
+    private Dataset(PictureSource source, int[] items, int[] labels, IReadOnlyList<string> classes) =>
+        (Source, _items, Labels, Classes) = (source, items, labels, classes);
+
+    /// <summary>Where the pictures come from.</summary>
+    public PictureSource Source { get; }
+
+    /// <summary>A class number for each picture.</summary>
+    public int[] Labels { get; }
+
+    /// <summary>Class names, in the order of their numbers.</summary>
+    public IReadOnlyList<string> Classes { get; }
+
+    /// <summary>How many pictures.</summary>
+    public int Count => _items.Length;
+
+    /// <summary>What to call a picture.</summary>
+    public string Name(int index) => Source.Name(_items[index]);
+
+    /// <summary>Its stored bytes.</summary>
+    public byte[] Read(int index) => Source.Read(_items[index]);
+
+    /// <summary>The picture.</summary>
+    /// <exception cref="PictureException">It cannot be read or decoded.</exception>
+    public Picture Decode(int index) => Source.Decode(_items[index]);
+
+    /// <summary>These pictures, in this order.</summary>
+    public Dataset Subset(IEnumerable<int> indices)
+    {
+        var chosen = indices.ToArray();
+        return new Dataset(Source, [.. chosen.Select(k => _items[k])], [.. chosen.Select(k => Labels[k])], Classes);
+    }
+
+    /// <summary>The same pictures with other classes: <paramref name="map"/> gives each picture's new label.</summary>
+    public Dataset Relabel(Func<int, int> map, IReadOnlyList<string> classes) => new(Source, _items, [.. Labels.Select(map)], classes);
+
+    /// <summary>Pictures of each class.</summary>
+    public int[] CountsByClass()
+    {
+        var counts = new int[Classes.Count];
+        foreach (var label in Labels) counts[label]++;
+        return counts;
+    }
+
+    /// <summary>Splits so that each class gives the same share to the second part (at least one picture where it has two).</summary>
+    public (Dataset First, Dataset Second) SplitStratified(double secondShare, long seed)
+    {
+        var second = new HashSet<int>();
+        for (var c = 0; c < Classes.Count; c++)
+        {
+            int[] members = [.. Enumerable.Range(0, Count).Where(k => Labels[k] == c)];
+            if (members.Length < 2) continue;
+            var take = Math.Clamp((int)Math.Round(members.Length * secondShare), 1, members.Length - 1);
+            foreach (var k in new Rng(seed, c).Permutation(members.Length).Take(take)) second.Add(members[k]);
+        }
+        return (Subset(Enumerable.Range(0, Count).Where(k => !second.Contains(k))), Subset(second.Order()));
+    }
+
+    /// <summary>A fold number for each picture, every class spread evenly over the folds.</summary>
+    public static int[] StratifiedFolds(IReadOnlyList<int> labels, int folds, long seed)
+    {
+        var fold = new int[labels.Count];
+        var next = 0;
+        foreach (var group in Enumerable.Range(0, labels.Count).GroupBy(k => labels[k]).OrderBy(group => group.Key))
+        {
+            var members = group.ToArray();
+            foreach (var k in new Rng(seed, group.Key).Permutation(members.Length)) fold[members[k]] = next++ % folds;
+        }
+        return fold;
+    }
+}

@@ -1,0 +1,73 @@
+using Graft.Torch;
+
+namespace Graft.Data;
+
+/// <summary>A batch: inputs N×3×H×W, labels N whole numbers, and which pictures of the dataset they are.</summary>
+public sealed record Batch(Tensor Inputs, Tensor Labels, int[] Indices) : IDisposable
+{
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        Inputs.Dispose();
+        Labels.Dispose();
+    }
+}
+
+/// <summary>
+/// Makes batches ahead of the training on the other cores, in an order and with augmentations that depend on the seed and
+/// the epoch only.
+/// </summary>
+public sealed class Loader(PictureStore store, Preprocessing preprocessing, int batchSize, long seed, bool channelsLast = true)
+{
+    /// <summary>Batches of one epoch, from batch <paramref name="skip"/> on.</summary>
+    /// <param name="items">Indices into the store's dataset.</param>
+    /// <param name="epoch">Chooses the order and the augmentations.</param>
+    /// <param name="shuffle">A new order for every epoch; otherwise as given.</param>
+    /// <param name="skip">Batches that were already used.</param>
+    public IEnumerable<Batch> Batches(IReadOnlyList<int> items, int epoch, bool shuffle, int skip = 0)
+    {
+        int[] order = shuffle ? [.. new Rng(seed, 1, epoch).Permutation(items.Count).Select(k => items[k])] : [.. items];
+        var ahead = Environment.ProcessorCount + 1;
+        var made = new Queue<Task<Batch>>();
+        var batches = order.Chunk(batchSize).Skip(skip).GetEnumerator();
+        try
+        {
+            while (true)
+            {
+                while (made.Count < ahead && batches.MoveNext())
+                {
+                    var chunk = batches.Current;
+                    made.Enqueue(Task.Run(() => Make(chunk, epoch)));
+                }
+                if (!made.TryDequeue(out var next)) yield break;
+                yield return next.GetAwaiter().GetResult();
+            }
+        }
+        finally
+        {
+            foreach (var task in made)
+            {
+                ((IAsyncResult)task).AsyncWaitHandle.WaitOne();
+                if (task.IsCompletedSuccessfully) task.Result.Dispose();
+            }
+        }
+    }
+
+    private unsafe Batch Make(int[] chunk, int epoch)
+    {
+        var size = 3L * preprocessing.Height * preprocessing.Width;
+        var inputs = Ops.Empty([chunk.Length, 3, preprocessing.Height, preprocessing.Width], memoryFormat: channelsLast ? MemoryFormat.ChannelsLast : MemoryFormat.Contiguous);
+        var start = (float*)inputs.Data;
+        for (var k = 0; k < chunk.Length; k++)
+        {
+            var into = start + k * size;
+            var index = chunk[k];
+            store.Use(index, picture =>
+            {
+                var rng = new Rng(seed, 2, epoch, index);
+                TransformRunner.Run(picture, preprocessing, ref rng, !channelsLast, into);
+            });
+        }
+        return new Batch(inputs, Tensor.From(Array.ConvertAll(chunk, k => (long)store.Dataset.Labels[k])), chunk);
+    }
+}

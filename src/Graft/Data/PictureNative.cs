@@ -1,0 +1,29 @@
+using System.Runtime.InteropServices;
+
+namespace Graft.Data;
+
+internal static unsafe partial class PictureNative
+{
+    public const int Ok = 0, TooLarge = 2, OtherReader = 3;
+
+    private const string Pictures = "graft_pictures", Vips = "graft_vips";
+
+    [LibraryImport(Pictures)] public static partial nint gp_error();
+    [LibraryImport(Pictures)] public static partial int gp_jpeg_size(byte* bytes, long length, int* width, int* height);
+    [LibraryImport(Pictures)] public static partial int gp_jpeg_decode(byte* bytes, long length, long pixelLimit, byte** pixels, int* width, int* height);
+    [LibraryImport(Pictures)] public static partial int gp_jpeg_encode(byte* pixels, int width, int height, int quality, byte** bytes, long* length);
+    [LibraryImport(Pictures)] public static partial void gp_resample(byte* pixels, int width, NativeResample* spec, byte* bytes, float* floats);
+    [LibraryImport(Vips)] public static partial nint gv_error();
+    [LibraryImport(Vips)] public static partial int gv_decode(byte* bytes, long length, long pixelLimit, int headerOnly, byte** pixels, int* width, int* height);
+}
+
+/// <summary>Mirrors <c>GpResample</c> in native/resample.cpp.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal unsafe struct NativeResample
+{
+    public Box Box;
+    public int Width, Height;
+    public Box Window;
+    public int Flip, Planar;
+    public fixed float Scale[3], Shift[3];
+}

@@ -1,0 +1,198 @@
+using System.Diagnostics;
+using Graft.Data;
+using Graft.Torch;
+
+namespace Graft.Heads;
+
+/// <summary>How a head is fitted on features.</summary>
+public sealed record HeadOptions
+{
+    /// <summary>Which head.</summary>
+    public HeadKind Kind { get; init; } = HeadKind.Softmax;
+
+    /// <summary>Weight of the data against the L2 penalty on features of mean square length 1; null: by cross-validation.</summary>
+    public double? C { get; init; }
+
+    /// <summary>Folds of the cross-validation.</summary>
+    public int Folds { get; init; } = 5;
+
+    /// <summary>Where the second-order method stops: the gradient's norm against its norm at zero.</summary>
+    public double Tolerance { get; init; } = 1e-5;
+
+    /// <summary>Whether rare classes weigh as much as frequent ones.</summary>
+    public bool Balanced { get; init; }
+
+    /// <summary>Epochs of an MLP head.</summary>
+    public int Epochs { get; init; } = 60;
+
+    /// <summary>Of folds and starting values.</summary>
+    public long Seed { get; init; }
+}
+
+/// <summary>A fitted head with the evidence for its regularisation.</summary>
+/// <param name="Head">Scores from raw features.</param>
+/// <param name="C">The regularisation that was chosen.</param>
+/// <param name="CrossValidated">Accuracy on held-out folds, at that C; NaN where there were too few pictures.</param>
+/// <param name="Grid">(C, loss, accuracy) for each value that was tried.</param>
+/// <param name="Seconds">Wall time.</param>
+public sealed record FittedHead(Head Head, double C, double CrossValidated, IReadOnlyList<(double C, double Loss, double Accuracy)> Grid, double Seconds);
+
+/// <summary>Fits heads on cached features: linear ones to a tolerance by a second-order method, the MLP by AdamW.</summary>
+public static class HeadFitter
+{
+    private static readonly double[] s_grid = [0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300];
+
+    /// <summary>Fits a head.</summary>
+    /// <param name="features">N×d; several views of a picture may stand one after another (row v·n + k is a view of picture k).</param>
+    /// <param name="labels">n class numbers, the same for every view.</param>
+    /// <param name="classes">How many classes.</param>
+    /// <param name="options">How.</param>
+    /// <exception cref="GraftException">Features are not finite.</exception>
+    public static FittedHead Fit(Tensor features, int[] labels, int classes, HeadOptions options)
+    {
+        var clock = Stopwatch.StartNew();
+        using var scope = new TensorScope();
+        using var mode = Autograd.NoGrad();
+        if (!features.Isfinite().All().ToArray<bool>()[0]) throw new GraftException("the features are not finite: the checkpoint's weights are damaged, or not of this architecture");
+        var views = (int)(features.Shape[0] / labels.Length);
+        long[] all = [.. Enumerable.Range(0, views).SelectMany(_ => labels).Select(label => (long)label)];
+        if (options.Kind == HeadKind.Mlp) return FitMlp(features, all, labels, classes, options, clock);
+
+        // Features are moved to mean 0 and scaled to mean square length 1, so that one grid of C serves every backbone.
+        var x = features.To(DType.Float64);
+        var mean = x.Mean([0L]);
+        var centred = x - mean;
+        var scale = Math.Sqrt(Math.Max(centred.Square().Sum([1L]).Mean().Item(), 1e-30));
+        centred = centred / scale;
+        Tensor weight, bias;
+        var (c, accuracy, temperature) = (options.C ?? 1, double.NaN, 1.0);
+        IReadOnlyList<(double, double, double)> grid = [];
+        if (options.Kind == HeadKind.Mean)
+        {
+            var targets = Tensor.From(all).OneHot(classes).To(DType.Float64);
+            weight = targets.T().Matmul(centred) / targets.Sum([0L]).ClampMinOne().Unsqueeze(1);
+            bias = weight.Square().Sum([1L]) * -0.5;
+            temperature = FitTemperature(centred.Matmul(weight.T()) + bias, Tensor.From(all));
+        }
+        else
+        {
+            var loss = options.Kind == HeadKind.Svm ? LinearLoss.SquaredHinge : LinearLoss.Softmax;
+            var weights = options.Balanced ? BalancedWeights(all, classes) : null;
+            using var problem = new LinearProblem(centred);
+            var folds = Math.Min(options.Folds, CountsOf(labels, classes).Where(count => count > 0).Min());
+            if (folds >= 2)
+            {
+                var tried = CrossValidate(problem, labels, views, classes, loss, weights, folds, options);
+                (c, accuracy, temperature) = (tried.C, tried.Accuracy, tried.Temperature);
+                grid = tried.Grid;
+            }
+            var solution = NewtonSolver.Solve(problem, all, classes, loss, c, options.Tolerance, weights: weights);
+            (weight, bias) = (solution.Weight, solution.Bias);
+        }
+        // Back to raw features: W(x − m)/s + b = (W/s) x + (b − (W/s) m).
+        weight /= scale;
+        bias -= weight.Mv(mean);
+        var head = new LinearHead(options.Kind, (int)features.Shape[1], classes) { Temperature = temperature };
+        head.Set(weight.To(DType.Float32), bias.To(DType.Float32));
+        return new FittedHead(head, c, accuracy, grid, clock.Elapsed.TotalSeconds);
+    }
+
+    private static Tensor ClampMinOne(this Tensor counts) => counts.Clamp(1L, null);
+
+    private static int[] CountsOf(int[] labels, int classes)
+    {
+        var counts = new int[classes];
+        foreach (var label in labels) counts[label]++;
+        return counts;
+    }
+
+    internal static double[] BalancedWeights(long[] labels, int classes)
+    {
+        var counts = CountsOf([.. labels.Select(label => (int)label)], classes);
+        var present = counts.Count(count => count > 0);
+        return [.. labels.Select(label => (double)labels.Length / (present * counts[label]))];
+    }
+
+    private sealed record Tried(double C, double Accuracy, double Temperature, IReadOnlyList<(double, double, double)> Grid);
+
+    /// <summary>Views of one picture are always in the same fold. The grid is walked from strong to weak penalty, each solution starting the next.</summary>
+    private static Tried CrossValidate(LinearProblem problem, int[] labels, int views, int classes, LinearLoss loss, double[]? weights, int folds, HeadOptions options)
+    {
+        var fold = Dataset.StratifiedFolds(labels, folds, options.Seed);
+        long[] all = [.. Enumerable.Range(0, views).SelectMany(_ => labels).Select(label => (long)label)];
+        double[] grid = options.C is { } only ? [only] : s_grid;
+        var scores = grid.Select(_ => Ops.Zeros([labels.Length, classes], dtype: DType.Float64)).ToArray();
+        SmallWork.InParallel(folds, f =>
+        {
+            using var scope = new TensorScope();
+            long[] train = [.. Enumerable.Range(0, all.Length).Where(k => fold[k % labels.Length] != f).Select(k => (long)k)];
+            // Held-out pictures are judged by their first view.
+            var held = Tensor.From([.. Enumerable.Range(0, labels.Length).Where(k => fold[k] == f).Select(k => (long)k)]);
+            var inputs = problem.Inputs.IndexSelect(0, held);
+            Tensor? start = null;
+            for (var g = 0; g < grid.Length; g++)
+            {
+                // Choosing C needs no more precision than this.
+                start = NewtonSolver.SolveReduced(problem, all, classes, loss, grid[g], Math.Max(1e-3, options.Tolerance), train, weights, start).Solution;
+                scores[g].IndexCopyInPlace(0, held, inputs.Matmul(start));
+            }
+        });
+        var y = Tensor.From([.. labels.Select(label => (long)label)]);
+        var results = grid.Select((c, g) =>
+        {
+            var temperature = loss == LinearLoss.Softmax ? 1 : FitTemperature(scores[g], y);
+            return (C: c, Loss: (scores[g] * temperature).CrossEntropyLoss(y).Item(), Accuracy: scores[g].Argmax(1).Eq(y).To(DType.Float64).Mean().Item(), Temperature: temperature);
+        }).ToArray();
+        // The strongest penalty whose loss is within one per cent of the best: the simpler of equals.
+        var least = results.Min(result => result.Loss);
+        var best = results.First(result => result.Loss <= least * 1.01);
+        return new Tried(best.C, best.Accuracy, best.Temperature, [.. results.Select(result => (result.C, result.Loss, result.Accuracy))]);
+    }
+
+    /// <summary>The factor on scores that makes their softmax most likely, by golden section over its logarithm.</summary>
+    internal static double FitTemperature(Tensor scores, Tensor labels)
+    {
+        using var scope = new TensorScope();
+        using var mode = Autograd.NoGrad();
+        double Loss(double log) => (scores * Math.Exp(log)).CrossEntropyLoss(labels).Item();
+        var ratio = (Math.Sqrt(5) - 1) / 2;
+        double low = Math.Log(0.02), high = Math.Log(200);
+        for (var k = 0; k < 30; k++)
+        {
+            var (a, b) = (high - ratio * (high - low), low + ratio * (high - low));
+            if (Loss(a) < Loss(b)) high = b;
+            else low = a;
+        }
+        return Math.Exp((low + high) / 2);
+    }
+
+    private static FittedHead FitMlp(Tensor features, long[] all, int[] labels, int classes, HeadOptions options, Stopwatch clock)
+    {
+        TorchRuntime.ManualSeed(options.Seed);
+        var head = new MlpHead((int)features.Shape[1], classes);
+        using var enabled = Autograd.EnableGrad();
+        using var optimizer = new AdamW([new ParameterGroup("head", [.. head.Parameters()], 1e-3, 1e-2)]);
+        var (scale, schedule) = (1 / Math.Max(features.Std().Item(), 1e-12), new CosineSchedule());
+        var x = features * scale;
+        const int Batch = 64;
+        for (var epoch = 0; epoch < options.Epochs; epoch++)
+        {
+            optimizer.RateFactor = schedule.Factor(epoch, options.Epochs);
+            foreach (var chunk in new Rng(options.Seed, epoch).Permutation(all.Length).Chunk(Batch))
+            {
+                using var scope = new TensorScope();
+                TorchRuntime.ManualSeed(new Rng(options.Seed, epoch, chunk[0]).NextSeed());
+                var rows = Tensor.From([.. chunk.Select(k => (long)k)]);
+                optimizer.ZeroGrad();
+                Losses.CrossEntropy(head.Forward(x.IndexSelect(0, rows)), Tensor.From([.. chunk.Select(k => all[k])]), smoothing: 0.05).Backward();
+                optimizer.Step();
+            }
+        }
+        head.Eval();
+        using var mode = Autograd.NoGrad();
+        // The features' scale goes into the first layer, so that the head takes them raw.
+        head.NamedParameters().First(parameter => parameter.Name == "layers.0.weight").Tensor.MulInPlace((Scalar)scale);
+        _ = labels;
+        return new FittedHead(head, double.NaN, double.NaN, [], clock.Elapsed.TotalSeconds);
+    }
+}

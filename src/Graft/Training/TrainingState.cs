@@ -1,0 +1,61 @@
+using System.Text.Json;
+using Graft.Torch;
+
+namespace Graft.Training;
+
+/// <summary>A row of a run's history.</summary>
+public sealed record EpochRecord(int Phase, string Name, int Epoch, double Loss, double TrainAccuracy, double ValidationLoss, double ValidationAccuracy, double Rate, double Seconds);
+
+/// <summary>Where a training stands, beside its tensors.</summary>
+public sealed record Progress
+{
+    /// <summary>The phase under way.</summary>
+    public int Phase { get; set; }
+
+    /// <summary>The epoch under way.</summary>
+    public int Epoch { get; set; }
+
+    /// <summary>Steps of that epoch that are done.</summary>
+    public int Step { get; set; }
+
+    /// <summary>Steps of the optimiser in this phase.</summary>
+    public long OptimizerSteps { get; set; }
+
+    /// <summary>Sum of the losses of the epoch's steps so far.</summary>
+    public double LossSum { get; set; }
+
+    /// <summary>Pictures of the epoch so far.</summary>
+    public int Seen { get; set; }
+
+    /// <summary>Of them, right.</summary>
+    public int Right { get; set; }
+
+    /// <summary>The best validation accuracy so far.</summary>
+    public double BestAccuracy { get; set; } = -1;
+
+    /// <summary>Its loss.</summary>
+    public double BestLoss { get; set; } = double.MaxValue;
+
+    /// <summary>Epochs since then, in this phase.</summary>
+    public int SinceBest { get; set; }
+
+    /// <summary>Every epoch so far.</summary>
+    public List<EpochRecord> History { get; init; } = [];
+}
+
+/// <summary>Everything that a resumed run needs, in one file that is replaced as a whole.</summary>
+internal static class TrainingState
+{
+    public const string FileName = "state.safetensors";
+
+    public static void Save(string folder, Progress progress, IReadOnlyDictionary<string, Tensor> tensors) =>
+        Safetensors.Write(Path.Combine(folder, FileName), tensors, new Dictionary<string, string> { ["progress"] = JsonSerializer.Serialize(progress) });
+
+    public static (Progress Progress, IReadOnlyDictionary<string, Tensor> Tensors)? Load(string folder)
+    {
+        var path = Path.Combine(folder, FileName);
+        if (!File.Exists(path)) return null;
+        var contents = Safetensors.Read(path);
+        return (JsonSerializer.Deserialize<Progress>(contents.Metadata["progress"])!, contents.Tensors);
+    }
+}

@@ -1,0 +1,98 @@
+using Graft.Backbones;
+using Graft.Data;
+using Graft.Heads;
+using Graft.Torch;
+
+namespace Graft.Transfer;
+
+/// <summary>Functions that make plans. Epochs follow from the number of pictures: about so many steps, within bounds.</summary>
+public static class Strategies
+{
+    /// <summary>Names as the command line takes them.</summary>
+    public static IReadOnlyList<string> Names { get; } = ["auto", "feature", "partial", "full", "head-then-full", "gradual", "scratch"];
+
+    private const double HeadRate = 0.1;
+
+    /// <summary>A strategy by name; partial:K trains the K deepest stages, feature:STAGE takes features from a stage.</summary>
+    /// <exception cref="GraftException">No such strategy.</exception>
+    public static Plan ByName(string name, Backbone backbone, int pictures, HeadKind head = HeadKind.Softmax)
+    {
+        var (kind, option) = name.Split(':') is [var first, var second] ? (first, second) : (name, null);
+        return kind switch
+        {
+            "feature" => Feature(backbone, head, option),
+            "partial" => Partial(backbone, pictures, int.TryParse(option, out var k) ? k : 2, head),
+            "full" => Full(backbone, pictures, head),
+            "head-then-full" => HeadThenFull(backbone, pictures, head),
+            "gradual" => Gradual(backbone, pictures, head),
+            "scratch" => Scratch(backbone, pictures, head),
+            _ => throw new GraftException($"there is no strategy '{name}'. There are: {string.Join(", ", Names)}; also partial:K and feature:STAGE"),
+        };
+    }
+
+    /// <summary>Frozen backbone, head on its features, solved to a tolerance.</summary>
+    public static Plan Feature(Backbone backbone, HeadKind head = HeadKind.Softmax, string? stage = null)
+    {
+        if (stage is not null && backbone.Stages.All(found => found.Name != stage)) throw new GraftException($"{backbone.Architecture} has no stage '{stage}'. It has: {string.Join(", ", backbone.Stages.Select(found => found.Name))}");
+        return new Plan { Strategy = stage is null ? "feature" : $"feature:{stage}", Head = head, FeatureStage = stage, Phases = [Solved(backbone)] };
+    }
+
+    private static Phase Solved(Backbone backbone) => new() { Name = "head", TrainFrom = backbone.Stages.Count, Solve = true };
+
+    /// <summary>The head solved, then it and the deepest stages together; the rest is frozen and runs once.</summary>
+    public static Plan Partial(Backbone backbone, int pictures, int deepest, HeadKind head = HeadKind.Softmax)
+    {
+        var from = Math.Clamp(backbone.Stages.Count - deepest, 0, backbone.Stages.Count);
+        return new Plan { Strategy = $"partial:{deepest}", Head = Trainable(head), Phases = [Solved(backbone), Tuned(backbone, pictures, $"top {deepest}", from, HeadRate / 30, 600)] };
+    }
+
+    /// <summary>Everything from the pretrained values at once, the head new.</summary>
+    public static Plan Full(Backbone backbone, int pictures, HeadKind head = HeadKind.Softmax) =>
+        new() { Strategy = "full", Head = Trainable(head), Phases = [Tuned(backbone, pictures, "all", 0, HeadRate / 10, 800) with { HeadRate = HeadRate, Schedule = new CosineSchedule { WarmUp = 0.1 } }] };
+
+    /// <summary>The head until it is reasonable (solved), then everything at a hundredth of the head's rate.</summary>
+    public static Plan HeadThenFull(Backbone backbone, int pictures, HeadKind head = HeadKind.Softmax) =>
+        new() { Strategy = "head-then-full", Head = Trainable(head), Phases = [Solved(backbone), Tuned(backbone, pictures, "all", 0, HeadRate / 100, 300)] };
+
+    /// <summary>Howard and Ruder 2018: the head, then from the top down one more stage at a time, deeper stages at higher rates.</summary>
+    public static Plan Gradual(Backbone backbone, int pictures, HeadKind head = HeadKind.Softmax)
+    {
+        var phases = new List<Phase> { Solved(backbone) };
+        for (var from = backbone.Stages.Count - 1; from >= 0; from--)
+            phases.Add(Tuned(backbone, pictures, $"from {backbone.Stages[from].Name}", from, HeadRate / 100, 60, decay: 2.6));
+        return new Plan { Strategy = "gradual", Head = Trainable(head), Phases = phases };
+    }
+
+    /// <summary>Random values, trained as if nothing were known; BatchNorm's statistics are its own.</summary>
+    public static Plan Scratch(Backbone backbone, int pictures, HeadKind head = HeadKind.Softmax) => new()
+    {
+        Strategy = "scratch", Head = Trainable(head),
+        Phases = [Tuned(backbone, pictures, "all", 0, 0.05, 1500) with { HeadRate = 0.05, FreezeStatistics = false, WeightDecay = 5e-4, Schedule = new OneCycleSchedule(), LabelSmoothing = 0.05 }],
+    };
+
+    // A mean has no gradient to follow; softmax is the linear head that has.
+    private static HeadKind Trainable(HeadKind head) => head == HeadKind.Mean ? HeadKind.Softmax : head;
+
+    /// <summary>A gradient phase. With a decay, each stage's rate is that of the one above divided by it (Howard and Ruder's discriminative rates).</summary>
+    private static Phase Tuned(Backbone backbone, int pictures, string name, int from, double rate, int steps, double decay = 1)
+    {
+        const int Batch = 32;
+        var perEpoch = Math.Max(1, (pictures + Batch - 1) / Batch);
+        var count = backbone.Stages.Count;
+        // Frozen stages run once per view; too large an output is made anew every time instead.
+        var side = Math.Max(1, backbone.Preprocessing.Width >> Math.Min(from, 4));
+        var rowBytes = from > 0 ? 4L * backbone.Stages[from - 1].Channels * side * side : 0;
+        var views = from > 0 && rowBytes * pictures * 4 <= 1L << 30 ? 4 : 0;
+        return new Phase
+        {
+            Name = name, TrainFrom = from, Epochs = Math.Clamp((steps + perEpoch - 1) / perEpoch, 1, 40), BatchSize = Batch,
+            HeadRate = rate, StageRates = [.. Enumerable.Range(0, count).Select(k => k < from ? 0 : rate / Math.Pow(decay, count - 1 - k))],
+            ClipNorm = 5, Augmentation = Augmentation(backbone.Preprocessing), Views = views,
+        };
+    }
+
+    /// <summary>Photographs: crops of most of the picture, and flips. Small pictures: shifts by an eighth, and flips.</summary>
+    public static IReadOnlyList<Transform> Augmentation(Preprocessing preprocessing) => preprocessing.Width >= 96
+        ? [new RandomResizedCrop(preprocessing.Width, 0.5), new HorizontalFlip()]
+        : [new ResizeExact(preprocessing.Width, preprocessing.Height), new RandomCrop(preprocessing.Width, preprocessing.Width / 8), new HorizontalFlip()];
+}
