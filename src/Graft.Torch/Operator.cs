@@ -116,6 +116,7 @@ internal unsafe ref struct Call
     public void Add(double? value) { if (value is { } v) Add(v); else AddNone(); }
     public void Add(bool? value) { if (value is { } v) Add(v); else AddNone(); }
     public void Add(Scalar? value) { if (value is { } v) Add(v); else AddNone(); }
+    public void AddOrDefault(Scalar? value) { if (value is { } v) Add(v); else AddDefault(); }
     public void Add(DType? value) { if (value is { } v) Add(v); else AddNone(); }
     public void Add(Device? value) { if (value is { } v) Add(v); else AddNone(); }
     public void Add(MemoryFormat? value) { if (value is { } v) Add(v); else AddNone(); }

@@ -79,7 +79,8 @@ public static partial class Writer
             mayOmit |= fallback is not null;
             var identifier = Camel(argument.Name);
             parameters.Add(fallback is null ? $"{type} {identifier}" : $"{type} {identifier} = {fallback}");
-            pushes.Append(CultureInfo.InvariantCulture, $"call.Add({(type == "Reduction" ? $"(long){identifier}" : identifier)}); ");
+            var add = argument is { Type: "Scalar", Default: not null } ? "AddOrDefault" : "Add";
+            pushes.Append(CultureInfo.InvariantCulture, $"call.{add}({(type == "Reduction" ? $"(long){identifier}" : identifier)}); ");
         }
         var (returns, finish) = Returns(match.Groups["returns"].Value, method.EndsWith("InPlace", StringComparison.Ordinal) && isMethod);
         var target = isMethod ? methods : functions;
@@ -144,7 +145,8 @@ public static partial class Writer
             "long" => (type, argument.Default == "9223372036854775807" ? "long.MaxValue" : argument.Default),
             "double" => (type, double.Parse(argument.Default, CultureInfo.InvariantCulture).ToString("R", CultureInfo.InvariantCulture)),
             "string" => (type, argument.Default.Replace('\'', '"')),
-            "Scalar" => ("double", double.Parse(argument.Default.ToLowerInvariant() switch { "true" => "1", "false" => "0", var d => d }, CultureInfo.InvariantCulture).ToString("R", CultureInfo.InvariantCulture)),
+// Left off, it takes the schema's own number, which is whole where it says 1.
+            "Scalar" => ("Scalar?", "null"),
             "MemoryFormat" => (type, "MemoryFormat.Contiguous"),
             _ => throw new FormatException($"no C# default for {argument}"),
         };

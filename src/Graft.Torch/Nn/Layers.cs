@@ -10,7 +10,7 @@ public sealed class Lambda(Func<Tensor, Tensor> function) : Module
     public static Lambda Relu() => new(x => x.Relu());
 
     /// <summary>min(max(0, x), 6).</summary>
-    public static Lambda Relu6() => new(x => x.Hardtanh(0, 6));
+    public static Lambda Relu6() => new(x => x.Hardtanh(0.0, 6.0));
 
     /// <summary>Gaussian error linear unit (Hendrycks and Gimpel 2016).</summary>
     public static Lambda Gelu() => new(x => x.Gelu());

@@ -338,19 +338,19 @@ public sealed partial class Tensor
     /// <summary><c>aten::adaptive_max_pool2d(Tensor self, int[2] output_size) -&gt; (Tensor, Tensor)</c></summary>
     public (Tensor Item1, Tensor Item2) AdaptiveMaxPool2d(long[] outputSize) { var call = new Call(OperatorTable.AdaptiveMaxPool2d_); call.Add(this); call.Add(outputSize); var results = call.Tensors(); return (results[0], results[1]); }
     /// <summary><c>aten::add.Scalar(Tensor self, Scalar other, Scalar alpha=1) -&gt; Tensor</c></summary>
-    public Tensor Add(Scalar other, double alpha = 1) { var call = new Call(OperatorTable.Add_Scalar); call.Add(this); call.Add(other); call.Add(alpha); return call.Tensor(); }
+    public Tensor Add(Scalar other, Scalar? alpha = null) { var call = new Call(OperatorTable.Add_Scalar); call.Add(this); call.Add(other); call.AddOrDefault(alpha); return call.Tensor(); }
     /// <summary><c>aten::add.Tensor(Tensor self, Tensor other, *, Scalar alpha=1) -&gt; Tensor</c></summary>
-    public Tensor Add(Tensor other, double alpha = 1) { var call = new Call(OperatorTable.Add_Tensor); call.Add(this); call.Add(other); call.Add(alpha); return call.Tensor(); }
+    public Tensor Add(Tensor other, Scalar? alpha = null) { var call = new Call(OperatorTable.Add_Tensor); call.Add(this); call.Add(other); call.AddOrDefault(alpha); return call.Tensor(); }
     /// <summary><c>aten::add_.Scalar(Tensor(a!) self, Scalar other, Scalar alpha=1) -&gt; Tensor(a!)</c></summary>
-    public Tensor AddInPlace(Scalar other, double alpha = 1) { var call = new Call(OperatorTable.AddInPlace_Scalar); call.Add(this); call.Add(other); call.Add(alpha); call.Run(); return this; }
+    public Tensor AddInPlace(Scalar other, Scalar? alpha = null) { var call = new Call(OperatorTable.AddInPlace_Scalar); call.Add(this); call.Add(other); call.AddOrDefault(alpha); call.Run(); return this; }
     /// <summary><c>aten::add_.Tensor(Tensor(a!) self, Tensor other, *, Scalar alpha=1) -&gt; Tensor(a!)</c></summary>
-    public Tensor AddInPlace(Tensor other, double alpha = 1) { var call = new Call(OperatorTable.AddInPlace_Tensor); call.Add(this); call.Add(other); call.Add(alpha); call.Run(); return this; }
+    public Tensor AddInPlace(Tensor other, Scalar? alpha = null) { var call = new Call(OperatorTable.AddInPlace_Tensor); call.Add(this); call.Add(other); call.AddOrDefault(alpha); call.Run(); return this; }
     /// <summary><c>aten::addcdiv(Tensor self, Tensor tensor1, Tensor tensor2, *, Scalar value=1) -&gt; Tensor</c></summary>
-    public Tensor Addcdiv(Tensor tensor1, Tensor tensor2, double value = 1) { var call = new Call(OperatorTable.Addcdiv_); call.Add(this); call.Add(tensor1); call.Add(tensor2); call.Add(value); return call.Tensor(); }
+    public Tensor Addcdiv(Tensor tensor1, Tensor tensor2, Scalar? value = null) { var call = new Call(OperatorTable.Addcdiv_); call.Add(this); call.Add(tensor1); call.Add(tensor2); call.AddOrDefault(value); return call.Tensor(); }
     /// <summary><c>aten::addcmul(Tensor self, Tensor tensor1, Tensor tensor2, *, Scalar value=1) -&gt; Tensor</c></summary>
-    public Tensor Addcmul(Tensor tensor1, Tensor tensor2, double value = 1) { var call = new Call(OperatorTable.Addcmul_); call.Add(this); call.Add(tensor1); call.Add(tensor2); call.Add(value); return call.Tensor(); }
+    public Tensor Addcmul(Tensor tensor1, Tensor tensor2, Scalar? value = null) { var call = new Call(OperatorTable.Addcmul_); call.Add(this); call.Add(tensor1); call.Add(tensor2); call.AddOrDefault(value); return call.Tensor(); }
     /// <summary><c>aten::addmm(Tensor self, Tensor mat1, Tensor mat2, *, Scalar beta=1, Scalar alpha=1) -&gt; Tensor</c></summary>
-    public Tensor Addmm(Tensor mat1, Tensor mat2, double beta = 1, double alpha = 1) { var call = new Call(OperatorTable.Addmm_); call.Add(this); call.Add(mat1); call.Add(mat2); call.Add(beta); call.Add(alpha); return call.Tensor(); }
+    public Tensor Addmm(Tensor mat1, Tensor mat2, Scalar? beta = null, Scalar? alpha = null) { var call = new Call(OperatorTable.Addmm_); call.Add(this); call.Add(mat1); call.Add(mat2); call.AddOrDefault(beta); call.AddOrDefault(alpha); return call.Tensor(); }
     /// <summary><c>aten::all(Tensor self) -&gt; Tensor</c></summary>
     public Tensor All() { var call = new Call(OperatorTable.All_); call.Add(this); return call.Tensor(); }
     /// <summary><c>aten::all.dim(Tensor self, int dim, bool keepdim=False) -&gt; Tensor</c></summary>
@@ -378,7 +378,7 @@ public sealed partial class Tensor
     /// <summary><c>aten::avg_pool2d(Tensor self, int[2] kernel_size, int[2] stride=[], int[2] padding=0, bool ceil_mode=False, bool count_include_pad=True, int? divisor_override=None) -&gt; Tensor</c></summary>
     public Tensor AvgPool2d(long[] kernelSize, long[]? stride = null, long[]? padding = null, bool ceilMode = false, bool countIncludePad = true, long? divisorOverride = null) { var call = new Call(OperatorTable.AvgPool2d_); call.Add(this); call.Add(kernelSize); call.Add(stride); call.Add(padding); call.Add(ceilMode); call.Add(countIncludePad); call.Add(divisorOverride); return call.Tensor(); }
     /// <summary><c>aten::baddbmm(Tensor self, Tensor batch1, Tensor batch2, *, Scalar beta=1, Scalar alpha=1) -&gt; Tensor</c></summary>
-    public Tensor Baddbmm(Tensor batch1, Tensor batch2, double beta = 1, double alpha = 1) { var call = new Call(OperatorTable.Baddbmm_); call.Add(this); call.Add(batch1); call.Add(batch2); call.Add(beta); call.Add(alpha); return call.Tensor(); }
+    public Tensor Baddbmm(Tensor batch1, Tensor batch2, Scalar? beta = null, Scalar? alpha = null) { var call = new Call(OperatorTable.Baddbmm_); call.Add(this); call.Add(batch1); call.Add(batch2); call.AddOrDefault(beta); call.AddOrDefault(alpha); return call.Tensor(); }
     /// <summary><c>aten::batch_norm(Tensor input, Tensor? weight, Tensor? bias, Tensor? running_mean, Tensor? running_var, bool training, float momentum, float eps, bool cudnn_enabled) -&gt; Tensor</c></summary>
     public Tensor BatchNorm(Tensor? weight, Tensor? bias, Tensor? runningMean, Tensor? runningVar, bool training, double momentum, double eps, bool cudnnEnabled) { var call = new Call(OperatorTable.BatchNorm_); call.Add(this); call.Add(weight); call.Add(bias); call.Add(runningMean); call.Add(runningVar); call.Add(training); call.Add(momentum); call.Add(eps); call.Add(cudnnEnabled); return call.Tensor(); }
     /// <summary><c>aten::bernoulli(Tensor self, *, Generator? generator=None) -&gt; Tensor</c></summary>
@@ -406,7 +406,7 @@ public sealed partial class Tensor
     /// <summary><c>aten::ceil(Tensor self) -&gt; Tensor</c></summary>
     public Tensor Ceil() { var call = new Call(OperatorTable.Ceil_); call.Add(this); return call.Tensor(); }
     /// <summary><c>aten::celu(Tensor self, Scalar alpha=1.) -&gt; Tensor</c></summary>
-    public Tensor Celu(double alpha = 1) { var call = new Call(OperatorTable.Celu_); call.Add(this); call.Add(alpha); return call.Tensor(); }
+    public Tensor Celu(Scalar? alpha = null) { var call = new Call(OperatorTable.Celu_); call.Add(this); call.AddOrDefault(alpha); return call.Tensor(); }
     /// <summary><c>aten::cholesky_solve(Tensor self, Tensor input2, bool upper=False) -&gt; Tensor</c></summary>
     public Tensor CholeskySolve(Tensor input2, bool upper = false) { var call = new Call(OperatorTable.CholeskySolve_); call.Add(this); call.Add(input2); call.Add(upper); return call.Tensor(); }
     /// <summary><c>aten::chunk(Tensor(a -&gt; *) self, int chunks, int dim=0) -&gt; Tensor(a)[]</c></summary>
@@ -418,7 +418,7 @@ public sealed partial class Tensor
     /// <summary><c>aten::clone(Tensor self, *, MemoryFormat? memory_format=None) -&gt; Tensor</c></summary>
     public Tensor Clone(MemoryFormat? memoryFormat = null) { var call = new Call(OperatorTable.Clone_); call.Add(this); call.Add(memoryFormat); return call.Tensor(); }
     /// <summary><c>aten::constant_pad_nd(Tensor self, int[] pad, Scalar value=0) -&gt; Tensor</c></summary>
-    public Tensor ConstantPadNd(long[] pad, double value = 0) { var call = new Call(OperatorTable.ConstantPadNd_); call.Add(this); call.Add(pad); call.Add(value); return call.Tensor(); }
+    public Tensor ConstantPadNd(long[] pad, Scalar? value = null) { var call = new Call(OperatorTable.ConstantPadNd_); call.Add(this); call.Add(pad); call.AddOrDefault(value); return call.Tensor(); }
     /// <summary><c>aten::contiguous(Tensor(a) self, *, MemoryFormat memory_format=0) -&gt; Tensor(a)</c></summary>
     public Tensor Contiguous(MemoryFormat memoryFormat = MemoryFormat.Contiguous) { var call = new Call(OperatorTable.Contiguous_); call.Add(this); call.Add(memoryFormat); return call.Tensor(); }
     /// <summary><c>aten::conv1d(Tensor input, Tensor weight, Tensor? bias=None, int[1] stride=[1], int[1] padding=[0], int[1] dilation=[1], int groups=1) -&gt; Tensor</c></summary>
@@ -464,7 +464,7 @@ public sealed partial class Tensor
     /// <summary><c>aten::dropout(Tensor input, float p, bool train) -&gt; Tensor</c></summary>
     public Tensor Dropout(double p, bool train) { var call = new Call(OperatorTable.Dropout_); call.Add(this); call.Add(p); call.Add(train); return call.Tensor(); }
     /// <summary><c>aten::elu(Tensor self, Scalar alpha=1, Scalar scale=1, Scalar input_scale=1) -&gt; Tensor</c></summary>
-    public Tensor Elu(double alpha = 1, double scale = 1, double inputScale = 1) { var call = new Call(OperatorTable.Elu_); call.Add(this); call.Add(alpha); call.Add(scale); call.Add(inputScale); return call.Tensor(); }
+    public Tensor Elu(Scalar? alpha = null, Scalar? scale = null, Scalar? inputScale = null) { var call = new Call(OperatorTable.Elu_); call.Add(this); call.AddOrDefault(alpha); call.AddOrDefault(scale); call.AddOrDefault(inputScale); return call.Tensor(); }
     /// <summary><c>aten::empty_like(Tensor self, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, MemoryFormat? memory_format=None) -&gt; Tensor</c></summary>
     public Tensor EmptyLike(DType? dtype = null, Device? device = null, MemoryFormat? memoryFormat = null) { var call = new Call(OperatorTable.EmptyLike_); call.Add(this); call.Add(dtype); call.AddDefault(); call.Add(device); call.AddDefault(); call.Add(memoryFormat); return call.Tensor(); }
     /// <summary><c>aten::eq.Scalar(Tensor self, Scalar other) -&gt; Tensor</c></summary>
@@ -526,13 +526,13 @@ public sealed partial class Tensor
     /// <summary><c>aten::hardswish(Tensor self) -&gt; Tensor</c></summary>
     public Tensor Hardswish() { var call = new Call(OperatorTable.Hardswish_); call.Add(this); return call.Tensor(); }
     /// <summary><c>aten::hardtanh(Tensor self, Scalar min_val=-1, Scalar max_val=1) -&gt; Tensor</c></summary>
-    public Tensor Hardtanh(double minVal = -1, double maxVal = 1) { var call = new Call(OperatorTable.Hardtanh_); call.Add(this); call.Add(minVal); call.Add(maxVal); return call.Tensor(); }
+    public Tensor Hardtanh(Scalar? minVal = null, Scalar? maxVal = null) { var call = new Call(OperatorTable.Hardtanh_); call.Add(this); call.AddOrDefault(minVal); call.AddOrDefault(maxVal); return call.Tensor(); }
     /// <summary><c>aten::hardtanh_(Tensor(a!) self, Scalar min_val=-1, Scalar max_val=1) -&gt; Tensor(a!)</c></summary>
-    public Tensor HardtanhInPlace(double minVal = -1, double maxVal = 1) { var call = new Call(OperatorTable.HardtanhInPlace_); call.Add(this); call.Add(minVal); call.Add(maxVal); call.Run(); return this; }
+    public Tensor HardtanhInPlace(Scalar? minVal = null, Scalar? maxVal = null) { var call = new Call(OperatorTable.HardtanhInPlace_); call.Add(this); call.AddOrDefault(minVal); call.AddOrDefault(maxVal); call.Run(); return this; }
     /// <summary><c>aten::hinge_embedding_loss(Tensor self, Tensor target, float margin=1., int reduction=1) -&gt; Tensor</c></summary>
     public Tensor HingeEmbeddingLoss(Tensor target, double margin = 1, Reduction reduction = Reduction.Mean) { var call = new Call(OperatorTable.HingeEmbeddingLoss_); call.Add(this); call.Add(target); call.Add(margin); call.Add((long)reduction); return call.Tensor(); }
     /// <summary><c>aten::histc(Tensor self, int bins=100, Scalar min=0, Scalar max=0) -&gt; Tensor</c></summary>
-    public Tensor Histc(long bins = 100, double min = 0, double max = 0) { var call = new Call(OperatorTable.Histc_); call.Add(this); call.Add(bins); call.Add(min); call.Add(max); return call.Tensor(); }
+    public Tensor Histc(long bins = 100, Scalar? min = null, Scalar? max = null) { var call = new Call(OperatorTable.Histc_); call.Add(this); call.Add(bins); call.AddOrDefault(min); call.AddOrDefault(max); return call.Tensor(); }
     /// <summary><c>aten::huber_loss(Tensor self, Tensor target, int reduction=1, float delta=1.) -&gt; Tensor</c></summary>
     public Tensor HuberLoss(Tensor target, Reduction reduction = Reduction.Mean, double delta = 1) { var call = new Call(OperatorTable.HuberLoss_); call.Add(this); call.Add(target); call.Add((long)reduction); call.Add(delta); return call.Tensor(); }
     /// <summary><c>aten::im2col(Tensor self, int[2] kernel_size, int[2] dilation, int[2] padding, int[2] stride) -&gt; Tensor</c></summary>
@@ -540,7 +540,7 @@ public sealed partial class Tensor
     /// <summary><c>aten::index.Tensor(Tensor self, Tensor?[] indices) -&gt; Tensor</c></summary>
     public Tensor Index(IReadOnlyList<Tensor?> indices) { var call = new Call(OperatorTable.Index_Tensor); call.Add(this); call.Add(indices); return call.Tensor(); }
     /// <summary><c>aten::index_add(Tensor self, int dim, Tensor index, Tensor source, *, Scalar alpha=1) -&gt; Tensor</c></summary>
-    public Tensor IndexAdd(long dim, Tensor index, Tensor source, double alpha = 1) { var call = new Call(OperatorTable.IndexAdd_); call.Add(this); call.Add(dim); call.Add(index); call.Add(source); call.Add(alpha); return call.Tensor(); }
+    public Tensor IndexAdd(long dim, Tensor index, Tensor source, Scalar? alpha = null) { var call = new Call(OperatorTable.IndexAdd_); call.Add(this); call.Add(dim); call.Add(index); call.Add(source); call.AddOrDefault(alpha); return call.Tensor(); }
     /// <summary><c>aten::index_copy_(Tensor(a!) self, int dim, Tensor index, Tensor source) -&gt; Tensor(a!)</c></summary>
     public Tensor IndexCopyInPlace(long dim, Tensor index, Tensor source) { var call = new Call(OperatorTable.IndexCopyInPlace_); call.Add(this); call.Add(dim); call.Add(index); call.Add(source); call.Run(); return this; }
     /// <summary><c>aten::index_fill_.int_Scalar(Tensor(a!) self, int dim, Tensor index, Scalar value) -&gt; Tensor(a!)</c></summary>
@@ -570,7 +570,7 @@ public sealed partial class Tensor
     /// <summary><c>aten::le.Tensor(Tensor self, Tensor other) -&gt; Tensor</c></summary>
     public Tensor Le(Tensor other) { var call = new Call(OperatorTable.Le_Tensor); call.Add(this); call.Add(other); return call.Tensor(); }
     /// <summary><c>aten::leaky_relu(Tensor self, Scalar negative_slope=0.01) -&gt; Tensor</c></summary>
-    public Tensor LeakyRelu(double negativeSlope = 0.01) { var call = new Call(OperatorTable.LeakyRelu_); call.Add(this); call.Add(negativeSlope); return call.Tensor(); }
+    public Tensor LeakyRelu(Scalar? negativeSlope = null) { var call = new Call(OperatorTable.LeakyRelu_); call.Add(this); call.AddOrDefault(negativeSlope); return call.Tensor(); }
     /// <summary><c>aten::lerp.Scalar(Tensor self, Tensor end, Scalar weight) -&gt; Tensor</c></summary>
     public Tensor Lerp(Tensor end, Scalar weight) { var call = new Call(OperatorTable.Lerp_Scalar); call.Add(this); call.Add(end); call.Add(weight); return call.Tensor(); }
     /// <summary><c>aten::lerp.Tensor(Tensor self, Tensor end, Tensor weight) -&gt; Tensor</c></summary>
@@ -598,7 +598,7 @@ public sealed partial class Tensor
     /// <summary><c>aten::linalg_svd(Tensor A, bool full_matrices=True, *, str? driver=None) -&gt; (Tensor U, Tensor S, Tensor Vh)</c></summary>
     public (Tensor Item1, Tensor Item2, Tensor Item3) LinalgSvd(bool fullMatrices = true, string? driver = null) { var call = new Call(OperatorTable.LinalgSvd_); call.Add(this); call.Add(fullMatrices); call.Add(driver); var results = call.Tensors(); return (results[0], results[1], results[2]); }
     /// <summary><c>aten::linalg_vector_norm(Tensor self, Scalar ord=2, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None) -&gt; Tensor</c></summary>
-    public Tensor LinalgVectorNorm(double ord = 2, long[]? dim = null, bool keepdim = false, DType? dtype = null) { var call = new Call(OperatorTable.LinalgVectorNorm_); call.Add(this); call.Add(ord); call.Add(dim); call.Add(keepdim); call.Add(dtype); return call.Tensor(); }
+    public Tensor LinalgVectorNorm(Scalar? ord = null, long[]? dim = null, bool keepdim = false, DType? dtype = null) { var call = new Call(OperatorTable.LinalgVectorNorm_); call.Add(this); call.AddOrDefault(ord); call.Add(dim); call.Add(keepdim); call.Add(dtype); return call.Tensor(); }
     /// <summary><c>aten::linear(Tensor input, Tensor weight, Tensor? bias=None) -&gt; Tensor</c></summary>
     public Tensor Linear(Tensor weight, Tensor? bias = null) { var call = new Call(OperatorTable.Linear_); call.Add(this); call.Add(weight); call.Add(bias); return call.Tensor(); }
     /// <summary><c>aten::log(Tensor self) -&gt; Tensor</c></summary>
@@ -674,7 +674,7 @@ public sealed partial class Tensor
     /// <summary><c>aten::mul_.Tensor(Tensor(a!) self, Tensor other) -&gt; Tensor(a!)</c></summary>
     public Tensor MulInPlace(Tensor other) { var call = new Call(OperatorTable.MulInPlace_Tensor); call.Add(this); call.Add(other); call.Run(); return this; }
     /// <summary><c>aten::multi_margin_loss(Tensor self, Tensor target, Scalar p=1, Scalar margin=1, Tensor? weight=None, int reduction=1) -&gt; Tensor</c></summary>
-    public Tensor MultiMarginLoss(Tensor target, double p = 1, double margin = 1, Tensor? weight = null, Reduction reduction = Reduction.Mean) { var call = new Call(OperatorTable.MultiMarginLoss_); call.Add(this); call.Add(target); call.Add(p); call.Add(margin); call.Add(weight); call.Add((long)reduction); return call.Tensor(); }
+    public Tensor MultiMarginLoss(Tensor target, Scalar? p = null, Scalar? margin = null, Tensor? weight = null, Reduction reduction = Reduction.Mean) { var call = new Call(OperatorTable.MultiMarginLoss_); call.Add(this); call.Add(target); call.AddOrDefault(p); call.AddOrDefault(margin); call.Add(weight); call.Add((long)reduction); return call.Tensor(); }
     /// <summary><c>aten::multinomial(Tensor self, int num_samples, bool replacement=False, *, Generator? generator=None) -&gt; Tensor</c></summary>
     public Tensor Multinomial(long numSamples, bool replacement = false) { var call = new Call(OperatorTable.Multinomial_); call.Add(this); call.Add(numSamples); call.Add(replacement); call.AddDefault(); return call.Tensor(); }
     /// <summary><c>aten::mv(Tensor self, Tensor vec) -&gt; Tensor</c></summary>
@@ -748,7 +748,7 @@ public sealed partial class Tensor
     /// <summary><c>aten::rsqrt(Tensor self) -&gt; Tensor</c></summary>
     public Tensor Rsqrt() { var call = new Call(OperatorTable.Rsqrt_); call.Add(this); return call.Tensor(); }
     /// <summary><c>aten::rsub.Scalar(Tensor self, Scalar other, Scalar alpha=1) -&gt; Tensor</c></summary>
-    public Tensor Rsub(Scalar other, double alpha = 1) { var call = new Call(OperatorTable.Rsub_Scalar); call.Add(this); call.Add(other); call.Add(alpha); return call.Tensor(); }
+    public Tensor Rsub(Scalar other, Scalar? alpha = null) { var call = new Call(OperatorTable.Rsub_Scalar); call.Add(this); call.Add(other); call.AddOrDefault(alpha); return call.Tensor(); }
     /// <summary><c>aten::scatter.src(Tensor self, int dim, Tensor index, Tensor src) -&gt; Tensor</c></summary>
     public Tensor Scatter(long dim, Tensor index, Tensor src) { var call = new Call(OperatorTable.Scatter_src); call.Add(this); call.Add(dim); call.Add(index); call.Add(src); return call.Tensor(); }
     /// <summary><c>aten::scatter.value(Tensor self, int dim, Tensor index, Scalar value) -&gt; Tensor</c></summary>
@@ -784,7 +784,7 @@ public sealed partial class Tensor
     /// <summary><c>aten::softmax.int(Tensor self, int dim, ScalarType? dtype=None) -&gt; Tensor</c></summary>
     public Tensor Softmax(long dim, DType? dtype = null) { var call = new Call(OperatorTable.Softmax_int); call.Add(this); call.Add(dim); call.Add(dtype); return call.Tensor(); }
     /// <summary><c>aten::softplus(Tensor self, Scalar beta=1, Scalar threshold=20) -&gt; Tensor</c></summary>
-    public Tensor Softplus(double beta = 1, double threshold = 20) { var call = new Call(OperatorTable.Softplus_); call.Add(this); call.Add(beta); call.Add(threshold); return call.Tensor(); }
+    public Tensor Softplus(Scalar? beta = null, Scalar? threshold = null) { var call = new Call(OperatorTable.Softplus_); call.Add(this); call.AddOrDefault(beta); call.AddOrDefault(threshold); return call.Tensor(); }
     /// <summary><c>aten::sort(Tensor self, int dim=-1, bool descending=False) -&gt; (Tensor values, Tensor indices)</c></summary>
     public (Tensor Item1, Tensor Item2) Sort(long dim = -1, bool descending = false) { var call = new Call(OperatorTable.Sort_); call.Add(this); call.Add(dim); call.Add(descending); var results = call.Tensors(); return (results[0], results[1]); }
     /// <summary><c>aten::split.Tensor(Tensor(a -&gt; *) self, int split_size, int dim=0) -&gt; Tensor(a)[]</c></summary>
@@ -804,13 +804,13 @@ public sealed partial class Tensor
     /// <summary><c>aten::std.dim(Tensor self, int[1]? dim, bool unbiased=True, bool keepdim=False) -&gt; Tensor</c></summary>
     public Tensor Std(long[]? dim, bool unbiased = true, bool keepdim = false) { var call = new Call(OperatorTable.Std_dim); call.Add(this); call.Add(dim); call.Add(unbiased); call.Add(keepdim); return call.Tensor(); }
     /// <summary><c>aten::sub.Scalar(Tensor self, Scalar other, Scalar alpha=1) -&gt; Tensor</c></summary>
-    public Tensor Sub(Scalar other, double alpha = 1) { var call = new Call(OperatorTable.Sub_Scalar); call.Add(this); call.Add(other); call.Add(alpha); return call.Tensor(); }
+    public Tensor Sub(Scalar other, Scalar? alpha = null) { var call = new Call(OperatorTable.Sub_Scalar); call.Add(this); call.Add(other); call.AddOrDefault(alpha); return call.Tensor(); }
     /// <summary><c>aten::sub.Tensor(Tensor self, Tensor other, *, Scalar alpha=1) -&gt; Tensor</c></summary>
-    public Tensor Sub(Tensor other, double alpha = 1) { var call = new Call(OperatorTable.Sub_Tensor); call.Add(this); call.Add(other); call.Add(alpha); return call.Tensor(); }
+    public Tensor Sub(Tensor other, Scalar? alpha = null) { var call = new Call(OperatorTable.Sub_Tensor); call.Add(this); call.Add(other); call.AddOrDefault(alpha); return call.Tensor(); }
     /// <summary><c>aten::sub_.Scalar(Tensor(a!) self, Scalar other, Scalar alpha=1) -&gt; Tensor(a!)</c></summary>
-    public Tensor SubInPlace(Scalar other, double alpha = 1) { var call = new Call(OperatorTable.SubInPlace_Scalar); call.Add(this); call.Add(other); call.Add(alpha); call.Run(); return this; }
+    public Tensor SubInPlace(Scalar other, Scalar? alpha = null) { var call = new Call(OperatorTable.SubInPlace_Scalar); call.Add(this); call.Add(other); call.AddOrDefault(alpha); call.Run(); return this; }
     /// <summary><c>aten::sub_.Tensor(Tensor(a!) self, Tensor other, *, Scalar alpha=1) -&gt; Tensor(a!)</c></summary>
-    public Tensor SubInPlace(Tensor other, double alpha = 1) { var call = new Call(OperatorTable.SubInPlace_Tensor); call.Add(this); call.Add(other); call.Add(alpha); call.Run(); return this; }
+    public Tensor SubInPlace(Tensor other, Scalar? alpha = null) { var call = new Call(OperatorTable.SubInPlace_Tensor); call.Add(this); call.Add(other); call.AddOrDefault(alpha); call.Run(); return this; }
     /// <summary><c>aten::sum(Tensor self, *, ScalarType? dtype=None) -&gt; Tensor</c></summary>
     public Tensor Sum(DType? dtype = null) { var call = new Call(OperatorTable.Sum_); call.Add(this); call.Add(dtype); return call.Tensor(); }
     /// <summary><c>aten::sum.dim_IntList(Tensor self, int[1]? dim, bool keepdim=False, *, ScalarType? dtype=None) -&gt; Tensor</c></summary>
@@ -887,17 +887,17 @@ public sealed partial class Tensor
 public static partial class Ops
 {
     /// <summary><c>aten::_foreach_add.List(Tensor[] self, Tensor[] other, *, Scalar alpha=1) -&gt; Tensor[]</c></summary>
-    public static Tensor[] ForeachAdd(IReadOnlyList<Tensor> self, IReadOnlyList<Tensor> other, double alpha = 1) { var call = new Call(OperatorTable.ForeachAdd_List); call.Add(self); call.Add(other); call.Add(alpha); return call.Tensors(); }
+    public static Tensor[] ForeachAdd(IReadOnlyList<Tensor> self, IReadOnlyList<Tensor> other, Scalar? alpha = null) { var call = new Call(OperatorTable.ForeachAdd_List); call.Add(self); call.Add(other); call.AddOrDefault(alpha); return call.Tensors(); }
     /// <summary><c>aten::_foreach_add.Scalar(Tensor[] self, Scalar scalar) -&gt; Tensor[]</c></summary>
     public static Tensor[] ForeachAdd(IReadOnlyList<Tensor> self, Scalar scalar) { var call = new Call(OperatorTable.ForeachAdd_Scalar); call.Add(self); call.Add(scalar); return call.Tensors(); }
     /// <summary><c>aten::_foreach_add_.List(Tensor(a!)[] self, Tensor[] other, *, Scalar alpha=1) -&gt; ()</c></summary>
-    public static void ForeachAddInPlace(IReadOnlyList<Tensor> self, IReadOnlyList<Tensor> other, double alpha = 1) { var call = new Call(OperatorTable.ForeachAddInPlace_List); call.Add(self); call.Add(other); call.Add(alpha); call.Run(); }
+    public static void ForeachAddInPlace(IReadOnlyList<Tensor> self, IReadOnlyList<Tensor> other, Scalar? alpha = null) { var call = new Call(OperatorTable.ForeachAddInPlace_List); call.Add(self); call.Add(other); call.AddOrDefault(alpha); call.Run(); }
     /// <summary><c>aten::_foreach_add_.Scalar(Tensor(a!)[] self, Scalar scalar) -&gt; ()</c></summary>
     public static void ForeachAddInPlace(IReadOnlyList<Tensor> self, Scalar scalar) { var call = new Call(OperatorTable.ForeachAddInPlace_Scalar); call.Add(self); call.Add(scalar); call.Run(); }
     /// <summary><c>aten::_foreach_addcdiv_.Scalar(Tensor(a!)[] self, Tensor[] tensor1, Tensor[] tensor2, Scalar value=1) -&gt; ()</c></summary>
-    public static void ForeachAddcdivInPlace(IReadOnlyList<Tensor> self, IReadOnlyList<Tensor> tensor1, IReadOnlyList<Tensor> tensor2, double value = 1) { var call = new Call(OperatorTable.ForeachAddcdivInPlace_Scalar); call.Add(self); call.Add(tensor1); call.Add(tensor2); call.Add(value); call.Run(); }
+    public static void ForeachAddcdivInPlace(IReadOnlyList<Tensor> self, IReadOnlyList<Tensor> tensor1, IReadOnlyList<Tensor> tensor2, Scalar? value = null) { var call = new Call(OperatorTable.ForeachAddcdivInPlace_Scalar); call.Add(self); call.Add(tensor1); call.Add(tensor2); call.AddOrDefault(value); call.Run(); }
     /// <summary><c>aten::_foreach_addcmul_.Scalar(Tensor(a!)[] self, Tensor[] tensor1, Tensor[] tensor2, Scalar value=1) -&gt; ()</c></summary>
-    public static void ForeachAddcmulInPlace(IReadOnlyList<Tensor> self, IReadOnlyList<Tensor> tensor1, IReadOnlyList<Tensor> tensor2, double value = 1) { var call = new Call(OperatorTable.ForeachAddcmulInPlace_Scalar); call.Add(self); call.Add(tensor1); call.Add(tensor2); call.Add(value); call.Run(); }
+    public static void ForeachAddcmulInPlace(IReadOnlyList<Tensor> self, IReadOnlyList<Tensor> tensor1, IReadOnlyList<Tensor> tensor2, Scalar? value = null) { var call = new Call(OperatorTable.ForeachAddcmulInPlace_Scalar); call.Add(self); call.Add(tensor1); call.Add(tensor2); call.AddOrDefault(value); call.Run(); }
     /// <summary><c>aten::_foreach_div.Scalar(Tensor[] self, Scalar scalar) -&gt; Tensor[]</c></summary>
     public static Tensor[] ForeachDiv(IReadOnlyList<Tensor> self, Scalar scalar) { var call = new Call(OperatorTable.ForeachDiv_Scalar); call.Add(self); call.Add(scalar); return call.Tensors(); }
     /// <summary><c>aten::_foreach_div_.List(Tensor(a!)[] self, Tensor[] other) -&gt; ()</c></summary>
@@ -913,15 +913,15 @@ public static partial class Ops
     /// <summary><c>aten::_foreach_neg(Tensor[] self) -&gt; Tensor[]</c></summary>
     public static Tensor[] ForeachNeg(IReadOnlyList<Tensor> self) { var call = new Call(OperatorTable.ForeachNeg_); call.Add(self); return call.Tensors(); }
     /// <summary><c>aten::_foreach_norm.Scalar(Tensor[] self, Scalar ord=2) -&gt; Tensor[]</c></summary>
-    public static Tensor[] ForeachNorm(IReadOnlyList<Tensor> self, double ord = 2) { var call = new Call(OperatorTable.ForeachNorm_Scalar); call.Add(self); call.Add(ord); return call.Tensors(); }
+    public static Tensor[] ForeachNorm(IReadOnlyList<Tensor> self, Scalar? ord = null) { var call = new Call(OperatorTable.ForeachNorm_Scalar); call.Add(self); call.AddOrDefault(ord); return call.Tensors(); }
     /// <summary><c>aten::_foreach_sqrt(Tensor[] self) -&gt; Tensor[]</c></summary>
     public static Tensor[] ForeachSqrt(IReadOnlyList<Tensor> self) { var call = new Call(OperatorTable.ForeachSqrt_); call.Add(self); return call.Tensors(); }
     /// <summary><c>aten::_foreach_sub_.List(Tensor(a!)[] self, Tensor[] other, *, Scalar alpha=1) -&gt; ()</c></summary>
-    public static void ForeachSubInPlace(IReadOnlyList<Tensor> self, IReadOnlyList<Tensor> other, double alpha = 1) { var call = new Call(OperatorTable.ForeachSubInPlace_List); call.Add(self); call.Add(other); call.Add(alpha); call.Run(); }
+    public static void ForeachSubInPlace(IReadOnlyList<Tensor> self, IReadOnlyList<Tensor> other, Scalar? alpha = null) { var call = new Call(OperatorTable.ForeachSubInPlace_List); call.Add(self); call.Add(other); call.AddOrDefault(alpha); call.Run(); }
     /// <summary><c>aten::_foreach_zero_(Tensor(a!)[] self) -&gt; ()</c></summary>
     public static void ForeachZeroInPlace(IReadOnlyList<Tensor> self) { var call = new Call(OperatorTable.ForeachZeroInPlace_); call.Add(self); call.Run(); }
     /// <summary><c>aten::arange.start_step(Scalar start, Scalar end, Scalar step=1, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -&gt; Tensor</c></summary>
-    public static Tensor Arange(Scalar start, Scalar end, double step = 1, DType? dtype = null, Device? device = null) { var call = new Call(OperatorTable.Arange_start_step); call.Add(start); call.Add(end); call.Add(step); call.Add(dtype); call.AddDefault(); call.Add(device); call.AddDefault(); return call.Tensor(); }
+    public static Tensor Arange(Scalar start, Scalar end, Scalar? step = null, DType? dtype = null, Device? device = null) { var call = new Call(OperatorTable.Arange_start_step); call.Add(start); call.Add(end); call.AddOrDefault(step); call.Add(dtype); call.AddDefault(); call.Add(device); call.AddDefault(); return call.Tensor(); }
     /// <summary><c>aten::cat(Tensor[] tensors, int dim=0) -&gt; Tensor</c></summary>
     public static Tensor Cat(IReadOnlyList<Tensor> tensors, long dim = 0) { var call = new Call(OperatorTable.Cat_); call.Add(tensors); call.Add(dim); return call.Tensor(); }
     /// <summary><c>aten::cdist(Tensor x1, Tensor x2, float p=2., int? compute_mode=None) -&gt; Tensor</c></summary>

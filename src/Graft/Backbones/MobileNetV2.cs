@@ -82,7 +82,7 @@ public sealed class MobileNetV2 : Backbone
             _norm = Child("1", new BatchNorm2d(outputs));
         }
 
-        public override Tensor Forward(Tensor x) => _norm.After(_convolution, x).Hardtanh(0, 6);
+        public override Tensor Forward(Tensor x) => _norm.After(_convolution, x).Hardtanh(0.0, 6.0);
     }
 
     /// <summary>Expand by 1×1, filter each channel by 3×3, project by 1×1; added to its input where the shapes agree.</summary>

@@ -29,13 +29,16 @@ public sealed record HeadOptions
     public long Seed { get; init; }
 }
 
+/// <summary>A value of C that was tried: loss and accuracy on the held-out folds.</summary>
+public sealed record GridPoint(double C, double Loss, double Accuracy);
+
 /// <summary>A fitted head with the evidence for its regularisation.</summary>
 /// <param name="Head">Scores from raw features.</param>
 /// <param name="C">The regularisation that was chosen.</param>
 /// <param name="CrossValidated">Accuracy on held-out folds, at that C; NaN where there were too few pictures.</param>
-/// <param name="Grid">(C, loss, accuracy) for each value that was tried.</param>
+/// <param name="Grid">Each value that was tried.</param>
 /// <param name="Seconds">Wall time.</param>
-public sealed record FittedHead(Head Head, double C, double CrossValidated, IReadOnlyList<(double C, double Loss, double Accuracy)> Grid, double Seconds);
+public sealed record FittedHead(Head Head, double C, double CrossValidated, IReadOnlyList<GridPoint> Grid, double Seconds);
 
 /// <summary>Fits heads on cached features: linear ones to a tolerance by a second-order method, the MLP by AdamW.</summary>
 public static class HeadFitter
@@ -66,7 +69,7 @@ public static class HeadFitter
         centred = centred / scale;
         Tensor weight, bias;
         var (c, accuracy, temperature) = (options.C ?? 1, double.NaN, 1.0);
-        IReadOnlyList<(double, double, double)> grid = [];
+        IReadOnlyList<GridPoint> grid = [];
         if (options.Kind == HeadKind.Mean)
         {
             var targets = Tensor.From(all).OneHot(classes).To(DType.Float64);
@@ -113,7 +116,7 @@ public static class HeadFitter
         return [.. labels.Select(label => (double)labels.Length / (present * counts[label]))];
     }
 
-    private sealed record Tried(double C, double Accuracy, double Temperature, IReadOnlyList<(double, double, double)> Grid);
+    private sealed record Tried(double C, double Accuracy, double Temperature, IReadOnlyList<GridPoint> Grid);
 
     /// <summary>Views of one picture are always in the same fold. The grid is walked from strong to weak penalty, each solution starting the next.</summary>
     private static Tried CrossValidate(LinearProblem problem, int[] labels, int views, int classes, LinearLoss loss, double[]? weights, int folds, HeadOptions options)
@@ -146,7 +149,7 @@ public static class HeadFitter
         // The strongest penalty whose loss is within one per cent of the best: the simpler of equals.
         var least = results.Min(result => result.Loss);
         var best = results.First(result => result.Loss <= least * 1.01);
-        return new Tried(best.C, best.Accuracy, best.Temperature, [.. results.Select(result => (result.C, result.Loss, result.Accuracy))]);
+        return new Tried(best.C, best.Accuracy, best.Temperature, [.. results.Select(result => new GridPoint(result.C, result.Loss, result.Accuracy))]);
     }
 
     /// <summary>The factor on scores that makes their softmax most likely, by golden section over its logarithm.</summary>

@@ -1,0 +1,42 @@
+namespace Graft.Experiments;
+
+/// <summary>How an experiment is run.</summary>
+/// <param name="Data">The folder of the datasets; null: GRAFT_DATA, or ../shared/data.</param>
+/// <param name="Short">A form that takes a minute or so.</param>
+/// <param name="Seeds">How many seeds, in place of the experiment's own.</param>
+/// <param name="Log">Lines for people.</param>
+/// <param name="Cancel">Stops.</param>
+public sealed record ExperimentOptions(string? Data, bool Short, int? Seeds, Action<string> Log, CancellationToken Cancel)
+{
+    /// <summary>The folder of the datasets.</summary>
+    /// <exception cref="GraftException">There is none.</exception>
+    public string DataFolder => new[] { Data, Environment.GetEnvironmentVariable("GRAFT_DATA"), Path.Combine("..", "shared", "data") }.FirstOrDefault(folder => folder is not null && Directory.Exists(folder))
+        ?? throw new GraftException("the datasets' folder was not found: name it with --data DIR, or in GRAFT_DATA");
+
+    /// <summary>A file or folder of the datasets.</summary>
+    /// <exception cref="GraftException">It is not there.</exception>
+    public string Need(params string[] parts)
+    {
+        var path = Path.Combine([DataFolder, .. parts]);
+        return File.Exists(path) || Directory.Exists(path) ? path : throw new GraftException($"{path} is missing, and the experiment needs it");
+    }
+}
+
+/// <summary>A table of paper against ours.</summary>
+public sealed record ExperimentResult(string Name, string[] Headers, IReadOnlyList<string[]> Rows, IReadOnlyList<string> Remarks);
+
+/// <summary>A published result that Graft reproduces.</summary>
+public abstract class Experiment
+{
+    /// <summary>Every experiment.</summary>
+    public static IReadOnlyList<Experiment> All { get; } = [new ModelATaskB(), new CifarResNets(), new AntsBees()];
+
+    /// <summary>As <c>graft reproduce</c> takes it.</summary>
+    public abstract string Name { get; }
+
+    /// <summary>In a line.</summary>
+    public abstract string Summary { get; }
+
+    /// <summary>Runs it.</summary>
+    public abstract ExperimentResult Run(ExperimentOptions options);
+}

@@ -1,0 +1,41 @@
+using System.CommandLine;
+using Graft.Training;
+using Graft.Transfer;
+
+namespace Graft.Cli.Commands;
+
+internal static class AdviseCommand
+{
+    public static Command Create()
+    {
+        var shared = new TrainArguments();
+        var command = new Command("advise", """
+            Measure which strategy would serve a dataset best, and say why.
+
+            Example:
+              graft advise photos/ --weights mobilenet_v2.safetensors
+            """);
+        shared.AddTo(command);
+        Shell.Handle(command, (shell, parsed) =>
+        {
+            var options = shared.Read(parsed);
+            var (backbone, notes) = TransferTask.OpenBackbone(options);
+            foreach (var note in notes) shell.Log(note);
+            var train = TransferTask.OpenData(options).Train;
+            var (plan, advice) = TrainArguments.NewTask(options, shell).MakePlan(backbone, train);
+            shell.Result(new { advice!.Strategy, advice.Quadrant, advice.Reasons, advice.Evidence, plan });
+            if (shell.Json) return;
+            Show(shell, advice);
+            shell.Say($"Next: graft train {options.Data}{(options.Weights is { } weights ? $" --weights {weights}" : "")}");
+        });
+        return command;
+    }
+
+    public static void Show(Shell shell, Advice advice)
+    {
+        shell.Table(["stage", "features", "held-out accuracy of a linear probe"], advice.Evidence.Probes.Select(probe => new[] { probe.Stage, $"{probe.Features}", $"{probe.Accuracy:P1} ± {1.96 * probe.StandardError:P1}" }), 1, 2);
+        shell.Say($"Quadrant: {advice.Quadrant}");
+        foreach (var reason in advice.Reasons) shell.Say($"  {reason}");
+        shell.Say($"Recommended: --strategy {advice.Strategy}");
+    }
+}

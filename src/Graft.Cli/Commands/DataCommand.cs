@@ -1,0 +1,44 @@
+using System.CommandLine;
+using System.Diagnostics;
+using Graft.Data;
+using Graft.Training;
+
+namespace Graft.Cli.Commands;
+
+internal static class DataCommand
+{
+    public static Command Create()
+    {
+        var data = new Argument<string>("DATA") { Description = "Any dataset that train takes" };
+        var inspect = new Command("inspect", """
+            Count classes, sizes, broken files and duplicates (exact and near, across splits too).
+
+            Example:
+              graft data inspect photos/
+            """) { data };
+        Shell.Handle(inspect, (shell, parsed) =>
+        {
+            var clock = Stopwatch.StartNew();
+            var report = Inspection.Run(DatasetReader.Open(parsed.GetValue(data)!), (done, total) => shell.Progress(new ProgressReport("pictures", done, total, done / Math.Max(1e-9, clock.Elapsed.TotalSeconds))), shell.Stop);
+            shell.Result(report);
+            if (shell.Json) return;
+            var splits = report.CountsBySplit.Keys.ToArray();
+            shell.Table(["class", .. splits], report.Classes.Select((name, k) => (string[])[name, .. splits.Select(split => $"{report.CountsBySplit[split][k]}")]), [.. Enumerable.Range(1, splits.Length)]);
+            shell.Say($"{report.Layout}: {report.CountsBySplit.Values.Sum(counts => counts.Sum())} pictures, {report.Narrowest}×{report.Lowest} to {report.Widest}×{report.Tallest}, median {report.MedianWidth}×{report.MedianHeight}");
+            Some(shell, $"{report.Broken.Count} broken", [.. report.Broken.Select(broken => $"{broken.File}: {broken.Error}")]);
+            Some(shell, $"{report.Duplicates.Count(found => found.Exact)} groups of equal files, {report.Duplicates.Count(found => !found.Exact)} of pictures that look alike",
+                [.. report.Duplicates.OrderByDescending(found => found.AcrossSplits || found.AcrossClasses).Select(found => $"{(found.Exact ? "equal" : "alike")}{(found.AcrossSplits ? ", across splits" : "")}{(found.AcrossClasses ? ", across classes" : "")}: {string.Join(" = ", found.Files.Take(4))}")]);
+            Some(shell, $"{report.Ignored.Count} ignored", report.Ignored);
+            if (report.Duplicates.Any(found => found.AcrossSplits)) shell.Say("Pictures in more than one split make the accuracy look better than it is: remove them from one.");
+        });
+        return new Command("data", "Look at datasets.") { inspect };
+    }
+
+    private static void Some(Shell shell, string title, IReadOnlyList<string> lines)
+    {
+        if (lines.Count == 0) return;
+        shell.Say($"{title}:");
+        foreach (var line in lines.Take(12)) shell.Say($"  {line}");
+        if (lines.Count > 12) shell.Say($"  … and {lines.Count - 12} more (--json lists all)");
+    }
+}

@@ -1,0 +1,51 @@
+using System.CommandLine;
+using Graft.Data;
+using Graft.Training;
+
+namespace Graft.Cli.Commands;
+
+internal static class PredictCommand
+{
+    public static Command Create()
+    {
+        var run = new Argument<string>("RUN") { Description = "A run folder, or a model.safetensors" };
+        var files = new Argument<string[]>("FILE") { Description = "Pictures, or folders of pictures", Arity = ArgumentArity.OneOrMore };
+        var command = new Command("predict", """
+            Say what is in pictures.
+
+            Examples:
+              graft predict runs/ants picture.jpg
+              graft predict runs/ants new-photos/ --json
+            """) { run, files };
+        Shell.Handle(command, (shell, parsed) =>
+        {
+            using var model = Classifier.Load(parsed.GetValue(run)!);
+            var predictions = new List<Prediction>();
+            var errors = new List<BrokenPicture>();
+            foreach (var file in parsed.GetValue(files)!.SelectMany(path => Directory.Exists(path) ? Directory.EnumerateFiles(path, "*", SearchOption.AllDirectories).Order(StringComparer.Ordinal) : (IEnumerable<string>)[path]))
+            {
+                shell.Stop.ThrowIfCancellationRequested();
+                try
+                {
+                    predictions.Add(model.Predict(file));
+                }
+                catch (Exception reason) when (reason is PictureException or IOException or UnauthorizedAccessException)
+                {
+                    errors.Add(new BrokenPicture(file, reason is FileNotFoundException or DirectoryNotFoundException ? "there is no such file" : reason.Message));
+                }
+            }
+            shell.Result(new
+            {
+                predictions = predictions.Select(found => new { file = found.File, label = found.Label, probability = found.Probability, top = found.Top.Select(pair => new { label = pair.Label, probability = pair.Probability }) }),
+                errors = errors.Select(found => new { file = found.File, error = found.Error }),
+            });
+            if (!shell.Json)
+            {
+                foreach (var found in predictions) Console.Out.WriteLine($"{found.File}\t{found.Label}\t{found.Probability:P1}");
+                foreach (var found in errors) Console.Error.WriteLine($"graft: {found.File}: {found.Error}");
+            }
+            if (predictions.Count == 0) throw new GraftException("none of the pictures could be read");
+        });
+        return command;
+    }
+}

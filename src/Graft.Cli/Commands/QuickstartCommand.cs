@@ -1,0 +1,54 @@
+using System.CommandLine;
+using System.Diagnostics;
+using Graft.Quickstart;
+using Graft.Training;
+
+namespace Graft.Cli.Commands;
+
+internal static class QuickstartCommand
+{
+    private const int Train = 10, Validation = 50;
+
+    public static Command Create()
+    {
+        var output = new Option<string>("--out") { Description = "Where pictures and runs go", DefaultValueFactory = _ => Path.Combine("runs", "quickstart"), HelpName = "DIR" };
+        var seed = new Option<long>("--seed") { Description = "Of the pictures and the training", HelpName = "N" };
+        var command = new Command("quickstart", """
+            See transfer learning work in a minute, with nothing but this program.
+
+            Draws a small world of shapes, takes a backbone that was pretrained on other shapes, adapts it to six new
+            classes of ten pictures each, and compares training from scratch, frozen features and fine-tuning.
+
+            Example:
+              graft quickstart
+            """) { output, seed };
+        Shell.Handle(command, (shell, parsed) =>
+        {
+            var clock = Stopwatch.StartNew();
+            var root = Path.GetFullPath(parsed.GetValue(output)!);
+            var data = Path.Combine(root, "shapes");
+            if (Directory.Exists(data)) Directory.Delete(data, recursive: true);
+            shell.Log($"Drawing {ShapeWorld.Downstream.Count} classes of {Train} pictures each (and {Validation} to judge by): {string.Join(", ", ShapeWorld.Downstream)}");
+            ShapeWorld.Write(Path.Combine(data, "train"), ShapeWorld.Downstream, Train, 1000 + parsed.GetValue(seed));
+            ShapeWorld.Write(Path.Combine(data, "val"), ShapeWorld.Downstream, Validation, 2000 + parsed.GetValue(seed));
+            var options = new TrainOptions { Data = data, Seed = parsed.GetValue(seed), Out = Path.Combine(root, "compare") };
+            var result = Comparison.Run(options, ["scratch", "feature", "head-then-full"], 1, given => new TransferTask(given) { Progress = shell.Progress, Cancel = shell.Stop }, shell.Log);
+            var report = Path.Combine(options.Out!, $"{result.Advice.Strategy.Replace(':', '-')}-{options.Seed}", "report.html");
+            shell.Result(new { table = result.Table, verdict = result.Verdict, report, seconds = clock.Elapsed.TotalSeconds });
+            if (shell.Json) return;
+            foreach (var reason in result.Advice.Reasons) shell.Say($"  {reason}");
+            CompareCommand.Show(shell, result);
+            shell.Say($"""
+
+                Report: {report}
+                It took {clock.Elapsed.TotalSeconds:0} s.
+
+                Next, your own photographs, each class in a folder of its own:
+                  ./graft data inspect photos/
+                  ./graft train photos/ --weights mobilenet_v2.safetensors
+                ('./graft models show mobilenet_v2' says where its weights are.)
+                """);
+        });
+        return command;
+    }
+}

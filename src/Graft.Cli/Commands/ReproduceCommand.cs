@@ -1,0 +1,39 @@
+using System.CommandLine;
+using Graft.Experiments;
+
+namespace Graft.Cli.Commands;
+
+internal static class ReproduceCommand
+{
+    public static Command Create()
+    {
+        var name = new Argument<string?>("NAME") { Description = "Which result; without it, the list", Arity = ArgumentArity.ZeroOrOne };
+        var data = new Option<string?>("--data") { Description = "The folder of the datasets", HelpName = "DIR" };
+        var brief = new Option<bool>("--short") { Description = "A short form of the experiment" };
+        var seeds = new Option<int?>("--seeds") { Description = "How many seeds, in place of the experiment's own", HelpName = "N" };
+        var command = new Command("reproduce", """
+            Reproduce a published result, beside the paper's figure.
+
+            Examples:
+              graft reproduce
+              graft reproduce model-a-task-b --data ../shared/data
+            """) { name, data, brief, seeds };
+        Shell.Handle(command, (shell, parsed) =>
+        {
+            var wanted = parsed.GetValue(name);
+            if (wanted is null)
+            {
+                shell.Result(new { experiments = Experiment.All.Select(found => new { found.Name, found.Summary }) });
+                if (!shell.Json) shell.Table(["name", "what"], Experiment.All.Select(found => new[] { found.Name, found.Summary }));
+                return;
+            }
+            var experiment = Experiment.All.FirstOrDefault(found => found.Name == wanted) ?? throw new GraftException($"there is no experiment '{wanted}'. There are: {string.Join(", ", Experiment.All.Select(found => found.Name))}");
+            var result = experiment.Run(new ExperimentOptions(parsed.GetValue(data), parsed.GetValue(brief), parsed.GetValue(seeds), shell.Log, shell.Stop));
+            shell.Result(result);
+            if (shell.Json) return;
+            shell.Table(result.Headers, result.Rows, [.. Enumerable.Range(1, result.Headers.Length - 1)]);
+            foreach (var line in result.Remarks) shell.Say(line);
+        });
+        return command;
+    }
+}

@@ -1,0 +1,73 @@
+using System.CommandLine;
+using Graft.Training;
+using Graft.Transfer;
+
+namespace Graft.Cli.Commands;
+
+internal static class TrainCommand
+{
+    public static Command Create()
+    {
+        var shared = new TrainArguments();
+        var strategy = new Option<string>("--strategy") { Description = $"{string.Join(", ", Strategies.Names)}; also partial:K (the K deepest stages) and feature:STAGE", DefaultValueFactory = _ => "auto", HelpName = "NAME" };
+        var head = new Option<string>("--head") { Description = "softmax, svm, mlp, or mean (nearest class mean)", DefaultValueFactory = _ => "softmax", HelpName = "KIND" };
+        var plan = new Option<string?>("--plan") { Description = "Alone: print the plan and stop. With a file: carry that plan out", Arity = ArgumentArity.ZeroOrOne, HelpName = "FILE" };
+        var output = new Option<string?>("--out") { Description = "The run folder (default: runs/ and the time)", HelpName = "RUN" };
+        var resume = new Option<string?>("--resume") { Description = "Go on with a run that was stopped or killed", HelpName = "RUN" };
+        var epochs = new Option<int?>("--epochs") { Description = "Epochs of each gradient phase, in place of the plan's", HelpName = "N" };
+        var balanced = new Option<bool>("--balanced") { Description = "Rare classes weigh as much as frequent ones" };
+        var strict = new Option<bool>("--strict") { Description = "End at the first broken picture, in place of going on without it" };
+        var noReport = new Option<bool>("--no-report") { Description = "Write no report.html" };
+        var command = new Command("train", """
+            Train a classifier on a folder of pictures.
+
+            Examples:
+              graft train photos/ --weights mobilenet_v2.safetensors
+              graft train photos/ --weights mobilenet_v2.safetensors --strategy head-then-full --out runs/ants
+              graft train photos/ --weights mobilenet_v2.safetensors --plan > plan.json
+              graft train photos/ --weights mobilenet_v2.safetensors --plan plan.json
+              graft train --resume runs/ants
+            """);
+        shared.AddTo(command);
+        foreach (var option in new Option[] { strategy, head, plan, output, resume, epochs, balanced, strict, noReport }) command.Options.Add(option);
+        Shell.Handle(command, (shell, parsed) =>
+        {
+            var resumed = parsed.GetValue(resume);
+            var options = resumed is not null ? TransferTask.OptionsOf(resumed) : shared.Read(parsed) with
+            {
+                Strategy = parsed.GetValue(strategy)!, Head = TrainArguments.ReadHead(parsed.GetValue(head)!), PlanFile = parsed.GetValue(plan), Out = parsed.GetValue(output),
+                Epochs = parsed.GetValue(epochs), Balanced = parsed.GetValue(balanced), Strict = parsed.GetValue(strict), NoReport = parsed.GetValue(noReport),
+            };
+            var task = TrainArguments.NewTask(options, shell);
+            if (parsed.GetResult(plan) is { Implicit: false } && options.PlanFile is null)
+            {
+                var (backbone, _) = TransferTask.OpenBackbone(options);
+                Console.Out.WriteLine(task.MakePlan(backbone, TransferTask.OpenData(options).Train).Plan.ToJson());
+                return;
+            }
+            var result = task.Run(resume: resumed is not null);
+            shell.Result(new
+            {
+                run = result.Run, strategy = result.Strategy, classes = result.Classes, train_images = result.TrainImages, val_images = result.ValImages, accuracy = result.Accuracy, seconds = result.Seconds,
+                accuracy_interval = new[] { result.Metrics.Low, result.Metrics.High }, balanced_accuracy = result.Metrics.BalancedAccuracy, macro_f1 = result.Metrics.MacroF1, top5 = result.Metrics.Top5,
+                calibration_error = result.Metrics.CalibrationError, trainable_parameters = result.TrainableParameters, errors = result.Broken, notes = result.Notes, report = result.Report,
+                advice = result.Advice is { } found ? new { found.Strategy, found.Quadrant, found.Reasons } : null,
+            });
+            if (shell.Json) return;
+            Show(shell, result);
+        });
+        return command;
+    }
+
+    private static void Show(Shell shell, TrainResult result)
+    {
+        foreach (var reason in result.Plan.Reasons) shell.Say($"  {reason}");
+        shell.Say();
+        foreach (var broken in result.Broken.Take(10)) shell.Say($"Left out: {broken.File}: {broken.Error}");
+        if (result.Broken.Count > 10) shell.Say($"… and {result.Broken.Count - 10} more (run.json lists all)");
+        shell.Say($"{result.Metrics.Accuracy:P1} of {result.Metrics.Count} held-out pictures are right (95% interval {result.Metrics.Low:P1} to {result.Metrics.High:P1}); strategy {result.Strategy}, {result.Seconds:0.0} s");
+        shell.Say($"Model:   {Path.Combine(result.Run, Classifier.FileName)}");
+        if (result.Report is not null) shell.Say($"Report:  {result.Report}");
+        shell.Say($"Predict: graft predict {Path.GetRelativePath(Directory.GetCurrentDirectory(), result.Run)} PICTURE…");
+    }
+}

@@ -1,0 +1,149 @@
+using System.CommandLine;
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using Graft.Data;
+using Graft.Torch;
+using Graft.Training;
+using Spectre.Console;
+
+namespace Graft.Cli;
+
+/// <summary>What every command shares: --json, errors as sentences, exit statuses, progress on a terminal or in plain lines.</summary>
+internal sealed class Shell : IDisposable
+{
+    private static readonly JsonSerializerOptions s_json = new(JsonSerializerDefaults.Web)
+    {
+        WriteIndented = true, NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals, Converters = { new JsonStringEnumConverter(JsonNamingPolicy.KebabCaseLower) },
+        Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
+    };
+
+    private readonly CancellationTokenSource _stop = new();
+    private readonly Lock _drawing = new();
+    private readonly bool _live = !Console.IsErrorRedirected && Environment.GetEnvironmentVariable("TERM") is not ("dumb" or null);
+    private DateTime _shown = DateTime.MinValue;
+    private string _lastStage = "";
+    private bool _lineOpen;
+
+    private Shell(bool json)
+    {
+        Json = json;
+        Out = AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(json ? Console.Error : Console.Out) });
+        if (Console.IsOutputRedirected) Out.Profile.Width = 160;
+        Console.CancelKeyPress += (_, pressed) =>
+        {
+            // The first Ctrl-C stops cleanly; a second one ends the process.
+            pressed.Cancel = !_stop.IsCancellationRequested;
+            _stop.Cancel();
+        };
+    }
+
+    /// <summary>Whether stdout holds one JSON object and nothing else.</summary>
+    public bool Json { get; }
+
+    /// <summary>For people: stdout, or stderr with --json.</summary>
+    public IAnsiConsole Out { get; }
+
+    public CancellationToken Stop => _stop.Token;
+
+    public static Option<bool> JsonOption => new("--json") { Description = "Print one JSON object on stdout and nothing else" };
+
+    /// <summary>Runs a command's body; errors become one sentence on stderr and an exit status.</summary>
+    public static void Handle(Command command, Action<Shell, ParseResult> body)
+    {
+        var json = JsonOption;
+        command.Options.Add(json);
+        command.SetAction(parsed =>
+        {
+            using var shell = new Shell(parsed.GetValue(json));
+            try
+            {
+                body(shell, parsed);
+                shell.CloseLine();
+                return 0;
+            }
+            catch (OperationCanceledException stopped)
+            {
+                shell.Fail(stopped.Message);
+                return 130;
+            }
+            catch (AggregateException many) when (many.InnerException is OperationCanceledException)
+            {
+                shell.Fail("Stopped.");
+                return 130;
+            }
+            catch (Exception reason) when (reason is GraftException or PictureException or TorchException or TrainingStoppedException or IOException or UnauthorizedAccessException or ArgumentException)
+            {
+                shell.Fail(reason.Message);
+                return 1;
+            }
+        });
+    }
+
+    private void Fail(string message)
+    {
+        CloseLine();
+        if (Json) Console.Out.WriteLine(JsonSerializer.Serialize(new { error = message }, s_json));
+        Console.Error.WriteLine($"graft: {message}");
+    }
+
+    /// <summary>The JSON object, with --json.</summary>
+    public void Result(object value)
+    {
+        if (Json) Console.Out.WriteLine(JsonSerializer.Serialize(value, s_json));
+    }
+
+    /// <summary>A line for people, on stderr.</summary>
+    public void Log(string text)
+    {
+        lock (_drawing)
+        {
+            CloseLine();
+            Console.Error.WriteLine(text);
+        }
+    }
+
+    /// <summary>A line that is rewritten on a terminal; elsewhere a line now and then.</summary>
+    public void Progress(ProgressReport report)
+    {
+        lock (_drawing)
+        {
+            var now = DateTime.UtcNow;
+            var done = report.Done >= report.Total;
+            if (report.Stage == _lastStage && !done && now - _shown < (_live ? TimeSpan.FromMilliseconds(100) : TimeSpan.FromSeconds(5))) return;
+            if (!_live && done && report.Stage == _lastStage && now - _shown < TimeSpan.FromMilliseconds(200)) return;
+            if (_live && report.Stage != _lastStage) CloseLine();
+            (_shown, _lastStage) = (now, report.Stage);
+            var left = report.Rate > 0 && report.Done > 0 && double.IsNaN(report.Loss) ? TimeSpan.FromSeconds((report.Total - report.Done) / report.Rate) : (TimeSpan?)null;
+            var text = $"{report.Stage}: {report.Done}/{report.Total} ({100.0 * report.Done / Math.Max(1, report.Total):0}%), {report.Rate:0.0} pictures/s"
+                + (left is { TotalSeconds: > 0.5 } time ? $", {time:m\\:ss} left" : "") + (double.IsNaN(report.Loss) ? "" : $", loss {report.Loss:0.0000}, right {report.Accuracy:P1}");
+            if (!_live) { Console.Error.WriteLine(text); return; }
+            Console.Error.Write($"\r\e[2K{text}");
+            _lineOpen = true;
+        }
+    }
+
+    private void CloseLine()
+    {
+        if (_lineOpen) Console.Error.Write("\r\e[2K");
+        _lineOpen = false;
+    }
+
+    /// <summary>A table for people.</summary>
+    public void Table(string[] headers, IEnumerable<string[]> rows, params int[] right)
+    {
+        CloseLine();
+        var table = new Table().Border(TableBorder.Rounded);
+        for (var k = 0; k < headers.Length; k++) table.AddColumn(new TableColumn(Markup.Escape(headers[k])) { Alignment = right.Contains(k) ? Justify.Right : Justify.Left });
+        foreach (var row in rows) table.AddRow([.. row.Select(cell => new Text(cell))]);
+        Out.Write(table);
+    }
+
+    /// <summary>A line for people.</summary>
+    public void Say(string text = "")
+    {
+        CloseLine();
+        Out.WriteLine(text);
+    }
+
+    public void Dispose() => _stop.Dispose();
+}

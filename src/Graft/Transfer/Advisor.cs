@@ -1,0 +1,195 @@
+using System.Diagnostics;
+using System.Security.Cryptography;
+using System.Text;
+using System.Text.Json;
+using Graft.Backbones;
+using Graft.Data;
+using Graft.Heads;
+using Graft.Torch;
+
+namespace Graft.Transfer;
+
+/// <summary>A linear probe on one stage.</summary>
+public sealed record StageProbe(string Stage, int Features, double Accuracy, double StandardError);
+
+/// <summary>What the advisor measured.</summary>
+public sealed record Evidence
+{
+    /// <summary>Training pictures that can be read.</summary>
+    public int Pictures { get; init; }
+
+    /// <summary>Classes.</summary>
+    public int Classes { get; init; }
+
+    /// <summary>Pictures of the rarest class.</summary>
+    public int Fewest { get; init; }
+
+    /// <summary>Numbers that full fine-tuning would train.</summary>
+    public long Parameters { get; init; }
+
+    /// <summary>Cross-validated accuracy of a linear probe on every stage, from the input on.</summary>
+    public IReadOnlyList<StageProbe> Probes { get; init; } = [];
+
+    /// <summary>Share that the largest class would get right alone.</summary>
+    public double Chance { get; init; }
+
+    /// <summary>LogME on the last stage.</summary>
+    public double LogMe { get; init; }
+
+    /// <summary>LEEP, where the backbone still has its own classifier.</summary>
+    public double? Leep { get; init; }
+
+    /// <summary>Distance of the pictures' BatchNorm statistics from the upstream's.</summary>
+    public double? StatisticsDistance { get; init; }
+
+    /// <summary>Seconds of an epoch on cached features.</summary>
+    public double FeatureSeconds { get; init; }
+
+    /// <summary>Seconds of an epoch of full fine-tuning.</summary>
+    public double FullSeconds { get; init; }
+
+    /// <summary>Whether the backbone is pretrained at all.</summary>
+    public bool Pretrained { get; init; }
+}
+
+/// <summary>What the advisor recommends, and why.</summary>
+/// <param name="Strategy">As <c>--strategy</c> takes it.</param>
+/// <param name="Quadrant">small or large × similar or different (cs231n, "Transfer Learning").</param>
+/// <param name="Reasons">In plain words, with the numbers.</param>
+/// <param name="Evidence">The measurements.</param>
+public sealed record Advice(string Strategy, string Quadrant, IReadOnlyList<string> Reasons, Evidence Evidence);
+
+/// <summary>
+/// Measures how a backbone suits a task and recommends a plan. The measurements are kept beside the feature cache under a
+/// digest of pictures and weights, so they are made once.
+/// </summary>
+public sealed class Advisor(Backbone backbone, FeatureCache? cache, Device device = default)
+{
+    // Below so many pictures, full fine-tuning of a network of millions of parameters wins little over its features and
+    // costs a hundred times more (Kornblith et al. 2019, figure 8: the gap opens with thousands of examples).
+    private const int SmallDataset = 2000;
+
+    // Lower-stage features win by more than two standard errors only where the top ones are about something else.
+    private const double Errors = 2;
+
+    private static readonly JsonSerializerOptions s_json = new(JsonSerializerDefaults.Web);
+
+    /// <summary>Measures, or takes an earlier measurement of the same, and recommends.</summary>
+    public Advice Advise(Dataset train, long seed = 0, Action<int, int>? progress = null, CancellationToken cancel = default)
+    {
+        using var scope = new TensorScope();
+        var pooled = new FeatureExtractor(backbone, cache, device).Pooled(train, backbone.Preprocessing, progress: progress, cancel: cancel);
+        if (pooled.Indices.Length == 0) throw new GraftException($"none of the {train.Count} pictures can be read. The first: {pooled.Broken[0].File}: {pooled.Broken[0].Error}");
+        var path = cache is null ? null : Path.Combine(Path.GetDirectoryName(cache.Root)!, "advice", Key(train, pooled, seed) + ".json");
+        if (path is not null && File.Exists(path) && JsonSerializer.Deserialize<Evidence>(File.ReadAllText(path), s_json) is { } known) return Recommend(known);
+        var evidence = Measure(train, pooled, seed, cancel);
+        if (path is not null)
+        {
+            try
+            {
+                AtomicFile.WriteText(path, JsonSerializer.Serialize(evidence, s_json));
+            }
+            catch (IOException)
+            {
+                return Recommend(evidence); // not kept: measured again next time
+            }
+        }
+        return Recommend(evidence);
+    }
+
+    // The features stand for the pictures and the weights: equal features, equal advice.
+    private unsafe string Key(Dataset train, Extraction pooled, long seed)
+    {
+        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        hash.AppendData(new ReadOnlySpan<byte>((void*)pooled.Rows.Data, checked((int)Math.Min(pooled.Rows.Bytes, int.MaxValue))));
+        hash.AppendData(Encoding.UTF8.GetBytes($"2 {string.Join(',', pooled.Indices.Select(k => train.Labels[k]))} {seed} {backbone.Fingerprint()} {Environment.ProcessorCount} {device}"));
+        return Convert.ToHexStringLower(hash.GetHashAndReset())[..32];
+    }
+
+    private Evidence Measure(Dataset train, Extraction pooled, long seed, CancellationToken cancel)
+    {
+        using var scope = new TensorScope();
+        using var mode = Autograd.NoGrad();
+        int[] labels = [.. pooled.Indices.Select(k => train.Labels[k])];
+        var counts = train.Subset(pooled.Indices).CountsByClass();
+        var clock = Stopwatch.StartNew();
+        // Probing needs no more pictures than this; drawn evenly.
+        const int ProbeLimit = 4000;
+        int[] rows = labels.Length <= ProbeLimit ? [.. Enumerable.Range(0, labels.Length)] : [.. new Rng(seed, 5).Permutation(labels.Length).Take(ProbeLimit).Order()];
+        var chosen = Tensor.From([.. rows.Select(k => (long)k)]);
+        int[] chosenLabels = [.. rows.Select(k => labels[k])];
+        var probes = new List<StageProbe>();
+        for (var k = 0; k < backbone.Stages.Count; k++)
+        {
+            cancel.ThrowIfCancellationRequested();
+            var features = pooled.Stage(backbone, k).IndexSelect(0, chosen);
+            var fit = HeadFitter.Fit(features, chosenLabels, train.Classes.Count, new HeadOptions { C = 10, Seed = seed, Tolerance = 1e-3 });
+            using (fit.Head) probes.Add(new StageProbe(backbone.Stages[k].Name, backbone.Stages[k].Channels, fit.CrossValidated, Math.Sqrt(Math.Max(fit.CrossValidated * (1 - fit.CrossValidated), 1e-4) / chosenLabels.Length)));
+        }
+        var featureSeconds = clock.Elapsed.TotalSeconds / backbone.Stages.Count;
+        var top = pooled.Stage(backbone, backbone.Stages.Count - 1).IndexSelect(0, chosen);
+        return new Evidence
+        {
+            Pictures = labels.Length, Classes = train.Classes.Count, Fewest = counts.Min(), Parameters = backbone.Stages.Sum(stage => stage.ParameterCount),
+            Probes = probes, Chance = (double)counts.Max() / labels.Length, LogMe = Transferability.LogMe(top, chosenLabels, train.Classes.Count),
+            Leep = backbone.UpstreamHead is { } head && backbone.Provenance.IsPretrained ? Transferability.Leep(head.Forward(top).Softmax(1), chosenLabels, train.Classes.Count) : null,
+            StatisticsDistance = backbone.Provenance.IsPretrained ? Transferability.StatisticsDistance(backbone, train) : null,
+            FeatureSeconds = featureSeconds, FullSeconds = FullEpochSeconds(labels.Length), Pretrained = backbone.Provenance.IsPretrained,
+        };
+    }
+
+    /// <summary>One step of full fine-tuning on 16 random pictures, timed after one to warm up, for so many pictures.</summary>
+    private double FullEpochSeconds(int pictures)
+    {
+        using var probe = backbone.Clone();
+        using var enabled = Autograd.EnableGrad();
+        probe.FreezeBelow(0, true);
+        probe.Train();
+        const int Batch = 16;
+        var seconds = 0.0;
+        for (var k = 0; k < 2; k++)
+        {
+            using var scope = new TensorScope();
+            var clock = Stopwatch.StartNew();
+            var x = Ops.Randn([Batch, 3, backbone.Preprocessing.Height, backbone.Preprocessing.Width]).Contiguous(MemoryFormat.ChannelsLast);
+            probe.Forward(x).Sum().Backward();
+            seconds = clock.Elapsed.TotalSeconds;
+        }
+        return seconds * pictures / Batch;
+    }
+
+    /// <summary>The rule, apart from the measuring.</summary>
+    public static Advice Recommend(Evidence e)
+    {
+        var top = e.Probes[^1];
+        var best = e.Probes.MaxBy(probe => probe.Accuracy)!;
+        var lowerWins = best != top && best.Accuracy - top.Accuracy > Errors * Math.Sqrt(best.StandardError * best.StandardError + top.StandardError * top.StandardError);
+        // Pretrained features that explain most of what chance leaves open are about this domain.
+        var explained = (top.Accuracy - e.Chance) / Math.Max(1e-9, 1 - e.Chance);
+        var similar = !lowerWins && explained >= 0.6;
+        var large = e.Pictures >= SmallDataset;
+        var reasons = new List<string>
+        {
+            $"{e.Pictures} pictures of {e.Classes} classes ({e.Fewest} of the rarest) against {e.Parameters / 1e6:0.0} million parameters: a {(large ? "large" : "small")} dataset (the line is at {SmallDataset}).",
+            $"A linear probe on the top stage is right on {top.Accuracy:P1} of held-out pictures (chance: {e.Chance:P1}); the best stage is {best.Stage} with {best.Accuracy:P1}.",
+            $"LogME of the top features is {e.LogMe:0.000}{(e.Leep is { } leep ? $", LEEP {leep:0.000}" : "")}{(e.StatisticsDistance is { } distance ? $"; the pictures' statistics lie {distance:0.00} from the upstream's (0: the same domain)" : "")}: the domain is {(similar ? "similar to" : "different from")} the upstream's.",
+            $"On this machine an epoch of full fine-tuning takes about {e.FullSeconds:0.0} s; the head on cached features takes {e.FeatureSeconds:0.0} s in all.",
+        };
+        if (!e.Pretrained)
+        {
+            reasons.Add("The backbone has random weights, so there is nothing to transfer: train it from scratch.");
+            return new Advice("scratch", $"{(large ? "large" : "small")}, nothing upstream", reasons, e);
+        }
+        var (strategy, why) = (large, similar) switch
+        {
+            (false, true) => ("feature", "Small and similar: the features fit as they are, and fine-tuning millions of parameters on so few pictures would overfit. Train a linear head on frozen features."),
+            (false, false) when lowerWins => ($"feature:{best.Stage}", $"Small and different: the top of the network is about something else, so the head goes on {best.Stage}, further down."),
+            (false, false) when explained < 0.3 && e.Pictures >= 50 * e.Classes => ("head-then-full", "Small and different, with no stage that serves well as it is: the features have to change. The head first, then everything at a small rate."),
+            (false, false) => ("feature", "Small and different, but no lower stage is better than the top: a linear head on the top features is the safest."),
+            (true, true) => ("head-then-full", "Large and similar: there is enough to fine-tune everything, gently. The head first, then all at a hundredth of its rate."),
+            (true, false) => ("full", "Large and different: fine-tune the whole network; pretrained values are still the better start."),
+        };
+        reasons.Add(why);
+        return new Advice(strategy, $"{(large ? "large" : "small")}, {(similar ? "similar" : "different")}", reasons, e);
+    }
+}
