@@ -33,20 +33,36 @@ Filter make_filter(int in, int out, int from, int to) {
     int first = std::max(0, static_cast<int>(centre - support + 0.5));
     int last = std::min(in, static_cast<int>(centre + support + 0.5));
     Taps tap{first, last - first, filter.weights.size()};
+    auto triangle = [&](int x) { return std::max(0.0, 1.0 - std::abs((x - centre + 0.5) / stretch)); };
     double sum = 0;
-    std::vector<double> raw;
-    for (int x = first; x < last; x++) {
-      double weight = std::max(0.0, 1.0 - std::abs((x - centre + 0.5) / stretch));
-      raw.push_back(weight);
-      sum += weight;
-    }
-    for (double weight : raw) filter.weights.push_back(static_cast<float>(weight / sum));
+    for (int x = first; x < last; x++) sum += triangle(x);
+    for (int x = first; x < last; x++) filter.weights.push_back(static_cast<float>(triangle(x) / sum));
     filter.taps.push_back(tap);
   }
   return filter;
 }
 
+// All taps of a stretch in one pass over it, so that the sums stay in registers.
+template <int count>
+inline __attribute__((always_inline)) void blend_fixed(const uint8_t* rows, size_t stride, const float* weights, float* __restrict out, int n) {
+  for (int i = 0; i < n; i++) {
+    float sum = 0;
+#pragma GCC unroll 8
+    for (int k = 0; k < count; k++) sum += weights[k] * static_cast<float>(rows[k * stride + i]);
+    out[i] = sum;
+  }
+}
+
 HOT void blend_rows(const uint8_t* rows, size_t stride, const float* weights, int count, float* __restrict out, int n) {
+  switch (count) {
+    case 1: return blend_fixed<1>(rows, stride, weights, out, n);
+    case 2: return blend_fixed<2>(rows, stride, weights, out, n);
+    case 3: return blend_fixed<3>(rows, stride, weights, out, n);
+    case 4: return blend_fixed<4>(rows, stride, weights, out, n);
+    case 5: return blend_fixed<5>(rows, stride, weights, out, n);
+    case 6: return blend_fixed<6>(rows, stride, weights, out, n);
+    default: break;
+  }
   for (int i = 0; i < n; i++) out[i] = weights[0] * static_cast<float>(rows[i]);
   for (int k = 1; k < count; k++) {
     const uint8_t* row = rows + k * stride;
@@ -55,21 +71,23 @@ HOT void blend_rows(const uint8_t* rows, size_t stride, const float* weights, in
   }
 }
 
+// Three channels and a spare one in a register: rows have a spare float behind them for the last read and write.
+typedef float Four __attribute__((vector_size(16)));
+
 // One output row: 3 floats a pixel, rounded to whole levels as an 8-bit picture would be.
-HOT void blend_columns(const float* __restrict row, const Taps* taps, const float* weights, int offset, int n, float* __restrict out) {
+HOT void blend_columns(const float* row, const Taps* taps, const float* weights, int offset, int n, float* out) {
   for (int x = 0; x < n; x++) {
     const float* from = row + 3 * (taps[x].first - offset);
     const float* weight = weights + taps[x].weights;
-    float r = 0, g = 0, b = 0;
+    Four sum = {0.5f, 0.5f, 0.5f, 0.5f};
     for (int k = 0; k < taps[x].count; k++) {
-      r += weight[k] * from[3 * k];
-      g += weight[k] * from[3 * k + 1];
-      b += weight[k] * from[3 * k + 2];
+      Four pixel;
+      std::memcpy(&pixel, from + 3 * k, sizeof pixel);
+      sum += weight[k] * pixel;
     }
-    out[3 * x] = std::floor(std::min(255.0f, r) + 0.5f);
-    out[3 * x + 1] = std::floor(std::min(255.0f, g) + 0.5f);
-    out[3 * x + 2] = std::floor(std::min(255.0f, b) + 0.5f);
+    std::memcpy(out + 3 * x, &sum, sizeof sum);
   }
+  for (int i = 0; i < 3 * n; i++) out[i] = static_cast<float>(static_cast<int>(std::min(255.0f, out[i])));
 }
 
 HOT void write_floats(const float* __restrict row, int n, const float* scale, const float* shift, float* __restrict out) {
@@ -101,15 +119,15 @@ GP_API void gp_resample(const uint8_t* pixels, int width, const GpResample* spec
   int left = across.taps.front().first, right = left;
   for (const auto& tap : across.taps) right = std::max(right, tap.first + tap.count);
   if (s.flip) std::reverse(across.taps.begin(), across.taps.end());
-  std::vector<float> tall(3 * static_cast<size_t>(right - left)), row(3 * static_cast<size_t>(s.win_w));
+  std::vector<float> tall(3 * static_cast<size_t>(right - left) + 1), row(3 * static_cast<size_t>(s.win_w) + 1);
   const uint8_t* origin = pixels + static_cast<size_t>(s.box_y) * stride + 3 * static_cast<size_t>(s.box_x + left);
   for (int y = 0; y < s.win_h; y++) {
     const Taps& tap = down.taps[y];
-    blend_rows(origin + tap.first * stride, stride, down.weights.data() + tap.weights, tap.count, tall.data(), static_cast<int>(tall.size()));
+    blend_rows(origin + tap.first * stride, stride, down.weights.data() + tap.weights, tap.count, tall.data(), static_cast<int>(tall.size()) - 1);
     blend_columns(tall.data(), across.taps.data(), across.weights.data(), left, s.win_w, row.data());
     if (bytes) {
       uint8_t* out = bytes + 3 * static_cast<size_t>(y) * s.win_w;
-      for (size_t i = 0; i < row.size(); i++) out[i] = static_cast<uint8_t>(row[i]);
+      for (size_t i = 0; i + 1 < row.size(); i++) out[i] = static_cast<uint8_t>(row[i]);
     } else if (s.planar) {
       size_t plane = static_cast<size_t>(s.win_w) * s.win_h;
       for (int c = 0; c < 3; c++) write_plane(row.data(), s.win_w, c, s.scale[c], s.shift[c], floats + c * plane + static_cast<size_t>(y) * s.win_w);

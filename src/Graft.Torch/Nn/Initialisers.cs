@@ -3,6 +3,18 @@ namespace Graft.Torch;
 /// <summary>Starting values for parameters, in place. Fans are those of torch: a convolution's include its window.</summary>
 public static class Initialisers
 {
+    [ThreadStatic] private static bool s_skipped;
+
+    /// <summary>Until the result is disposed, networks made on this thread keep uninitialised values: for those that a checkpoint fills.</summary>
+    public static IDisposable Skip() => new Skipping();
+
+    private sealed class Skipping : IDisposable
+    {
+        private readonly bool _before = s_skipped;
+        public Skipping() => s_skipped = true;
+        public void Dispose() => s_skipped = _before;
+    }
+
     private static (double In, double Out) Fans(Tensor weight)
     {
         var window = weight.Shape.Skip(2).Aggregate(1L, (n, size) => n * size);
@@ -11,6 +23,7 @@ public static class Initialisers
 
     private static Tensor InPlace(Tensor tensor, Action fill)
     {
+        if (s_skipped) return tensor;
         using var mode = Autograd.NoGrad();
         fill();
         return tensor;

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using Graft.Checkpoints;
 using Graft.Data;
+using Graft.Torch;
 
 namespace Graft.Backbones;
 
@@ -50,20 +51,21 @@ public static class BackboneCatalogue
         var state = CheckpointMatcher.Bare(checkpoint.Tensors);
         name ??= checkpoint.Metadata.GetValueOrDefault("architecture") ?? Recognise(state)
             ?? throw new GraftException($"{path}: its tensors ({string.Join(", ", state.Keys.Take(3))}, …) are of no architecture that is known. Name one with --backbone: {string.Join(", ", Cards.Select(card => card.Name))}");
-        var probe = Create(name, 1, checkpoint.Metadata);
-        var classes = state.TryGetValue(probe.HeadName + ".weight", out var head) && head.Dimensions == 2 ? (int?)head.Shape[0] : null;
-        probe.Dispose();
+        using var skip = Initialisers.Skip();
+        string headName;
+        using (var probe = Create(name, null, checkpoint.Metadata)) headName = probe.HeadName;
+        var classes = state.TryGetValue(headName + ".weight", out var head) && head.Dimensions == 2 ? (int?)head.Shape[0] : null;
         var backbone = Create(name, classes, checkpoint.Metadata);
         var match = CheckpointMatcher.Load(backbone, state, path);
         if (checkpoint.Metadata.GetValueOrDefault("preprocessing") is { } saved) backbone.Preprocessing = JsonSerializer.Deserialize<Preprocessing>(saved, s_json)!;
         else if (checkpoint.Metadata.GetValueOrDefault("input")?.Contains("x/127.5-1", StringComparison.Ordinal) == true) backbone.Preprocessing = backbone.Preprocessing with { Normalize = Normalize.Symmetric };
         var card = Cards.FirstOrDefault(card => card.Name == name);
-        backbone.Provenance = new Provenance(Path.GetFileName(path), checkpoint.Metadata.GetValueOrDefault("licence") ?? card?.Licence ?? "", checkpoint.Sha256,
+        backbone.Provenance = new Provenance(Path.GetFileName(path), checkpoint.Metadata.GetValueOrDefault("licence") ?? card?.Licence ?? "", checkpoint.Sha256(),
             checkpoint.Metadata.GetValueOrDefault("domain") ?? (classes is { } n ? $"{n} classes ({Path.GetFileNameWithoutExtension(path)})" : Path.GetFileNameWithoutExtension(path)));
         return (backbone, match);
     }
 
-    private static string? Recognise(IReadOnlyDictionary<string, Torch.Tensor> state)
+    private static string? Recognise(IReadOnlyDictionary<string, Tensor> state)
     {
         if (state.ContainsKey("features.18.0.weight") && state.ContainsKey("features.1.conv.0.0.weight")) return "mobilenet_v2";
         if (state.TryGetValue("conv1.weight", out var stem) && stem.Shape is [16, 3, 3, 3] && state.ContainsKey("layer3.0.conv1.weight"))

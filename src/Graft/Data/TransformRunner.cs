@@ -165,3 +165,19 @@ internal static unsafe class TransformRunner
         }
     }
 }
+
+/// <summary>A preprocessing by itself: from a picture to the floats that a network takes.</summary>
+public static unsafe class Pipeline
+{
+    /// <summary>Writes 3×H×W floats.</summary>
+    /// <param name="picture">Left as it is.</param>
+    /// <param name="preprocessing">Its random steps draw from <paramref name="seed"/>.</param>
+    /// <param name="into">At least 3·H·W long.</param>
+    /// <param name="seed">Of the random steps.</param>
+    public static void Run(Picture picture, Preprocessing preprocessing, Span<float> into, long seed = 0)
+    {
+        if (into.Length < 3 * preprocessing.Width * preprocessing.Height) throw new ArgumentException($"room for {into.Length} floats, {3 * preprocessing.Width * preprocessing.Height} needed");
+        var rng = new Rng(seed);
+        fixed (float* start = into) TransformRunner.Run(picture, preprocessing, ref rng, true, start);
+    }
+}

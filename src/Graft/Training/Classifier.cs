@@ -28,6 +28,7 @@ public sealed class Classifier : IDisposable
     public Classifier(Backbone backbone, Head head, int stage, IReadOnlyList<string> classes)
     {
         (Backbone, Head, Stage, Classes) = (backbone, head, stage, classes);
+        backbone.FreezeBelow(backbone.Stages.Count, freezeStatistics: true);
         backbone.Eval();
         head.Eval();
     }
@@ -83,6 +84,7 @@ public sealed class Classifier : IDisposable
         string Meta(string key) => checkpoint.Metadata.GetValueOrDefault(key) ?? throw new GraftException($"{path} is no model that Graft saved: its metadata has no '{key}'. Train on it with --weights {path}");
         if (Meta("format") != "graft-classifier-1") throw new GraftException($"{path} is of the format '{Meta("format")}', which this version does not read");
         var classes = JsonSerializer.Deserialize<string[]>(Meta("classes"))!;
+        using var skip = Initialisers.Skip();
         var backbone = BackboneCatalogue.Create(Meta("architecture"), null, checkpoint.Metadata);
         backbone.Preprocessing = JsonSerializer.Deserialize<Preprocessing>(Meta("preprocessing"), s_json)!;
         backbone.Provenance = JsonSerializer.Deserialize<Provenance>(Meta("upstream"), s_json)!;
@@ -100,6 +102,9 @@ public sealed class Classifier : IDisposable
     public unsafe Prediction Predict(string file)
     {
         using var picture = Picture.Decode(File.ReadAllBytes(file));
+        // One picture is too little work to share: a second thread only waits.
+        var threads = TorchRuntime.Threads;
+        TorchRuntime.Threads = 1;
         using var mode = Autograd.NoGrad();
         using var scope = new TensorScope();
         var (width, height) = (Backbone.Preprocessing.Width, Backbone.Preprocessing.Height);
@@ -107,6 +112,7 @@ public sealed class Classifier : IDisposable
         var rng = new Rng(0);
         TransformRunner.Run(picture, Backbone.Preprocessing, ref rng, false, (float*)input.Data);
         var probabilities = Forward(input).ToArray<float>();
+        TorchRuntime.Threads = threads;
         var top = probabilities.Select((p, k) => (Classes[k], (double)p)).OrderByDescending(pair => pair.Item2).Take(5).ToArray();
         return new Prediction(file, top[0].Item1, top[0].Item2, top);
     }
