@@ -14,8 +14,8 @@ namespace Graft.Experiments;
 /// </summary>
 public sealed class ModelATaskB : Experiment
 {
-    private const int Labelled = 200, EpochsB = 20, FrozenEpochs = 4, BatchB = 32, BatchA = 256, EpochsA = 4;
-    private const double RateB = 1e-3;
+    private const int Labelled = 200, Epochs = 20, ShortEpochsA = 6, FrozenEpochs = 4, Batch = 32;
+    private const double Rate = 1e-3;
 
     private static readonly (string File, string Address, string Sha256)[] s_fashion =
     [
@@ -55,7 +55,7 @@ public sealed class ModelATaskB : Experiment
                 foreach (var (a, b) in pairs)
                 {
                     options.Cancel.ThrowIfCancellationRequested();
-                    trials.Add(Trial(pixels, a, b, seed));
+                    trials.Add(Trial(pixels, a, b, seed, options.Short ? ShortEpochsA : Epochs));
                 }
                 options.Log($"{name}, seed {seed}: mean error {trials.Average(trial => trial.Scratch):P2} from scratch, {trials.Average(trial => trial.Transferred):P2} transferred ({trials.Count} trials)");
             }
@@ -67,7 +67,7 @@ public sealed class ModelATaskB : Experiment
             remarks.Add($"{name}: transfer lowers the mean error for {helped} of {pairs.Length} pairs.");
         }
         remarks.Add("Mean and 95% interval (Student's, over seeds; each seed is the mean of its pairs). The ratio is scratch errors / transferred errors.");
-        remarks.Add($"Task B follows the book: SELU layers 300-100-50-50-50, {Labelled} pictures, SGD at {RateB}, {EpochsB} epochs. Model A is trained with Adam (the book: SGD) for {EpochsA} epochs in batches of {BatchA}.");
+remarks.Add($"As in the book: SELU layers 300-100-50-50-50, SGD at {Rate} in batches of {Batch}; A for {(options.Short ? ShortEpochsA : Epochs)} epochs, B from {Labelled} pictures for {Epochs}, the first {FrozenEpochs} of the transfer with A's layers frozen.");
         return new ExperimentResult(Name, ["data", "error from scratch", "error transferred", "ratio", "seeds"], rows, remarks);
     }
 
@@ -146,7 +146,7 @@ public sealed class ModelATaskB : Experiment
     }
 
     /// <summary>Error on the two classes' test pictures, from scratch and transferred.</summary>
-    private static (double Scratch, double Transferred) Trial(Pixels pixels, int a, int b, int seed)
+    private static (double Scratch, double Transferred) Trial(Pixels pixels, int a, int b, int seed, int epochsA)
     {
         using var scope = new TensorScope();
         int[] widths = [300, 100, 50, 50, 50];
@@ -155,7 +155,7 @@ public sealed class ModelATaskB : Experiment
         using var headA = new LinearHead(HeadKind.Softmax, 50, 8);
         int[] upstream = [.. Enumerable.Range(0, pixels.TrainLabels.Length).Where(k => pixels.TrainLabels[k] != a && pixels.TrainLabels[k] != b)];
         int LabelA(int label) => label - (label > a ? 1 : 0) - (label > b ? 1 : 0);
-        Train(modelA, headA, pixels, upstream, LabelA, EpochsA, BatchA, adam: true, 1e-3, seed, all: true);
+        Train(modelA, headA, pixels, upstream, LabelA, epochsA, seed, all: true);
 
         int[] two = [.. Enumerable.Range(0, pixels.TrainLabels.Length).Where(k => pixels.TrainLabels[k] == a || pixels.TrainLabels[k] == b)];
         int[] few = [.. new Rng(seed, a, b).Permutation(two.Length).Take(Labelled).Select(k => two[k])];
@@ -164,12 +164,12 @@ public sealed class ModelATaskB : Experiment
         TorchRuntime.ManualSeed(1000 + seed);
         using var fresh = new Mlp(widths, pixels.Side, pixels.Channels);
         using var freshHead = NewHead();
-        Train(fresh, freshHead, pixels, few, LabelB, EpochsB, BatchB, adam: false, RateB, seed, all: true);
+        Train(fresh, freshHead, pixels, few, LabelB, Epochs, seed, all: true);
 
         using var transferred = (Mlp)modelA.Clone();
         using var head = NewHead();
-        Train(transferred, head, pixels, few, LabelB, FrozenEpochs, BatchB, adam: false, RateB, seed, all: false);
-        Train(transferred, head, pixels, few, LabelB, EpochsB - FrozenEpochs, BatchB, adam: false, RateB, seed + 7, all: true);
+        Train(transferred, head, pixels, few, LabelB, FrozenEpochs, seed, all: false);
+        Train(transferred, head, pixels, few, LabelB, Epochs - FrozenEpochs, seed + 7, all: true);
         return (Error(fresh, freshHead, pixels, a, b), Error(transferred, head, pixels, a, b));
     }
 
@@ -187,14 +187,14 @@ public sealed class ModelATaskB : Experiment
         return Tensor.From(bytes, indices.Length, pixels.Channels, pixels.Side, pixels.Side).To(DType.Float32) / 255;
     }
 
-    private static void Train(Mlp backbone, LinearHead head, Pixels pixels, int[] items, Func<int, int> label, int epochs, int batch, bool adam, double rate, long seed, bool all)
+    private static void Train(Mlp backbone, LinearHead head, Pixels pixels, int[] items, Func<int, int> label, int epochs, long seed, bool all)
     {
         Tensor[] parameters = [.. head.Parameters(), .. all ? backbone.Parameters() : []];
         backbone.SetTrainable(all);
-        using Optimizer optimizer = adam ? new Adam([new ParameterGroup("all", parameters, rate)]) : new Sgd([new ParameterGroup("all", parameters, rate)], momentum: 0);
+        using var optimizer = new Sgd([new ParameterGroup("all", parameters, Rate)], momentum: 0);
         for (var epoch = 0; epoch < epochs; epoch++)
         {
-            foreach (var chunk in new Rng(seed, epoch, 9).Permutation(items.Length).Chunk(batch))
+            foreach (var chunk in new Rng(seed, epoch, 9).Permutation(items.Length).Chunk(Batch))
             {
                 using var scope = new TensorScope();
                 int[] rows = [.. chunk.Select(k => items[k])];

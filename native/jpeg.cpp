@@ -83,8 +83,9 @@ GP_API void gp_free(void* memory) { std::free(memory); }
 // Width and height as shown (after orientation), from the header alone.
 GP_API int gp_jpeg_size(const uint8_t* bytes, int64_t length, int* width, int* height) {
   int subsampling = 0, colours = 0;
-  if (tjDecompressHeader3(decoder(), bytes, static_cast<unsigned long>(length), width, height, &subsampling, &colours) != 0 &&
-      tjGetErrorCode(decoder()) == TJERR_FATAL)
+  *width = *height = 0;
+  tjDecompressHeader3(decoder(), bytes, static_cast<unsigned long>(length), width, height, &subsampling, &colours);
+  if (*width < 1 || *height < 1)
     return fail(GP_BROKEN, tjGetErrorStr2(decoder()));
   if (exif_orientation(bytes, static_cast<size_t>(length)) >= 5) std::swap(*width, *height);
   return GP_OK;
@@ -94,8 +95,9 @@ GP_API int gp_jpeg_size(const uint8_t* bytes, int64_t length, int* width, int* h
 GP_API int gp_jpeg_decode(const uint8_t* bytes, int64_t length, int64_t pixel_limit, uint8_t** pixels, int* width, int* height) {
   int subsampling = 0, colours = 0, w = 0, h = 0;
   auto size = static_cast<unsigned long>(length);
-  if (tjDecompressHeader3(decoder(), bytes, size, &w, &h, &subsampling, &colours) != 0 && tjGetErrorCode(decoder()) == TJERR_FATAL)
-    return fail(GP_OTHER_READER, tjGetErrorStr2(decoder()));
+  int failed = tjDecompressHeader3(decoder(), bytes, size, &w, &h, &subsampling, &colours);
+  if (w < 1 || h < 1) return fail(GP_BROKEN, failed ? tjGetErrorStr2(decoder()) : "the header gives no size");
+  if (failed && tjGetErrorCode(decoder()) == TJERR_FATAL) return fail(GP_OTHER_READER, tjGetErrorStr2(decoder()));
   if (colours == TJCS_CMYK || colours == TJCS_YCCK) return fail(GP_OTHER_READER, "a CMYK JPEG");
   if (static_cast<int64_t>(w) * h > pixel_limit)
     return fail(GP_TOO_LARGE, std::to_string(w) + "x" + std::to_string(h) + " pixels");
@@ -104,7 +106,7 @@ GP_API int gp_jpeg_decode(const uint8_t* bytes, int64_t length, int64_t pixel_li
   if (tjDecompress2(decoder(), bytes, size, rgb.get(), w, 0, h, TJPF_RGB, TJFLAG_ACCURATEDCT) != 0) {
     std::string reason = tjGetErrorStr2(decoder());
     // Warnings about stray bytes are common and harmless; a missing end is a picture with a grey half.
-    bool cut = reason.find("Premature end") != std::string::npos;
+    bool cut = reason.find("remature end") != std::string::npos;
     if (tjGetErrorCode(decoder()) == TJERR_FATAL || cut) return fail(GP_BROKEN, cut ? "the file is cut off" : reason);
   }
   int orientation = exif_orientation(bytes, static_cast<size_t>(length));

@@ -20,9 +20,12 @@ internal static class Program
             DataCommand.Create(), ModelsCommand.Create(), CacheCommand.Create(), ReportCommand.Create(), ReproduceCommand.Create(), PretrainShapesCommand.Create(),
         };
         var parsed = root.Parse(args);
-        if (parsed.Errors.Count > 0)
+        // An option that does not exist would otherwise be taken for a file's name.
+        var options = parsed.CommandResult.Command.Options.Concat(root.Options).SelectMany(option => option.Aliases.Append(option.Name)).ToHashSet();
+        string[] errors = [.. parsed.Errors.Select(error => error.Message), .. args.TakeWhile(word => word != "--").Where(word => word.StartsWith("--", StringComparison.Ordinal)).Select(word => word.Split('=')[0]).Where(word => !options.Contains(word)).Select(word => $"there is no option {word}")];
+        if (errors.Length > 0)
         {
-            foreach (var error in parsed.Errors) Console.Error.WriteLine($"graft: {error.Message}");
+            foreach (var error in errors) Console.Error.WriteLine($"graft: {error}");
             var command = string.Join(' ', args.TakeWhile(word => !word.StartsWith('-')).Where(word => root.Subcommands.Any(found => found.Name == word)).Take(1));
             Console.Error.WriteLine($"graft: see graft {command}{(command.Length > 0 ? " " : "")}--help");
             return Task.FromResult(2);

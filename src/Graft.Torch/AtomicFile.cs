@@ -20,7 +20,7 @@ public static class AtomicFile
         }
         catch (Exception reason)
         {
-            File.Delete(beside);
+            if (File.Exists(beside)) File.Delete(beside);
             if (reason is IOException or UnauthorizedAccessException)
                 throw new IOException($"{path} could not be written: {reason.Message.TrimEnd('.')}. Free some space or choose another folder; what was there before is untouched", reason);
             throw;

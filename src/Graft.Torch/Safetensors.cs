@@ -61,9 +61,10 @@ public static class Safetensors
     {
         if (file.Length < 8) throw Bad(file.Path, $"it has {file.Length} bytes, fewer than the header's length takes");
         var start = file.Bytes(0, (int)Math.Min(file.Length, 64));
-        if (start[0] == '<') throw Bad(file.Path, "it is a web page: the download gave a page in place of the file. Download it again");
-        if (start[..2].SequenceEqual("PK"u8)) throw Bad(file.Path, "it is a zip archive (a PyTorch checkpoint is one): name it .pt or .pth");
         var length = BinaryPrimitives.ReadInt64LittleEndian(start);
+        // The first byte alone may be part of an honest length.
+        if (start[0] == '<' && length > HeaderLimit) throw Bad(file.Path, "it is a web page: the download gave a page in place of the file. Download it again");
+        if (start[..2].SequenceEqual("PK"u8) && length > HeaderLimit) throw Bad(file.Path, "it is a zip archive (a PyTorch checkpoint is one): name it .pt or .pth");
         if (length <= 1 || length > HeaderLimit || length > file.Length - 8)
             throw Bad(file.Path, $"the header says that it is {length} bytes long, the file has {file.Length}: it is cut off, or not safetensors");
         JsonDocument json;

@@ -23,8 +23,10 @@ public sealed record Checkpoint(string Path, IReadOnlyDictionary<string, Tensor>
             Span<byte> first = stackalloc byte[16];
             using (var file = File.OpenRead(path)) first = first[..file.ReadAtLeast(first, 16, throwOnEndOfStream: false)];
             if (first.Length == 0) throw new GraftException($"{path} is empty: download it again");
-            if (first[0] == '<') throw new GraftException($"{path} is a web page, not a checkpoint: the download gave a page in place of the file. Download it again");
-            if (first is [0x80, _, ..] || first is [(byte)'P', (byte)'K', ..]) return new Checkpoint(path, PyTorchCheckpoint.Read(path), new Dictionary<string, string>());
+            // A safetensors header's length may begin with any byte; its JSON begins with the ninth.
+            var named = first.Length > 8 && first[8] == '{' && first[7] == 0;
+            if (!named && first[0] == '<') throw new GraftException($"{path} is a web page, not a checkpoint: the download gave a page in place of the file. Download it again");
+            if (!named && (first is [0x80, _, ..] || first is [(byte)'P', (byte)'K', ..])) return new Checkpoint(path, PyTorchCheckpoint.Read(path), new Dictionary<string, string>());
             var contents = Safetensors.Read(path);
             return new Checkpoint(path, contents.Tensors, contents.Metadata);
         }

@@ -268,6 +268,8 @@ public sealed class Trainer(Backbone backbone, Plan plan, Dataset train, Dataset
             LoadWeights(average);
         }
         var found = Evaluate();
+        // Weights that give no number here must neither be kept nor saved.
+        if (!double.IsFinite(found.Loss)) throw Stopped(number, phase, null, null);
         var better = KeepIfBest(found);
         if (own is not null)
         {
@@ -332,12 +334,12 @@ public sealed class Trainer(Backbone backbone, Plan plan, Dataset train, Dataset
         return Tensor.From([.. counts.Select(count => count == 0 ? 0f : (float)train.Count / (present * count))]).To(options.Device);
     }
 
-    private TrainingStoppedException Stopped(int number, Phase phase, Tensor features, Tensor scores)
+    private TrainingStoppedException Stopped(int number, Phase phase, Tensor? features, Tensor? scores)
     {
         string? bad = null;
-        foreach (var (name, tensor) in Weights().Append(new("the stages' output", features.Detach())).Append(new("the scores", scores.Detach())))
+        foreach (var (name, tensor) in Weights().Select(item => (Name: item.Key, Tensor: (Tensor?)item.Value)).Append(("the stages' output", features?.Detach())).Append(("the scores", scores?.Detach())))
         {
-            if (tensor.Type == DType.Float32 && !tensor.Isfinite().All().ToArray<bool>()[0]) { bad = name; break; }
+            if (tensor?.Type == DType.Float32 && !tensor.Isfinite().All().ToArray<bool>()[0]) { bad = name; break; }
         }
         var where = options.Folder is { } folder ? $" The last good state is in {folder}." : "";
         return new TrainingStoppedException($"phase {number + 1} ({phase.Name}), epoch {_progress.Epoch + 1}, step {_progress.Step + 1}: the loss is no number; the first tensor with one is {bad ?? "the gradient"}.{where} Lower the learning rates (--plan), or set clipNorm");

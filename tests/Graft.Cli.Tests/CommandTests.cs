@@ -1,0 +1,175 @@
+using System.Text.Json;
+using Graft.Quickstart;
+using Graft.Testing;
+using Graft.Torch;
+
+namespace Graft.Cli.Tests;
+
+/// <summary>The command line as a user meets it: a process of its own, its stdout, stderr and status.</summary>
+public sealed class CommandTests : IDisposable
+{
+    private static readonly string s_cli = Path.Combine(AppContext.BaseDirectory, "graft-cli.dll");
+
+    private readonly Workshop _shop = new();
+
+    public CommandTests()
+    {
+        ShapeWorld.Write(_shop["사진 모음", "train"], ["star4", "gear"], 6, 1);
+        ShapeWorld.Write(_shop["사진 모음", "val"], ["star4", "gear"], 6, 2);
+    }
+
+    public void Dispose() => _shop.Dispose();
+
+    private string Data => _shop["사진 모음"];
+
+    private (int Status, string Output, string Errors) Graft(params string[] arguments) => Run(null, arguments);
+
+    private (int Status, string Output, string Errors) Run(Action<System.Diagnostics.Process>? meanwhile, params string[] arguments) =>
+        Workshop.Run("dotnet", [s_cli, .. arguments], meanwhile, new Dictionary<string, string> { ["GRAFT_CACHE"] = _shop["cache"] });
+
+    private JsonElement Json(params string[] arguments)
+    {
+        var (status, output, errors) = Graft([.. arguments, "--json"]);
+        Assert.True(status == 0, errors);
+        return JsonDocument.Parse(output).RootElement;
+    }
+
+    [Fact]
+    public void Train_evaluate_predict_and_report_with_json()
+    {
+        var run = Json("train", Data, "--strategy", "feature", "--head", "svm", "--out", _shop["run"]);
+        Assert.Equal("feature", run.GetProperty("strategy").GetString());
+        Assert.Equal(["gear", "star4"], run.GetProperty("classes").EnumerateArray().Select(name => name.GetString()!));
+        Assert.Equal((12, 12), (run.GetProperty("train_images").GetInt32(), run.GetProperty("val_images").GetInt32()));
+        Assert.True(File.Exists(run.GetProperty("report").GetString()));
+        var evaluated = Json("evaluate", _shop["run"], Data, "--split", "val");
+        Assert.Equal(run.GetProperty("accuracy").GetDouble(), evaluated.GetProperty("accuracy").GetDouble(), 9);
+        Assert.Equal(2, evaluated.GetProperty("per_class").GetArrayLength());
+        File.WriteAllText(_shop["text.jpg"], "no picture");
+        var predicted = Json("predict", _shop["run"], Path.Combine(Data, "val", "gear", "0000.jpg"), _shop["text.jpg"], _shop["gone.jpg"]);
+        Assert.Equal(1, predicted.GetProperty("predictions").GetArrayLength());
+        Assert.InRange(predicted.GetProperty("predictions")[0].GetProperty("probability").GetDouble(), 0.5, 1);
+        Assert.Equal(["no picture", "no such"], predicted.GetProperty("errors").EnumerateArray().Select(found => found.GetProperty("error").GetString()!.Contains("no such", StringComparison.Ordinal) ? "no such" : "no picture"));
+        File.Delete(_shop["run", "report.html"]);
+        Json("report", _shop["run"]);
+        Assert.True(File.Exists(_shop["run", "report.html"]));
+    }
+
+    [Fact]
+    public void Errors_are_one_sentence_and_statuses_are_0_1_2()
+    {
+        Assert.Equal(0, Graft("--help").Status);
+        var usage = Graft("train", "--no-such-option");
+        Assert.Equal(2, usage.Status);
+        Assert.Contains("--help", usage.Errors, StringComparison.Ordinal);
+        var failed = Graft("train", _shop["nowhere"]);
+        Assert.Equal(1, failed.Status);
+        Assert.Equal($"graft: {_shop["nowhere"]}: there is no such file or folder", failed.Errors.Trim());
+        var without = Graft("evaluate", Data, Data);
+        Assert.Contains("is no run folder", without.Errors, StringComparison.Ordinal);
+        Assert.DoesNotContain("   at ", without.Errors, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Every_command_has_help_with_an_example()
+    {
+        foreach (var command in new[] { "quickstart", "train", "evaluate", "predict", "advise", "compare", "data inspect", "models show", "cache", "report", "reproduce", "pretrain-shapes" })
+        {
+            var (status, output, _) = Graft([.. command.Split(' '), "--help"]);
+            Assert.Equal(0, status);
+            Assert.Contains("Example", output, StringComparison.Ordinal);
+        }
+    }
+
+    [Fact]
+    public void A_printed_plan_is_taken_back()
+    {
+        var (status, plan, errors) = Graft("train", Data, "--strategy", "partial:1", "--plan");
+        Assert.True(status == 0, errors);
+        File.WriteAllText(_shop["plan.json"], plan.Replace("\"epochs\": 40", "\"epochs\": 1", StringComparison.Ordinal));
+        Assert.Equal("partial:1", Json("train", Data, "--plan", _shop["plan.json"], "--out", _shop["run"], "--no-report").GetProperty("strategy").GetString());
+    }
+
+    [Fact]
+    public void Advise_inspect_models_and_cache_answer()
+    {
+        Assert.Equal("small", Json("advise", Data).GetProperty("quadrant").GetString()![..5]);
+        Assert.Equal(0, Json("data", "inspect", Data).GetProperty("broken").GetArrayLength());
+        Assert.Contains("mobilenet_v2", Graft("models", "list").Output, StringComparison.Ordinal);
+        Assert.Equal(1280, Json("models", "show", "mobilenet_v2").GetProperty("features").GetInt32());
+        Assert.Equal(12, Json("cache").GetProperty("rows").GetInt64());
+        Json("cache", "clear");
+        Assert.Equal(0, Json("cache").GetProperty("rows").GetInt64());
+    }
+
+    [Fact]
+    public void Two_processes_share_a_cache()
+    {
+        var runs = Enumerable.Range(0, 2).AsParallel().WithDegreeOfParallelism(2).Select(k => Graft("train", Data, "--strategy", "feature", "--out", _shop[$"run{k}"], "--no-report", "--json")).ToArray();
+        Assert.All(runs, run => Assert.Equal(0, run.Status));
+        Assert.Equal(File.ReadAllBytes(_shop["run0", "model.safetensors"]), File.ReadAllBytes(_shop["run1", "model.safetensors"]));
+    }
+
+    [Fact]
+    public void Killed_at_random_moments_and_resumed_the_model_is_the_same()
+    {
+        string[] common = ["--strategy", "head-then-full", "--epochs", "12", "--no-report"];
+        Assert.Equal(0, Graft(["train", Data, .. common, "--out", _shop["whole"]]).Status);
+        var kills = int.TryParse(Environment.GetEnvironmentVariable("GRAFT_KILLS"), out var wanted) ? wanted : 8;
+        var random = new Random(5);
+        var (killed, round, finished) = (0, 0, false);
+        while (killed < kills && round++ < 4 * kills)
+        {
+            if (finished || !File.Exists(_shop["parts", "run.json"]))
+            {
+                // Start over: the next kills hit another training.
+                if (finished) Compare();
+                if (Directory.Exists(_shop["parts"])) Directory.Delete(_shop["parts"], true);
+                finished = Try(["train", Data, .. common, "--out", _shop["parts"]]);
+            }
+            else
+            {
+                finished = Try(["train", "--resume", _shop["parts"]]);
+            }
+        }
+        while (!finished) finished = Graft(["train", "--resume", _shop["parts"]]).Status == 0;
+        Compare();
+
+        bool Try(string[] arguments)
+        {
+            var (status, _, _) = Run(process => { if (!process.WaitForExit(random.Next(100, 2500))) process.Kill(); }, arguments);
+            if (status != 0) killed++;
+            return status == 0;
+        }
+
+        void Compare()
+        {
+            var (a, b) = (Safetensors.Read(_shop["whole", "model.safetensors"]).Tensors, Safetensors.Read(_shop["parts", "model.safetensors"]).Tensors);
+            foreach (var (name, tensor) in a) Assert.Equal(tensor.ToArray<double>(), b[name].ToArray<double>());
+        }
+    }
+
+    [Fact]
+    public void Interrupted_it_stops_cleanly_and_says_how_to_go_on()
+    {
+        var (status, _, errors) = Run(process =>
+        {
+            while (!File.Exists(_shop["run", "run.json"]) && !process.HasExited) Thread.Sleep(20);
+            Thread.Sleep(700);
+            Workshop.Run("/bin/kill", ["-INT", $"{process.Id}"]);
+        }, "train", Data, "--strategy", "full", "--epochs", "4000", "--out", _shop["run"]);
+        Assert.Equal(130, status);
+        Assert.Contains($"graft train --resume {_shop["run"]}", errors, StringComparison.Ordinal);
+    }
+
+    [SkippableFact]
+    public void The_experiments_short_form_shows_fewer_errors_after_transfer()
+    {
+        Workshop.Need("mnist");
+        var (status, output, errors) = Graft("reproduce", "model-a-task-b", "--data", Workshop.Data, "--short", "--seeds", "1", "--json");
+        Assert.True(status == 0, errors);
+        var row = JsonDocument.Parse(output).RootElement.GetProperty("rows")[1];
+        double Share(int k) => double.Parse(row[k].GetString()!.Split('%')[0]);
+        Assert.True(Share(2) < Share(1), row.ToString());
+    }
+}
