@@ -68,7 +68,7 @@ if (data.probes.length > 0) {
     xAxis: axis({ type: 'category', data: data.classes.map(short), name: 'predicted', nameLocation: 'middle', nameGap: n > 6 ? 78 : 34, axisLabel: { color: ink, rotate: n > 6 ? 60 : 0 } }),
     yAxis: axis({ type: 'category', data: data.classes.map(short), inverse: true }),
     visualMap: { show: false, min: 0, max: most, inRange: { color: dark ? ['#1d242c', '#2c9c73'] : ['#f4f7f6', '#1b7f5c'] } },
-    series: [{ type: 'heatmap', data: cells, label: { show: n <= 20, color: ink, fontSize: n > 12 ? 9 : 12 }, itemStyle: { borderColor: dark ? '#14191f' : '#fff', borderWidth: 1 } }],
+    series: [{ type: 'heatmap', data: cells.map((value) => ({ value, label: { color: value[2] > most / 2 ? '#fff' : ink } })), label: { show: n <= 20, fontSize: n > 12 ? 9 : 12 }, itemStyle: { borderColor: dark ? '#14191f' : '#fff', borderWidth: 1 } }],
   });
 }
 

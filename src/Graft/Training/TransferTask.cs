@@ -270,8 +270,9 @@ public sealed class TransferTask(TrainOptions options)
         classifier.Save(Path.Combine(run, Classifier.FileName), Card(record));
 
         var unchanged = ReferenceEquals(backbone, upstream);
+        var validating = Stopwatch.StartNew();
         var extraction = new FeatureExtractor(backbone, unchanged ? Cache : null, device).Pooled(validation, backbone.Preprocessing, cancel: Cancel,
-            progress: (done, total) => Progress?.Invoke(new ProgressReport("validation", done, total, done / Math.Max(1e-9, clock.Elapsed.TotalSeconds))));
+            progress: (done, total) => Progress?.Invoke(new ProgressReport("validation", done, total, done / Math.Max(1e-9, validating.Elapsed.TotalSeconds))));
         foreach (var broken in extraction.Broken.Where(broken => !trainer.Broken.Contains(broken)))
         {
             if (options.Strict) throw new GraftException($"{broken.File}: {broken.Error} (--strict)");

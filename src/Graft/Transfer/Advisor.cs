@@ -172,7 +172,7 @@ public sealed class Advisor(Backbone backbone, FeatureCache? cache, Device devic
         {
             $"{e.Pictures} pictures of {e.Classes} classes ({e.Fewest} of the rarest) against {e.Parameters / 1e6:0.0} million parameters: a {(large ? "large" : "small")} dataset (the line is at {SmallDataset}).",
             $"A linear probe on the top stage is right on {top.Accuracy:P1} of held-out pictures (chance: {e.Chance:P1}); the best stage is {best.Stage} with {best.Accuracy:P1}.",
-            $"LogME of the top features is {e.LogMe:0.000}{(e.Leep is { } leep ? $", LEEP {leep:0.000}" : "")}{(e.StatisticsDistance is { } distance ? $"; the pictures' statistics lie {distance:0.00} from the upstream's (0: the same domain)" : "")}: the domain is {(similar ? "similar to" : "different from")} the upstream's.",
+            $"LogME of the top features is {e.LogMe:0.000}{(e.Leep is { } leep ? $", LEEP {leep:0.000}" : "")}{(e.StatisticsDistance is { } distance ? $"; the pictures' statistics lie {distance:0.000} from the upstream's (0: the same domain)" : "")}: the domain is {(similar ? "similar to" : "different from")} the upstream's.",
             $"On this machine an epoch of full fine-tuning takes about {e.FullSeconds:0.0} s; the head on cached features takes {e.FeatureSeconds:0.0} s in all.",
         };
         if (!e.Pretrained)

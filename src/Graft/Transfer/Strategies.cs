@@ -77,6 +77,8 @@ public static class Strategies
     private static Phase Tuned(Backbone backbone, int pictures, string name, int from, double rate, int steps, double decay = 1)
     {
         const int Batch = 32;
+        // A step on photographs costs a hundred times one on small pictures, and their pretrained networks need fewer.
+        if (backbone.Preprocessing.Width >= 96) steps = Math.Max(1, steps / 4);
         var perEpoch = Math.Max(1, (pictures + Batch - 1) / Batch);
         var count = backbone.Stages.Count;
         // Frozen stages run once per view; too large an output is made anew every time instead.
