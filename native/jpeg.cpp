@@ -1,4 +1,5 @@
 // JPEG to RGB by TurboJPEG, with the accurate DCT and smooth chroma that PIL uses, upright by its EXIF orientation.
+#include <malloc.h>
 #include <turbojpeg.h>
 
 #include <memory>
@@ -76,6 +77,14 @@ void upright(const uint8_t* from, int width, int height, int orientation, uint8_
 }
 
 }  // namespace
+
+// Pictures come and go by the thousand: their memory is kept for the next one (see tensor.cpp).
+__attribute__((constructor)) static void keep_freed_memory() {
+#if defined(__GLIBC__)
+  mallopt(M_MMAP_THRESHOLD, 32 << 20);
+  mallopt(M_TRIM_THRESHOLD, 512 << 20);
+#endif
+}
 
 GP_API const char* gp_error() { return error_text().c_str(); }
 GP_API void gp_free(void* memory) { std::free(memory); }

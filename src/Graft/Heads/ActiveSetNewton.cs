@@ -41,7 +41,7 @@ internal static class ActiveSetNewton
     private static Tensor Ridge(Tensor x, Tensor? weights, double c)
     {
         var scaled = weights is null ? x : x * weights.Unsqueeze(1);
-        return (x.T().Matmul(scaled) * (2 * c) + Ops.Eye(x.Shape[1], x.Shape[1], dtype: DType.Float64)).LinalgCholesky();
+        return (x.T().Matmul(scaled) * (2 * c) + Ops.Eye(x.Shape[1], x.Shape[1], dtype: x.Type)).LinalgCholesky();
     }
 
     private static (Tensor W, double Objective, int Iterations, bool Converged) One(Tensor x, Tensor y, Tensor? weights, double c, double tolerance, Tensor? start, Tensor everyone, Steps steps)
@@ -95,14 +95,31 @@ internal static class ActiveSetNewton
 
         public Tensor Solve(Tensor active, Tensor gradient, bool precise)
         {
-            var sample = weights?.IndexSelect(0, active);
-            if (active.Shape[0] >= x.Shape[1]) return gradient.Unsqueeze(1).CholeskySolve(Ridge(x.IndexSelect(0, active), sample, c)).Flatten(0).Neg();
-            var type = precise ? DType.Float64 : DType.Float32;
+            if (!precise)
+            {
+                try
+                {
+                    return Solve(active, gradient, DType.Float32);
+                }
+                catch (TorchException)
+                {
+                    // Too badly conditioned for single precision: the factorisation found no positive pivot.
+                    return Solve(active, gradient, DType.Float64);
+                }
+            }
+            return Solve(active, gradient, DType.Float64);
+        }
+
+        private Tensor Solve(Tensor active, Tensor gradient, DType type)
+        {
+            var precise = type == DType.Float64;
+            var sample = weights?.IndexSelect(0, active).To(type);
             var rows = (precise ? x : _single).IndexSelect(0, active);
+            var g = gradient.To(type);
+            if (active.Shape[0] >= x.Shape[1]) return g.Unsqueeze(1).CholeskySolve(Ridge(rows, sample, c)).Flatten(0).Neg().To(DType.Float64);
             var kernel = precise || x.Shape[0] > GramLimit ? rows.Matmul(rows.T())
                 : (_gram ??= TensorScope.Detach(_single.Matmul(_single.T()))).IndexSelect(0, active).IndexSelect(1, active);
-            var diagonal = sample is null ? Ops.Full([active.Shape[0]], 1 / (2 * c), dtype: type) : (sample.Reciprocal() / (2 * c)).To(type);
-            var g = gradient.To(type);
+            var diagonal = sample is null ? Ops.Full([active.Shape[0]], 1 / (2 * c), dtype: type) : sample.Reciprocal() / (2 * c);
             var inner = rows.Mv(g).Unsqueeze(1).CholeskySolve((kernel + diagonal.DiagEmbed()).LinalgCholesky()).Flatten(0);
             return (rows.T().Mv(inner) - g).To(DType.Float64);
         }

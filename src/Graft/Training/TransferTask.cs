@@ -228,6 +228,7 @@ public sealed class TransferTask(TrainOptions options)
         foreach (var note in loadNotes) Log?.Invoke(note);
         var fingerprint = Fingerprint(train, validation);
         var earlier = resume ? RunRecord.Read(run) : null;
+        if (earlier is { Status: "finished" }) throw new GraftException($"{run} is finished: there is nothing to go on with. Its model is {Path.Combine(run, Classifier.FileName)}");
         if (earlier is not null && earlier.DataFingerprint != fingerprint) throw new GraftException($"{options.Data} is not what the run began with: pictures were added, removed or renamed. Start a new run, or bring them back");
         var (plan, advice) = earlier is not null ? (earlier.Plan, earlier.Advice) : MakePlan(upstream, train);
         if (train.CountsByClass() is var counts && counts.Min() == 1) Log?.Invoke($"the class '{train.Classes[Array.IndexOf(counts, 1)]}' has one picture only: it is trained on, but nothing can be said about how well it is told apart");
