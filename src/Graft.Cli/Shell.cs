@@ -22,6 +22,7 @@ internal sealed class Shell : IDisposable
     private readonly bool _live = !Console.IsErrorRedirected && Environment.GetEnvironmentVariable("TERM") is not ("dumb" or null);
     private DateTime _shown = DateTime.MinValue;
     private string _lastStage = "";
+    private (DateTime Time, long Done) _stageBegan;
     private bool _lineOpen;
 
     private Shell(bool json)
@@ -112,8 +113,9 @@ internal sealed class Shell : IDisposable
             if (report.Stage == _lastStage && !done && now - _shown < (_live ? TimeSpan.FromMilliseconds(100) : TimeSpan.FromSeconds(5))) return;
             if (!_live && done && report.Stage == _lastStage && now - _shown < TimeSpan.FromMilliseconds(200)) return;
             if (_live && report.Stage != _lastStage) CloseLine();
+            if (report.Stage != _lastStage || report.Done < _stageBegan.Done) _stageBegan = (now, report.Done);
             (_shown, _lastStage) = (now, report.Stage);
-            var left = report.Rate > 0 && report.Done > 0 && double.IsNaN(report.Loss) ? TimeSpan.FromSeconds((report.Total - report.Done) / report.Rate) : (TimeSpan?)null;
+            var left = report.Done > _stageBegan.Done ? (now - _stageBegan.Time) / (report.Done - _stageBegan.Done) * (report.Total - report.Done) : (TimeSpan?)null;
             var text = $"{report.Stage}: {report.Done}/{report.Total} ({100.0 * report.Done / Math.Max(1, report.Total):0}%), {report.Rate:0.0} pictures/s"
                 + (left is { TotalSeconds: > 0.5 } time ? $", {time:m\\:ss} left" : "") + (double.IsNaN(report.Loss) ? "" : $", loss {report.Loss:0.0000}, right {report.Accuracy:P1}");
             if (!_live) { Console.Error.WriteLine(text); return; }

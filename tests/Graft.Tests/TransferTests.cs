@@ -128,6 +128,26 @@ public class TransferTests
     }
 
     [Fact]
+    public void Averaging_mixing_smoothing_weights_and_patience_work_together_and_resume()
+    {
+        using var shop = World();
+        using var backbone = EmbeddedBackbone.Load();
+        var plan = Strategies.HeadThenFull(backbone, 18);
+        plan = plan with { Phases = [plan.Phases[0], plan.Phases[1] with { Ema = 0.9, Mixup = 0.2, CutMix = 1, LabelSmoothing = 0.1, Optimizer = "adamw", Patience = 2, Epochs = 30, BatchSize = 8 }] };
+        File.WriteAllText(shop["plan.json"], plan.ToJson());
+        TransferTask Make(string run, CancellationToken cancel = default, Action<ProgressReport>? progress = null) =>
+            new(new TrainOptions { Data = shop["d"], PlanFile = shop["plan.json"], Out = shop[run], Balanced = true, NoReport = true, NoCache = true }) { Cancel = cancel, Progress = progress };
+        var whole = Make("whole").Run();
+        Assert.InRange(RunRecord.Read(shop["whole"]).History.Count, 3, 29);
+        using var stop = new CancellationTokenSource();
+        Assert.Throws<OperationCanceledException>(() => Make("parts", stop.Token, report => { if (report is { Done: 5 } && !double.IsNaN(report.Loss)) stop.Cancel(); }).Run());
+        new TransferTask(TransferTask.OptionsOf(shop["parts"])).Run(resume: true);
+        Assert.Equal(RunRecord.Read(shop["whole"]).History.Select(epoch => (epoch.Loss, epoch.ValidationLoss)), RunRecord.Read(shop["parts"]).History.Select(epoch => (epoch.Loss, epoch.ValidationLoss)));
+        Assert.Contains("is finished", Assert.Throws<GraftException>(() => new TransferTask(TransferTask.OptionsOf(shop["parts"])).Run(resume: true)).Message, StringComparison.Ordinal);
+        Assert.True(whole.Accuracy > 0.4);
+    }
+
+    [Fact]
     public void Broken_pictures_are_listed_and_left_out_unless_strict()
     {
         using var shop = World();
