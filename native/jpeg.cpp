@@ -1,7 +1,13 @@
-// JPEG to RGB by TurboJPEG, with the accurate DCT and smooth chroma that PIL uses, upright by its EXIF orientation.
+// JPEG to RGB by libjpeg-turbo, with the accurate DCT and smooth chroma that PIL uses, upright by its EXIF orientation.
 #include <malloc.h>
 #include <turbojpeg.h>
+// jpeglib.h needs these two before it.
+#include <cstddef>
+#include <cstdio>
+#include <jpeglib.h>
 
+#include <algorithm>
+#include <csetjmp>
 #include <memory>
 #include <vector>
 
@@ -76,6 +82,30 @@ void upright(const uint8_t* from, int width, int height, int orientation, uint8_
     }
 }
 
+// libjpeg's errors: fatal ones jump back; of the warnings only the missing end matters (stray bytes are common and harmless).
+struct Reader {
+  jpeg_error_mgr manager;
+  std::jmp_buf back;
+  char text[JMSG_LENGTH_MAX];
+  bool cut = false;
+
+  static Reader& of(j_common_ptr jpeg) { return *reinterpret_cast<Reader*>(jpeg->err); }
+
+  static void stop(j_common_ptr jpeg) {
+    Reader& reader = of(jpeg);
+    reader.manager.format_message(jpeg, reader.text);
+    std::longjmp(reader.back, 1);
+  }
+
+  static void warn(j_common_ptr jpeg, int level) {
+    if (level >= 0) return;
+    Reader& reader = of(jpeg);
+    reader.manager.num_warnings++;
+    reader.manager.format_message(jpeg, reader.text);
+    reader.cut |= std::strstr(reader.text, "remature end") != nullptr;
+  }
+};
+
 }  // namespace
 
 // Pictures come and go by the thousand: their memory is kept for the next one (see tensor.cpp).
@@ -100,33 +130,68 @@ GP_API int gp_jpeg_size(const uint8_t* bytes, int64_t length, int* width, int* h
   return GP_OK;
 }
 
-// *pixels: width × height × 3 bytes, for gp_free.
-GP_API int gp_jpeg_decode(const uint8_t* bytes, int64_t length, int64_t pixel_limit, uint8_t** pixels, int* width, int* height) {
-  int subsampling = 0, colours = 0, w = 0, h = 0;
-  auto size = static_cast<unsigned long>(length);
-  int failed = tjDecompressHeader3(decoder(), bytes, size, &w, &h, &subsampling, &colours);
-  if (w < 1 || h < 1) return fail(GP_BROKEN, failed ? tjGetErrorStr2(decoder()) : "the header gives no size");
-  if (failed && tjGetErrorCode(decoder()) == TJERR_FATAL) return fail(GP_OTHER_READER, tjGetErrorStr2(decoder()));
-  if (colours == TJCS_CMYK || colours == TJCS_YCCK) return fail(GP_OTHER_READER, "a CMYK JPEG");
-  if (static_cast<int64_t>(w) * h > pixel_limit)
-    return fail(GP_TOO_LARGE, std::to_string(w) + "x" + std::to_string(h) + " pixels");
-  std::unique_ptr<uint8_t, decltype(&std::free)> rgb(static_cast<uint8_t*>(std::malloc(3 * static_cast<size_t>(w) * h)), std::free);
-  if (!rgb) return fail(GP_TOO_LARGE, "out of memory");
-  if (tjDecompress2(decoder(), bytes, size, rgb.get(), w, 0, h, TJPF_RGB, TJFLAG_ACCURATEDCT) != 0) {
-    std::string reason = tjGetErrorStr2(decoder());
-    // Warnings about stray bytes are common and harmless; a missing end is a picture with a grey half.
-    bool cut = reason.find("remature end") != std::string::npos;
-    if (tjGetErrorCode(decoder()) == TJERR_FATAL || cut) return fail(GP_BROKEN, cut ? "the file is cut off" : reason);
+// *pixels: width × height × 3 bytes, for gp_free. Only the region (x, y, w, h; w = 0: all of it) is filled, and only where the
+// picture stands upright as it is: the transform and the colours of what a crop leaves out are not computed.
+GP_API int gp_jpeg_decode(const uint8_t* bytes, int64_t length, int64_t pixel_limit, const int* region, uint8_t** pixels, int* width,
+                          int* height) {
+  Reader reader;
+  jpeg_decompress_struct jpeg;
+  jpeg.err = jpeg_std_error(&reader.manager);
+  reader.manager.error_exit = Reader::stop;
+  reader.manager.emit_message = Reader::warn;
+  // Not an object with a destructor: longjmp runs none.
+  uint8_t* volatile rgb = nullptr;
+  jpeg_create_decompress(&jpeg);
+  if (setjmp(reader.back)) {
+    jpeg_destroy_decompress(&jpeg);
+    std::free(rgb);
+    return fail(GP_BROKEN, reader.text);
   }
+  jpeg_mem_src(&jpeg, bytes, static_cast<unsigned long>(length));
+  jpeg_read_header(&jpeg, TRUE);
+  int w = static_cast<int>(jpeg.image_width), h = static_cast<int>(jpeg.image_height);
+  int status = GP_OK;
+  if (jpeg.jpeg_color_space == JCS_CMYK || jpeg.jpeg_color_space == JCS_YCCK) status = fail(GP_OTHER_READER, "a CMYK JPEG");
+  else if (static_cast<int64_t>(w) * h > pixel_limit) status = fail(GP_TOO_LARGE, std::to_string(w) + "x" + std::to_string(h) + " pixels");
+  else if (!(rgb = static_cast<uint8_t*>(std::malloc(3 * static_cast<size_t>(w) * h)))) status = fail(GP_TOO_LARGE, "out of memory");
+  if (status != GP_OK) {
+    jpeg_destroy_decompress(&jpeg);
+    return status;
+  }
+  jpeg.out_color_space = JCS_RGB;
+  jpeg.dct_method = JDCT_ISLOW;
+  jpeg_start_decompress(&jpeg);
   int orientation = exif_orientation(bytes, static_cast<size_t>(length));
+  JDIMENSION left = 0, across = jpeg.output_width, top = 0, bottom = jpeg.output_height;
+  if (region && region[2] > 0 && orientation == 1) {
+    left = static_cast<JDIMENSION>(region[0]);
+    across = static_cast<JDIMENSION>(region[2]);
+    top = static_cast<JDIMENSION>(region[1]);
+    bottom = std::min<JDIMENSION>(bottom, top + static_cast<JDIMENSION>(region[3]));
+    if (across < jpeg.output_width) jpeg_crop_scanline(&jpeg, &left, &across);
+    if (top > 0) jpeg_skip_scanlines(&jpeg, top);
+  }
+  while (jpeg.output_scanline < bottom) {
+    JSAMPROW row = rgb + 3 * (static_cast<size_t>(jpeg.output_scanline) * w + left);
+    jpeg_read_scanlines(&jpeg, &row, 1);
+  }
+  // The rest is still read, so that a file that is cut off is noticed.
+  if (bottom < jpeg.output_height) jpeg_skip_scanlines(&jpeg, jpeg.output_height - bottom);
+  jpeg_finish_decompress(&jpeg);
+  jpeg_destroy_decompress(&jpeg);
+  if (reader.cut) {
+    std::free(rgb);
+    return fail(GP_BROKEN, "the file is cut off");
+  }
   if (orientation > 1) {
     auto* turned = static_cast<uint8_t*>(std::malloc(3 * static_cast<size_t>(w) * h));
+    if (turned) upright(rgb, w, h, orientation, turned);
+    std::free(rgb);
     if (!turned) return fail(GP_TOO_LARGE, "out of memory");
-    upright(rgb.get(), w, h, orientation, turned);
-    rgb.reset(turned);
+    rgb = turned;
     if (orientation >= 5) std::swap(w, h);
   }
-  *pixels = rgb.release();
+  *pixels = rgb;
   *width = w;
   *height = h;
   return GP_OK;

@@ -21,13 +21,15 @@ struct Taps {
 
 struct Filter {
   std::vector<Taps> taps;
-  std::vector<float> weights;
+  std::vector<float> weights;  // of each tap, then zeros up to the longest
+  int longest = 0;
 };
 
 // Weights for outputs from … to-1 of `out` made from `in` samples. Centres and clamping follow PIL's Resample.c.
 Filter make_filter(int in, int out, int from, int to) {
   Filter filter;
   double scale = static_cast<double>(in) / out, stretch = std::max(scale, 1.0), support = stretch;
+  int longest = static_cast<int>(2 * support) + 2;
   for (int k = from; k < to; k++) {
     double centre = (k + 0.5) * scale;
     int first = std::max(0, static_cast<int>(centre - support + 0.5));
@@ -37,7 +39,9 @@ Filter make_filter(int in, int out, int from, int to) {
     double sum = 0;
     for (int x = first; x < last; x++) sum += triangle(x);
     for (int x = first; x < last; x++) filter.weights.push_back(static_cast<float>(triangle(x) / sum));
+    filter.weights.resize(tap.weights + static_cast<size_t>(std::max(longest, tap.count)));
     filter.taps.push_back(tap);
+    filter.longest = std::max(filter.longest, tap.count);
   }
   return filter;
 }
@@ -74,18 +78,43 @@ HOT void blend_rows(const uint8_t* rows, size_t stride, const float* weights, in
 // Three channels and a spare one in a register: rows have a spare float behind them for the last read and write.
 typedef float Four __attribute__((vector_size(16)));
 
-// One output row: 3 floats a pixel, rounded to whole levels as an 8-bit picture would be.
-HOT void blend_columns(const float* row, const Taps* taps, const float* weights, int offset, int n, float* out) {
+inline __attribute__((always_inline)) void sum_any(const float* from, const float* weight, int count, float* out) {
+  Four sum = {0.5f, 0.5f, 0.5f, 0.5f};
+  for (int k = 0; k < count; k++) {
+    Four pixel;
+    std::memcpy(&pixel, from + 3 * k, sizeof pixel);
+    sum += weight[k] * pixel;
+  }
+  std::memcpy(out, &sum, sizeof sum);
+}
+
+// Sums of `count` pixels each; shorter ones have weights of zero at their end, and the row zeros behind it.
+template <int count>
+inline __attribute__((always_inline)) void sum_fixed(const float* row, const Taps* taps, const float* weights, int offset, int n, float* out) {
   for (int x = 0; x < n; x++) {
     const float* from = row + 3 * (taps[x].first - offset);
-    const float* weight = weights + taps[x].weights;
+    const float* weight = weights + static_cast<size_t>(taps[x].weights);
     Four sum = {0.5f, 0.5f, 0.5f, 0.5f};
-    for (int k = 0; k < taps[x].count; k++) {
+#pragma GCC unroll 8
+    for (int k = 0; k < count; k++) {
       Four pixel;
       std::memcpy(&pixel, from + 3 * k, sizeof pixel);
       sum += weight[k] * pixel;
     }
     std::memcpy(out + 3 * x, &sum, sizeof sum);
+  }
+}
+
+// One output row: 3 floats a pixel, rounded to whole levels as an 8-bit picture would be.
+HOT void blend_columns(const float* row, const Taps* taps, const float* weights, int longest, int offset, int n, float* out) {
+  switch (longest) {
+    case 2: sum_fixed<2>(row, taps, weights, offset, n, out); break;
+    case 3: sum_fixed<3>(row, taps, weights, offset, n, out); break;
+    case 4: sum_fixed<4>(row, taps, weights, offset, n, out); break;
+    case 5: sum_fixed<5>(row, taps, weights, offset, n, out); break;
+    case 6: sum_fixed<6>(row, taps, weights, offset, n, out); break;
+    default:
+      for (int x = 0; x < n; x++) sum_any(row + 3 * (taps[x].first - offset), weights + taps[x].weights, taps[x].count, out + 3 * x);
   }
   for (int i = 0; i < 3 * n; i++) out[i] = static_cast<float>(static_cast<int>(std::min(255.0f, out[i])));
 }
@@ -119,12 +148,12 @@ GP_API void gp_resample(const uint8_t* pixels, int width, const GpResample* spec
   int left = across.taps.front().first, right = left;
   for (const auto& tap : across.taps) right = std::max(right, tap.first + tap.count);
   if (s.flip) std::reverse(across.taps.begin(), across.taps.end());
-  std::vector<float> tall(3 * static_cast<size_t>(right - left) + 1), row(3 * static_cast<size_t>(s.win_w) + 1);
+  std::vector<float> tall(3 * static_cast<size_t>(right - left + across.longest) + 1), row(3 * static_cast<size_t>(s.win_w) + 1);
   const uint8_t* origin = pixels + static_cast<size_t>(s.box_y) * stride + 3 * static_cast<size_t>(s.box_x + left);
   for (int y = 0; y < s.win_h; y++) {
     const Taps& tap = down.taps[y];
-    blend_rows(origin + tap.first * stride, stride, down.weights.data() + tap.weights, tap.count, tall.data(), static_cast<int>(tall.size()) - 1);
-    blend_columns(tall.data(), across.taps.data(), across.weights.data(), left, s.win_w, row.data());
+    blend_rows(origin + tap.first * stride, stride, down.weights.data() + tap.weights, tap.count, tall.data(), 3 * (right - left));
+    blend_columns(tall.data(), across.taps.data(), across.weights.data(), across.longest, left, s.win_w, row.data());
     if (bytes) {
       uint8_t* out = bytes + 3 * static_cast<size_t>(y) * s.win_w;
       for (size_t i = 0; i + 1 < row.size(); i++) out[i] = static_cast<uint8_t>(row[i]);

@@ -7,15 +7,13 @@
 
 #include "errors.h"
 #include "graft_torch.h"
+#include "script.h"
 
 using graft::guarded;
+using graft::Script;
 using torch::jit::Module;
 
 namespace {
-
-struct Script {
-  Module module;
-};
 
 // "features.0.weight" is registered in the submodule "features", its submodule "0".
 Module& descend(Module& root, std::map<std::string, Module>& made, const std::string& path,
@@ -121,13 +119,14 @@ GT_API int gt_script_load(const char* path, void** result) {
   });
 }
 
-// The archive's parameters and buffers: names one a line (for gt_free), tensors in the same order.
-GT_API int gt_script_state(void* script, char** names, void*** tensors, int* n) {
+// The archive's parameters, then its buffers: names one a line (for gt_free), tensors in the same order.
+GT_API int gt_script_state(void* script, char** names, void*** tensors, int* n, int* n_parameters) {
   return guarded([&] {
     std::string text;
     std::vector<at::Tensor> found;
     auto& module = static_cast<Script*>(script)->module;
     for (const auto& item : module.named_parameters()) text += item.name + "\n", found.push_back(item.value);
+    *n_parameters = static_cast<int>(found.size());
     for (const auto& item : module.named_buffers()) text += item.name + "\n", found.push_back(item.value);
     *n = static_cast<int>(found.size());
     *tensors = static_cast<void**>(std::malloc(sizeof(void*) * (found.size() + 1)));

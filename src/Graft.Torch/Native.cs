@@ -65,7 +65,8 @@ internal static unsafe partial class Native
     [LibraryImport(Lib)] public static partial int gt_script_run(nint script, nint* inputs, int inputCount, nint* results, int* resultCount);
     [LibraryImport(Lib, StringMarshalling = StringMarshalling.Utf8)] public static partial int gt_script_save(nint script, string path);
     [LibraryImport(Lib, StringMarshalling = StringMarshalling.Utf8)] public static partial int gt_script_load(string path, out nint script);
-    [LibraryImport(Lib)] public static partial int gt_script_state(nint script, out nint names, out nint* tensors, out int count);
+    [LibraryImport(Lib)] public static partial int gt_script_state(nint script, out nint names, out nint* tensors, out int count, out int parameters);
+    [LibraryImport(Lib)] public static partial int gt_script_graph(nint script, out nint text, out nint* tensors, out int count);
     [LibraryImport(Lib)] public static partial void gt_script_free(nint script);
 
     public static string Error => Marshal.PtrToStringUTF8(gt_error()) ?? "";

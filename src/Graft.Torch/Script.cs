@@ -113,15 +113,25 @@ public sealed unsafe class Script : IDisposable
         return new Script(script);
     }
 
-    /// <summary>Parameters and buffers by name.</summary>
-    public IReadOnlyDictionary<string, Tensor> State()
+    /// <summary>Parameters and buffers by name, and which of them are buffers.</summary>
+    public (IReadOnlyDictionary<string, Tensor> Tensors, IReadOnlySet<string> Buffers) State()
     {
-        Native.Check(Native.gt_script_state(Handle, out var text, out var tensors, out var count), "state");
+        Native.Check(Native.gt_script_state(Handle, out var text, out var tensors, out var count, out var parameters), "state");
         var names = Native.Take(text).Split('\n', StringSplitOptions.RemoveEmptyEntries);
         var state = new Dictionary<string, Tensor>();
         for (var k = 0; k < count; k++) state[names[k]] = new Tensor(tensors[k]);
         Native.gt_free((nint)tensors);
-        return state;
+        return (state, names[parameters..].ToHashSet());
+    }
+
+    /// <summary>What forward computes, operator by operator, as JSON (native/graph.cpp says how), and the constants that are tensors.</summary>
+    public (string Json, Tensor[] Constants) Graph()
+    {
+        Native.Check(Native.gt_script_graph(Handle, out var text, out var tensors, out var count), "graph");
+        var constants = new Tensor[count];
+        for (var k = 0; k < count; k++) constants[k] = new Tensor(tensors[k]);
+        Native.gt_free((nint)tensors);
+        return (Native.Take(text), constants);
     }
 
     /// <inheritdoc/>

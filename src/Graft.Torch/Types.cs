@@ -31,6 +31,9 @@ public static class DTypes
         _ => throw new ArgumentOutOfRangeException(nameof(type)),
     };
 
+    /// <summary>Whether it holds fractions: only such tensors take gradients.</summary>
+    public static bool IsFloating(this DType type) => type is DType.Float16 or DType.BFloat16 or DType.Float32 or DType.Float64;
+
     /// <summary>The element type that holds a C# type.</summary>
     public static DType Of<T>() where T : unmanaged => typeof(T) switch
     {

@@ -22,6 +22,22 @@ public class PictureTests
         """;
 
     [SkippableFact]
+    public unsafe void Decoding_only_what_a_crop_keeps_gives_the_very_same_input()
+    {
+        var data = DatasetReader.Open(Workshop.Need("hymenoptera")).Validation!;
+        var preprocessing = Preprocessing.Evaluation(256, 224, Normalize.ImageNet);
+        float[] whole = new float[3 * 224 * 224], part = new float[3 * 224 * 224];
+        for (var k = 0; k < data.Count; k++)
+        {
+            using var all = data.Decode(k);
+            using var some = data.Decode(k, preprocessing);
+            Pipeline.Run(all, preprocessing, whole);
+            Pipeline.Run(some, preprocessing, part);
+            Assert.True(whole.AsSpan().SequenceEqual(part), data.Name(k));
+        }
+    }
+
+    [SkippableFact]
     public void Every_format_becomes_upright_rgb()
     {
         using var shop = new Workshop();

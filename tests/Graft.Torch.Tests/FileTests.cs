@@ -85,7 +85,7 @@ public class FileTests
         using var script = Script.Trace(model, inputs => [model.Forward(inputs[0])], x);
         script.Save(shop["m.pt"]);
         var expected = model.Forward(x).ToArray<float>();
-        Assert.Contains("4.weight", script.State().Keys);
+        Assert.Contains("4.weight", script.State().Tensors.Keys);
         using var mode = Autograd.Inference();
         using var loaded = Script.Load(shop["m.pt"]);
         Assert.Equal(expected, loaded.Run(x)[0].ToArray<float>());

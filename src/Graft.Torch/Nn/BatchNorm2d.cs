@@ -1,10 +1,17 @@
 namespace Graft.Torch;
 
+/// <summary>A layer with statistics of its input that training would change.</summary>
+public interface INormStatistics
+{
+    /// <summary>Keep to inference mode: the statistics neither change nor come from the batch.</summary>
+    bool Frozen { get; set; }
+}
+
 /// <summary>
 /// Ioffe and Szegedy 2015. While <see cref="Frozen"/>, it stays in inference mode whatever <see cref="Module.Training"/> says:
 /// its statistics neither change nor come from the batch.
 /// </summary>
-public sealed class BatchNorm2d : Module
+public sealed class BatchNorm2d : Module, INormStatistics
 {
     private readonly Slot _weight, _bias, _mean, _variance, _batches;
     private readonly double _momentum, _epsilon;

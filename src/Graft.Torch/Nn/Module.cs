@@ -46,7 +46,7 @@ public abstract class Module : IDisposable
         return slot;
     }
 
-    /// <summary>Adds a child under a name.</summary>
+    /// <summary>Adds a child under a name; with the name "" its parts are named as if they were this module's.</summary>
     protected T Child<T>(string name, T module) where T : Module
     {
         _children.Add((name, module));
@@ -59,7 +59,7 @@ public abstract class Module : IDisposable
         foreach (var (name, slot) in _slots) yield return (prefix + name, slot);
         foreach (var (name, child) in _children)
         {
-            foreach (var found in child.NamedSlots($"{prefix}{name}.")) yield return found;
+            foreach (var found in child.NamedSlots(name.Length == 0 ? prefix : $"{prefix}{name}.")) yield return found;
         }
     }
 

@@ -74,8 +74,18 @@ public abstract class Backbone : Module
     /// <summary>Features: N×<see cref="FeatureSize"/>.</summary>
     public override Tensor Forward(Tensor x) => Pool(Forward(x, 0, Stages.Count));
 
-    /// <summary>A stage's output as N×channels: the mean over its positions.</summary>
-    public virtual Tensor Pool(Tensor x) => x.Dimensions == 4 ? x.Mean([2, 3]) : x;
+    /// <summary>A stage's output as N×channels: the mean over the positions of N×C×H×W; of tokens N×T×C, what the network itself reads.</summary>
+    public virtual Tensor Pool(Tensor x) => x.Dimensions switch { 4 => x.Mean([2, 3]), 3 => x.Mean([1L]), _ => x };
+
+    /// <summary>Whether it has the classifier that it was trained with, and so can be used as it is.</summary>
+    public virtual bool CanClassify => UpstreamHead is not null;
+
+    /// <summary>N×3×H×W inputs to N×classes scores, by the classifier that it was trained with.</summary>
+    /// <exception cref="GraftException">It has none.</exception>
+    public virtual Tensor Classify(Tensor x) => (UpstreamHead ?? throw new GraftException($"{Architecture} has no classifier of its own: train one with graft train")).Forward(Forward(x));
+
+    /// <summary>Outputs of its own classifier.</summary>
+    public virtual int? UpstreamClasses => UpstreamHead is { } head ? (int)head.Weight.Shape[0] : null;
 
     /// <summary>A copy that shares no memory: training it leaves this as it is.</summary>
     public Backbone Clone()
@@ -95,7 +105,7 @@ public abstract class Backbone : Module
             foreach (var module in Stages[k].Modules)
             {
                 module.SetTrainable(k >= trainFrom);
-                foreach (var norm in module.Modules().OfType<BatchNorm2d>()) norm.Frozen = k < trainFrom || freezeStatistics;
+                foreach (var norm in module.Modules().OfType<INormStatistics>()) norm.Frozen = k < trainFrom || freezeStatistics;
             }
         }
         UpstreamHead?.SetTrainable(false);
@@ -121,6 +131,6 @@ public abstract class Backbone : Module
     public abstract string Describe();
 
     /// <summary>The options that make the same shape again: what stands in <see cref="Describe"/> as key=value.</summary>
-    public IReadOnlyDictionary<string, string> Options =>
+    public virtual IReadOnlyDictionary<string, string> Options =>
         Describe().Split(' ').Skip(1).Select(item => item.Split('=')).ToDictionary(pair => pair[0], pair => pair[1]);
 }

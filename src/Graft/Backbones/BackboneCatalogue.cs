@@ -32,6 +32,7 @@ public static class BackboneCatalogue
         int[] Widths(params int[] fallback) => Option("widths") is { } text ? [.. text.Split('-').Select(int.Parse)] : fallback;
         return name switch
         {
+            "graph" => Graphs.GraphBackbone.FromOptions(options),
             "mobilenet_v2" => new MobileNetV2(Option("padding") == "same", classes),
             "convnet" => new ConvNet(Widths(32, 64, 96, 128), Number("side", 32), classes),
             "mlp" => new Mlp(Widths(300, 100, 50, 50, 50), Number("side", 28), Number("channels", 1), classes),

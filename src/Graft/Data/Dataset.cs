@@ -32,7 +32,7 @@ public sealed class Dataset
 
     /// <summary>The picture.</summary>
     /// <exception cref="PictureException">It cannot be read or decoded.</exception>
-    public Picture Decode(int index) => Source.Decode(_items[index]);
+    public Picture Decode(int index, Preprocessing? preprocessing = null) => Source.Decode(_items[index], preprocessing);
 
     /// <summary>These pictures, in this order.</summary>
     public Dataset Subset(IEnumerable<int> indices)

@@ -60,9 +60,12 @@ public sealed unsafe class Picture : IDisposable
 
     private static bool IsJpeg(ReadOnlySpan<byte> bytes) => bytes is [0xff, 0xd8, 0xff, ..];
 
-    /// <summary>Decodes a file's bytes: JPEG by TurboJPEG, everything else (and CMYK JPEG) by libvips.</summary>
+    /// <summary>Decodes a file's bytes: JPEG by libjpeg-turbo, everything else (and CMYK JPEG) by libvips.</summary>
     /// <exception cref="PictureException">Not a picture, cut off, or too large.</exception>
-    public static Picture Decode(ReadOnlySpan<byte> bytes)
+    public static Picture Decode(ReadOnlySpan<byte> bytes) => Decode(bytes, null);
+
+    /// <summary>Decodes as much as a preprocessing looks at: of a JPEG, pixels that it crops away may hold anything.</summary>
+    internal static Picture Decode(ReadOnlySpan<byte> bytes, Preprocessing? preprocessing)
     {
         if (bytes.Length == 0) throw new PictureException("the file is empty");
         fixed (byte* start = bytes)
@@ -71,7 +74,9 @@ public sealed unsafe class Picture : IDisposable
             int width, height;
             if (IsJpeg(bytes))
             {
-                var status = PictureNative.gp_jpeg_decode(start, bytes.Length, PixelLimit, &pixels, &width, &height);
+                var region = default(Box);
+                if (preprocessing is not null && PictureNative.gp_jpeg_size(start, bytes.Length, &width, &height) == PictureNative.Ok) region = TransformRunner.Looked(preprocessing, width, height);
+                var status = PictureNative.gp_jpeg_decode(start, bytes.Length, PixelLimit, &region, &pixels, &width, &height);
                 if (status == PictureNative.Ok) return new Picture((nint)pixels, width, height);
                 if (status != PictureNative.OtherReader) throw Failure(status, PictureNative.gp_error());
             }

@@ -60,7 +60,7 @@ internal static class ActiveSetNewton
             var norm = gradient.LinalgVectorNorm().Item();
             if (norm <= tolerance * zero || iteration == 100) return (scope.Keep(w), objective, iteration, norm <= tolerance * zero);
             var active = slack.Gt(0L).Nonzero().Flatten(0);
-            var step = active.Count == n ? gradient.Unsqueeze(1).CholeskySolve(everyone).Flatten(0).Neg() : steps.Solve(active, gradient, precise: norm <= 1e-3 * zero);
+            var step = active.Count == n ? gradient.Unsqueeze(1).CholeskySolve(everyone).Flatten(0).Neg() : steps.Solve(active, gradient, precise: norm <= 1e-6 * zero);
             var along = x.Mv(step);
             var slope = gradient.Dot(step).Item();
             var rate = 1.0;

@@ -101,7 +101,7 @@ public sealed class Classifier : IDisposable
     /// <exception cref="PictureException">It cannot be read.</exception>
     public unsafe Prediction Predict(string file)
     {
-        using var picture = Picture.Decode(File.ReadAllBytes(file));
+        using var picture = Picture.Decode(File.ReadAllBytes(file), Backbone.Preprocessing);
         // One picture is too little work to share: a second thread only waits.
         var threads = TorchRuntime.Threads;
         TorchRuntime.Threads = 1;

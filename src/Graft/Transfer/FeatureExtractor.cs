@@ -169,7 +169,7 @@ public sealed class FeatureExtractor(Backbone backbone, FeatureCache? cache, Dev
                     Advance(1);
                     return null;
                 }
-                using var picture = _job.Data.Source.Decode(bytes);
+                using var picture = _job.Data.Source.Decode(bytes, _job.Preprocessing);
                 TransformRunner.Run(picture, _job.Preprocessing, ref rng, true, (float*)inputs.Data + place * inputs.Strides[0]);
                 return hash;
             }
