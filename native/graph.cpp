@@ -108,9 +108,8 @@ struct Writer {
 // gt_free; the constants that are tensors come beside it, by number.
 GT_API int gt_script_graph(void* script, char** text, void*** tensors, int* n) {
   return guarded([&] {
-    auto module = static_cast<graft::Script*>(script)->module.clone();
-    module.eval();
-    module = jit::freeze_module(module, {}, /*freezeInterfaces=*/true, /*preserveParameters=*/true);
+    // Both a trace and a loaded archive are in inference mode; freezing works on a copy that shares the tensors.
+    auto module = jit::freeze_module(static_cast<graft::Script*>(script)->module, {}, /*freezeInterfaces=*/true, /*preserveParameters=*/true);
     auto graph = module.get_method("forward").graph()->copy();
     jit::Inline(*graph);
     jit::ConstantPropagation(graph);

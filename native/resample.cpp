@@ -1,5 +1,5 @@
-// Antialiased bilinear resizing as PIL's Image.resize(BILINEAR) does it, to one level: a triangle filter whose support
-// grows with the reduction. Crop, resize, window, flip and normalise are one pass: only pixels that are kept are made.
+// Antialiased resizing as PIL's Image.resize does it (BILINEAR, BICUBIC), to one level: a filter whose support grows with the
+// reduction. Crop, resize, window, flip and normalise are one pass: only pixels that are kept are made.
 #include <algorithm>
 #include <cmath>
 #include <vector>
@@ -26,19 +26,24 @@ struct Filter {
 };
 
 // Weights for outputs from … to-1 of `out` made from `in` samples. Centres and clamping follow PIL's Resample.c.
-Filter make_filter(int in, int out, int from, int to) {
+Filter make_filter(int in, int out, int from, int to, bool cubic) {
   Filter filter;
-  double scale = static_cast<double>(in) / out, stretch = std::max(scale, 1.0), support = stretch;
+  double scale = static_cast<double>(in) / out, stretch = std::max(scale, 1.0), support = stretch * (cubic ? 2 : 1);
   int longest = static_cast<int>(2 * support) + 2;
   for (int k = from; k < to; k++) {
     double centre = (k + 0.5) * scale;
     int first = std::max(0, static_cast<int>(centre - support + 0.5));
     int last = std::min(in, static_cast<int>(centre + support + 0.5));
     Taps tap{first, last - first, filter.weights.size()};
-    auto triangle = [&](int x) { return std::max(0.0, 1.0 - std::abs((x - centre + 0.5) / stretch)); };
+    auto kernel = [&](int x) {
+      double t = std::abs((x - centre + 0.5) / stretch);
+      if (!cubic) return std::max(0.0, 1.0 - t);
+      // Keys 1981, eq. 4, with a = -1/2.
+      return t < 1 ? (1.5 * t - 2.5) * t * t + 1 : t < 2 ? ((-0.5 * t + 2.5) * t - 4) * t + 2 : 0.0;
+    };
     double sum = 0;
-    for (int x = first; x < last; x++) sum += triangle(x);
-    for (int x = first; x < last; x++) filter.weights.push_back(static_cast<float>(triangle(x) / sum));
+    for (int x = first; x < last; x++) sum += kernel(x);
+    for (int x = first; x < last; x++) filter.weights.push_back(static_cast<float>(kernel(x) / sum));
     filter.weights.resize(tap.weights + static_cast<size_t>(std::max(longest, tap.count)));
     filter.taps.push_back(tap);
     filter.longest = std::max(filter.longest, tap.count);
@@ -116,7 +121,7 @@ HOT void blend_columns(const float* row, const Taps* taps, const float* weights,
     default:
       for (int x = 0; x < n; x++) sum_any(row + 3 * (taps[x].first - offset), weights + taps[x].weights, taps[x].count, out + 3 * x);
   }
-  for (int i = 0; i < 3 * n; i++) out[i] = static_cast<float>(static_cast<int>(std::min(255.0f, out[i])));
+  for (int i = 0; i < 3 * n; i++) out[i] = static_cast<float>(static_cast<int>(std::max(0.0f, std::min(255.0f, out[i]))));
 }
 
 HOT void write_floats(const float* __restrict row, int n, const float* scale, const float* shift, float* __restrict out) {
@@ -136,6 +141,7 @@ struct GpResample {
   int32_t win_x, win_y, win_w, win_h;       // this window is made
   int32_t flip;                             // left to right
   int32_t planar;                           // floats: 1 = C×H×W, 0 = H×W×C
+  int32_t cubic;                            // 0 = triangle
   float scale[3], shift[3];                 // floats: level * scale + shift
 };
 
@@ -143,8 +149,8 @@ struct GpResample {
 GP_API void gp_resample(const uint8_t* pixels, int width, const GpResample* spec, uint8_t* bytes, float* floats) {
   const auto& s = *spec;
   const size_t stride = 3 * static_cast<size_t>(width);
-  Filter across = make_filter(s.box_w, s.out_w, s.win_x, s.win_x + s.win_w);
-  Filter down = make_filter(s.box_h, s.out_h, s.win_y, s.win_y + s.win_h);
+  Filter across = make_filter(s.box_w, s.out_w, s.win_x, s.win_x + s.win_w, s.cubic != 0);
+  Filter down = make_filter(s.box_h, s.out_h, s.win_y, s.win_y + s.win_h, s.cubic != 0);
   int left = across.taps.front().first, right = left;
   for (const auto& tap : across.taps) right = std::max(right, tap.first + tap.count);
   if (s.flip) std::reverse(across.taps.begin(), across.taps.end());

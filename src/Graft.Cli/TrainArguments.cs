@@ -11,7 +11,9 @@ internal sealed class TrainArguments
     public Argument<string?> Data { get; } = new("DATA") { Description = "A folder of class folders, a folder or zip with train/ and val/, a CSV of path and label, or IDX files", Arity = ArgumentArity.ZeroOrOne };
     public Option<string?> Validation { get; } = new("--val") { Description = "Pictures to validate on, in class folders (default: the dataset's own, or a fifth)", HelpName = "DIR" };
     public Option<string?> Backbone { get; } = new("--backbone") { Description = "The architecture (default: what the weights are of; graft models list)", HelpName = "NAME" };
-    public Option<string?> Weights { get; } = new("--weights") { Description = "The pretrained checkpoint: .safetensors, .pt, .pth, .th, .bin", HelpName = "FILE" };
+    private readonly InputArguments _input = new();
+
+    public Option<string?> Weights { get; } = new("--weights") { Description = "The pretrained network: .safetensors (or the index of several), .pt, .pth, .th, .bin, .h5, .keras, .caffemodel, .onnx, TorchScript", HelpName = "FILE" };
     public Option<long> Seed { get; } = new("--seed") { Description = "Of everything that is random", HelpName = "N" };
     public Option<string> Device { get; } = new("--device") { Description = "cpu or cuda:0", DefaultValueFactory = _ => "cpu", HelpName = "NAME" };
     public Option<int?> Threads { get; } = new("--threads") { Description = "Processor threads (default: all)", HelpName = "N" };
@@ -21,6 +23,7 @@ internal sealed class TrainArguments
     {
         command.Arguments.Add(Data);
         foreach (var option in new Option[] { Validation, Backbone, Weights, Seed, Device, Threads, NoCache }) command.Options.Add(option);
+        _input.AddTo(command, labels: false);
     }
 
     public TrainOptions Read(ParseResult parsed)
@@ -29,7 +32,7 @@ internal sealed class TrainArguments
         return new TrainOptions
         {
             Data = parsed.GetValue(Data) ?? throw new GraftException("DATA is missing: give a folder of class folders, such as photos/ with photos/ants and photos/bees"),
-            Validation = parsed.GetValue(Validation), Backbone = parsed.GetValue(Backbone), Weights = parsed.GetValue(Weights), Seed = parsed.GetValue(Seed),
+            Validation = parsed.GetValue(Validation), Backbone = parsed.GetValue(Backbone), Weights = parsed.GetValue(Weights), Input = _input.Read(parsed), Seed = parsed.GetValue(Seed),
             Device = parsed.GetValue(Device)!, NoCache = parsed.GetValue(NoCache),
         };
     }

@@ -5,17 +5,21 @@ public static class AtomicFile
 {
     /// <summary>Writes a file; on any failure nothing is left behind and the old file stays.</summary>
     /// <exception cref="IOException">The disk is full or the folder cannot be written: the message names both.</exception>
-    public static void Write(string path, Action<Stream> write)
+    public static void Write(string path, Action<Stream> write) => Replace(path, beside =>
+    {
+        using var stream = new FileStream(beside, FileMode.CreateNew, FileAccess.Write, FileShare.None, 1 << 16);
+        write(stream);
+        stream.Flush(flushToDisk: true);
+    });
+
+    /// <summary>The same for what writes to a path by itself.</summary>
+    public static void Replace(string path, Action<string> write)
     {
         var beside = $"{path}.{Environment.ProcessId}.{Guid.NewGuid():N}.partial";
         try
         {
             if (Path.GetDirectoryName(Path.GetFullPath(path)) is { } folder) Directory.CreateDirectory(folder);
-            using (var stream = new FileStream(beside, FileMode.CreateNew, FileAccess.Write, FileShare.None, 1 << 16))
-            {
-                write(stream);
-                stream.Flush(flushToDisk: true);
-            }
+            write(beside);
             File.Move(beside, path, overwrite: true);
         }
         catch (Exception reason)

@@ -28,10 +28,21 @@ internal sealed class Workshop : IDisposable
         return folder;
     }
 
+    private static readonly Lazy<bool> s_hasPython = new(() => File.Exists("/usr/bin/python3") && Run("/usr/bin/python3", ["-c", "import torch, torchvision, PIL, sklearn, onnx, h5py"]).Status == 0);
+
+    /// <summary>Runs a script of tests/ in Node; skips the test where its packages are not installed.</summary>
+    public static string Node(string script, params string[] arguments)
+    {
+        var path = Path.Combine(Repository, "tests", script);
+        Skip.IfNot(Directory.Exists(Path.Combine(Path.GetDirectoryName(path)!, "node_modules")), $"run npm ci --ignore-scripts in {Path.GetDirectoryName(path)}");
+        var (status, output, errors) = Run("node", [path, .. arguments]);
+        return status == 0 ? output.Trim() : throw new InvalidOperationException(errors);
+    }
+
     /// <summary>Runs Python with the peers' libraries; skips the test where they are absent.</summary>
     public static string Python(string script, params string[] arguments)
     {
-        Skip.IfNot(File.Exists("/usr/bin/python3") && Run("/usr/bin/python3", ["-c", "import torch, torchvision, PIL, sklearn"]).Status == 0, "Debian's python3-torch, python3-torchvision, python3-sklearn and python3-pil are not here");
+        Skip.IfNot(s_hasPython.Value, "Debian's python3-torch, python3-torchvision, python3-sklearn, python3-pil, python3-onnx and python3-h5py are not here");
         var (status, output, errors) = Run("/usr/bin/python3", ["-c", script, .. arguments]);
         return status == 0 ? output.Trim() : throw new InvalidOperationException(errors);
     }

@@ -8,7 +8,7 @@ internal static class EvaluateCommand
 {
     public static Command Create()
     {
-        var run = new Argument<string>("RUN") { Description = "A run folder, or a model.safetensors" };
+        var run = new Argument<string>("RUN") { Description = "A run folder, or any pretrained network with its classifier: safetensors, .pth, .h5, .keras, .caffemodel, .onnx, TorchScript" };
         var data = new Argument<string>("DATA") { Description = "Labelled pictures: class folders, or any dataset that train takes (its test part, else val, else train)" };
         var split = new Option<string?>("--split") { Description = "train, val or test", HelpName = "PART" };
         var device = new Option<string>("--device") { Description = "cpu or cuda:0", DefaultValueFactory = _ => "cpu" };
@@ -18,11 +18,14 @@ internal static class EvaluateCommand
             Examples:
               graft evaluate runs/ants photos/test
               graft evaluate runs/ants photos/ --split val --json
+              graft evaluate mnist.h5 mnist/ --scale 1/255
             """) { run, data, split, device };
+        var input = new InputArguments();
+        input.AddTo(command);
         Shell.Handle(command, (shell, parsed) =>
         {
-            using var model = Classifier.Load(parsed.GetValue(run)!);
-            var set = DatasetReader.OpenWithClasses(parsed.GetValue(data)!, model.Classes, parsed.GetValue(split));
+            using var model = Classifier.Open(parsed.GetValue(run)!, input.Read(parsed));
+            var set = model.Open(parsed.GetValue(data)!, parsed.GetValue(split));
             var clock = System.Diagnostics.Stopwatch.StartNew();
             var (metrics, _, _, broken) = model.Evaluate(set, Torch.Device.Parse(parsed.GetValue(device)!), (done, total) => shell.Progress(new ProgressReport("pictures", done, total, done / Math.Max(1e-9, clock.Elapsed.TotalSeconds))), shell.Stop);
             shell.Result(new

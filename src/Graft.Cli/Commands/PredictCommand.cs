@@ -8,7 +8,7 @@ internal static class PredictCommand
 {
     public static Command Create()
     {
-        var run = new Argument<string>("RUN") { Description = "A run folder, or a model.safetensors" };
+        var run = new Argument<string>("RUN") { Description = "A run folder, or any pretrained network with its classifier" };
         var files = new Argument<string[]>("FILE") { Description = "Pictures, or folders of pictures", Arity = ArgumentArity.OneOrMore };
         var command = new Command("predict", """
             Say what is in pictures.
@@ -16,10 +16,13 @@ internal static class PredictCommand
             Examples:
               graft predict runs/ants picture.jpg
               graft predict runs/ants new-photos/ --json
+              graft predict mobilenet_v2.safetensors picture.jpg --labels imagenet.txt
             """) { run, files };
+        var input = new InputArguments();
+        input.AddTo(command);
         Shell.Handle(command, (shell, parsed) =>
         {
-            using var model = Classifier.Load(parsed.GetValue(run)!);
+            using var model = Classifier.Open(parsed.GetValue(run)!, input.Read(parsed));
             var predictions = new List<Prediction>();
             var errors = new List<BrokenPicture>();
             foreach (var file in parsed.GetValue(files)!.SelectMany(path => Directory.Exists(path) ? Directory.EnumerateFiles(path, "*", SearchOption.AllDirectories).Order(StringComparer.Ordinal) : (IEnumerable<string>)[path]))

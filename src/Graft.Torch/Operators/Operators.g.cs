@@ -110,6 +110,7 @@ internal static class OperatorTable
     public static readonly Operator Exp_ = new("aten::exp", "");
     public static readonly Operator ExpInPlace_ = new("aten::exp_", "");
     public static readonly Operator Expand_ = new("aten::expand", "");
+    public static readonly Operator ExpandAs_ = new("aten::expand_as", "");
     public static readonly Operator Expm1_ = new("aten::expm1", "");
     public static readonly Operator ExponentialInPlace_ = new("aten::exponential_", "");
     public static readonly Operator Eye_m = new("aten::eye", "m");
@@ -483,6 +484,8 @@ public sealed partial class Tensor
     public Tensor ExpInPlace() { var call = new Call(OperatorTable.ExpInPlace_); call.Add(this); call.Run(); return this; }
     /// <summary><c>aten::expand(Tensor(a) self, SymInt[] size, *, bool implicit=False) -&gt; Tensor(a)</c></summary>
     public Tensor Expand(long[] size, bool @implicit = false) { var call = new Call(OperatorTable.Expand_); call.Add(this); call.Add(size); call.Add(@implicit); return call.Tensor(); }
+    /// <summary><c>aten::expand_as(Tensor(a) self, Tensor other) -&gt; Tensor(a)</c></summary>
+    public Tensor ExpandAs(Tensor other) { var call = new Call(OperatorTable.ExpandAs_); call.Add(this); call.Add(other); return call.Tensor(); }
     /// <summary><c>aten::expm1(Tensor self) -&gt; Tensor</c></summary>
     public Tensor Expm1() { var call = new Call(OperatorTable.Expm1_); call.Add(this); return call.Tensor(); }
     /// <summary><c>aten::exponential_(Tensor(a!) self, float lambd=1., *, Generator? generator=None) -&gt; Tensor(a!)</c></summary>

@@ -62,7 +62,7 @@ public abstract class Backbone : Module
     public int FeatureSize => Stages[^1].Channels;
 
     /// <summary>An untrained backbone of the same shape.</summary>
-    protected abstract Backbone CreateSame();
+    protected virtual Backbone CreateSame() => BackboneCatalogue.Create(Architecture, UpstreamClasses, Options);
 
     /// <summary>Runs stages <paramref name="from"/> … <paramref name="to"/> − 1.</summary>
     public Tensor Forward(Tensor x, int from, int to)
@@ -128,7 +128,7 @@ public abstract class Backbone : Module
     }
 
     /// <summary>The architecture with the options that change its function, as text.</summary>
-    public abstract string Describe();
+    public virtual string Describe() => Architecture;
 
     /// <summary>The options that make the same shape again: what stands in <see cref="Describe"/> as key=value.</summary>
     public virtual IReadOnlyDictionary<string, string> Options =>

@@ -10,7 +10,6 @@ namespace Graft.Backbones;
 public sealed class CifarResNet : Backbone
 {
     private readonly int _depth;
-    private readonly int? _classes;
 
     /// <summary>Random weights.</summary>
     /// <param name="depth">20, 32, 44, 56, 110: 6n + 2.</param>
@@ -18,7 +17,7 @@ public sealed class CifarResNet : Backbone
     public CifarResNet(int depth, int? classes = null)
     {
         if (depth < 8 || (depth - 2) % 6 != 0) throw new ArgumentException($"a CIFAR ResNet has 6n + 2 layers (20, 32, 44, 56, 110), not {depth}");
-        (_depth, _classes) = (depth, classes);
+        _depth = depth;
         var convolution = Child("conv1", new Conv2d(3, 16, 3, 1, 1, bias: false));
         var norm = Child("bn1", new BatchNorm2d(16));
         var stages = new List<Stage> { new("stem", 16, [convolution, norm], x => norm.After(convolution, x).Relu()) };
@@ -48,12 +47,6 @@ public sealed class CifarResNet : Backbone
 
     /// <inheritdoc/>
     public override string HeadName => "linear";
-
-    /// <inheritdoc/>
-    public override string Describe() => Architecture;
-
-    /// <inheritdoc/>
-    protected override Backbone CreateSame() => new CifarResNet(_depth, _classes);
 
     private sealed class Block : Module
     {

@@ -11,7 +11,6 @@ public sealed class ConvNet : Backbone
 {
     private readonly int[] _widths;
     private readonly int _side;
-    private readonly int? _classes;
 
     /// <summary>Random weights.</summary>
     /// <param name="widths">Channels of each block.</param>
@@ -20,7 +19,7 @@ public sealed class ConvNet : Backbone
     public ConvNet(int[] widths, int side, int? classes = null)
     {
         if (side >> widths.Length < 1) throw new ArgumentException($"{widths.Length} poolings leave nothing of {side} pixels");
-        (_widths, _side, _classes) = (widths, side, classes);
+        (_widths, _side) = (widths, side);
         var stages = new List<Stage>();
         var inputs = 3;
         for (var k = 0; k < widths.Length; k++)
@@ -45,9 +44,6 @@ public sealed class ConvNet : Backbone
 
     /// <inheritdoc/>
     public override string Describe() => $"convnet widths={string.Join('-', _widths)} side={_side}";
-
-    /// <inheritdoc/>
-    protected override Backbone CreateSame() => new ConvNet(_widths, _side, _classes);
 
     private sealed class Block : Module
     {

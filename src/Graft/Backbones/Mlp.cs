@@ -11,12 +11,11 @@ public sealed class Mlp : Backbone
 {
     private readonly int[] _widths;
     private readonly int _side, _channels;
-    private readonly int? _classes;
 
     /// <summary>Random weights.</summary>
     public Mlp(int[] widths, int side, int channels = 1, int? classes = null)
     {
-        (_widths, _side, _channels, _classes) = (widths, side, channels, classes);
+        (_widths, _side, _channels) = (widths, side, channels);
         var stages = new List<Stage>();
         var inputs = channels * side * side;
         for (var k = 0; k < widths.Length; k++)
@@ -44,7 +43,4 @@ public sealed class Mlp : Backbone
 
     /// <inheritdoc/>
     public override string Describe() => $"mlp widths={string.Join('-', _widths)} side={_side} channels={_channels}";
-
-    /// <inheritdoc/>
-    protected override Backbone CreateSame() => new Mlp(_widths, _side, _channels, _classes);
 }

@@ -16,15 +16,14 @@ public sealed class MobileNetV2 : Backbone
     private static readonly (string Name, int To)[] s_stages = [("stem", 2), ("s1", 4), ("s2", 7), ("s3", 11), ("s4", 14), ("s5", 18), ("top", 19)];
 
     private readonly bool _same;
-    private readonly int? _classes;
 
     /// <summary>Random weights.</summary>
     /// <param name="same">TensorFlow's padding in place of torchvision's.</param>
     /// <param name="classes">Outputs of the upstream classifier, or null for none.</param>
     public MobileNetV2(bool same = false, int? classes = null)
     {
-        (_same, _classes) = (same, classes);
-        var blocks = new List<Module> { new ConvNormActivation(3, 32, 3, 2, 1, same) };
+        _same = same;
+        var blocks = new List<Module> { Unit(3, 32, 3, 2, 1, same) };
         var channels = new List<int> { 32 };
         var inputs = 32;
         foreach (var (expansion, outputs, repeats, stride) in s_rows)
@@ -35,7 +34,7 @@ public sealed class MobileNetV2 : Backbone
                 channels.Add(inputs = outputs);
             }
         }
-        blocks.Add(new ConvNormActivation(inputs, 1280, 1, 1, 1, same));
+        blocks.Add(Unit(inputs, 1280, 1, 1, 1, same));
         channels.Add(1280);
         Child("features", new Sequential([.. blocks]));
         if (classes is { } count)
@@ -67,23 +66,7 @@ public sealed class MobileNetV2 : Backbone
     /// <inheritdoc/>
     public override string Describe() => $"mobilenet_v2 padding={(_same ? "same" : "torch")}";
 
-    /// <inheritdoc/>
-    protected override Backbone CreateSame() => new MobileNetV2(_same, _classes);
-
-    /// <summary>Convolution, BatchNorm, ReLU6, named 0 and 1.</summary>
-    private sealed class ConvNormActivation : Module
-    {
-        private readonly Conv2d _convolution;
-        private readonly BatchNorm2d _norm;
-
-        public ConvNormActivation(int inputs, int outputs, int window, int stride, int groups, bool same)
-        {
-            _convolution = Child("0", new Conv2d(inputs, outputs, window, stride, (window - 1) / 2, groups: groups, bias: false, same: same));
-            _norm = Child("1", new BatchNorm2d(outputs));
-        }
-
-        public override Tensor Forward(Tensor x) => _norm.After(_convolution, x).Hardtanh(0.0, 6.0);
-    }
+    private static ConvNormActivation Unit(int inputs, int outputs, int window, int stride, int groups, bool same) => new(inputs, outputs, window, stride, groups, same, activation: x => x.Hardtanh(0.0, 6.0));
 
     /// <summary>Expand by 1×1, filter each channel by 3×3, project by 1×1; added to its input where the shapes agree.</summary>
     private sealed class InvertedResidual : Module
@@ -98,8 +81,8 @@ public sealed class MobileNetV2 : Backbone
         {
             var hidden = inputs * expansion;
             _shortcut = stride == 1 && inputs == outputs;
-            if (expansion != 1) _expand = new ConvNormActivation(inputs, hidden, 1, 1, 1, same);
-            _depthwise = new ConvNormActivation(hidden, hidden, 3, stride, hidden, same);
+            if (expansion != 1) _expand = Unit(inputs, hidden, 1, 1, 1, same);
+            _depthwise = Unit(hidden, hidden, 3, stride, hidden, same);
             _project = new Conv2d(hidden, outputs, 1, bias: false);
             _norm = new BatchNorm2d(outputs);
             Module[] parts = _expand is null ? [_depthwise, _project, _norm] : [_expand, _depthwise, _project, _norm];

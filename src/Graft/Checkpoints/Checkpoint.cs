@@ -1,4 +1,5 @@
 using System.Security.Cryptography;
+using System.Text.Json;
 using Graft.Torch;
 
 namespace Graft.Checkpoints;
@@ -20,6 +21,7 @@ public sealed record Checkpoint(string Path, IReadOnlyDictionary<string, Tensor>
         if (!File.Exists(path)) throw new GraftException($"{path}: there is no such file");
         try
         {
+            if (path.EndsWith(".index.json", StringComparison.Ordinal)) return Sharded(path);
             Span<byte> first = stackalloc byte[16];
             using (var file = File.OpenRead(path)) first = first[..file.ReadAtLeast(first, 16, throwOnEndOfStream: false)];
             if (first.Length == 0) throw new GraftException($"{path} is empty: download it again");
@@ -34,5 +36,30 @@ public sealed record Checkpoint(string Path, IReadOnlyDictionary<string, Tensor>
         {
             throw new GraftException(reason.Message.Contains(path, StringComparison.Ordinal) ? reason.Message : $"{path}: {reason.Message}", reason);
         }
+    }
+
+    /// <summary>Hugging Face's index of a checkpoint in several files: which tensor lies in which.</summary>
+    private static Checkpoint Sharded(string path)
+    {
+        Dictionary<string, string> map;
+        try
+        {
+            using var index = JsonDocument.Parse(File.ReadAllText(path));
+            map = index.RootElement.GetProperty("weight_map").EnumerateObject().ToDictionary(item => item.Name, item => item.Value.GetString()!);
+        }
+        catch (Exception reason) when (reason is JsonException or KeyNotFoundException or InvalidOperationException)
+        {
+            throw new InvalidDataException($"it is no index of a checkpoint (weight_map): {reason.Message}", reason);
+        }
+        var folder = System.IO.Path.GetDirectoryName(System.IO.Path.GetFullPath(path))!;
+        var tensors = new Dictionary<string, Tensor>();
+        foreach (var part in map.GroupBy(item => item.Value, item => item.Key))
+        {
+            // A name with a way out of the folder is not a part of this checkpoint.
+            if (System.IO.Path.GetFileName(part.Key) != part.Key) throw new InvalidDataException($"its index names the file '{part.Key}', outside its folder: refused");
+            var found = Read(System.IO.Path.Combine(folder, part.Key)).Tensors;
+            foreach (var name in part) tensors[name] = found.GetValueOrDefault(name) ?? throw new InvalidDataException($"{part.Key} should hold '{name}' and does not");
+        }
+        return new Checkpoint(path, tensors, new Dictionary<string, string>());
     }
 }

@@ -24,6 +24,6 @@ internal unsafe struct NativeResample
     public Box Box;
     public int Width, Height;
     public Box Window;
-    public int Flip, Planar;
+    public int Flip, Planar, Cubic;
     public fixed float Scale[3], Shift[3];
 }

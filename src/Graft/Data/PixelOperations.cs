@@ -18,6 +18,13 @@ internal static class PixelOperations
         return made;
     }
 
+    /// <summary>Every channel the luma, with PIL's weights and rounding.</summary>
+    public static void ToGrey(Picture picture)
+    {
+        var pixels = picture.Pixels;
+        for (var k = 0; k + 2 < pixels.Length; k += 3) pixels[k] = pixels[k + 1] = pixels[k + 2] = (byte)((19595 * pixels[k] + 38470 * pixels[k + 1] + 7471 * pixels[k + 2] + 0x8000) >> 16);
+    }
+
     public static Picture Rotate(Picture picture, double degrees)
     {
         var (sin, cos) = Math.SinCos(degrees * Math.PI / 180);

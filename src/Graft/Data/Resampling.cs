@@ -10,7 +10,7 @@ public readonly record struct Box(int X, int Y, int Width, int Height);
 internal static unsafe class Resampling
 {
     /// <summary>The input's <paramref name="Source"/> is resized to Width×Height, of which only <paramref name="Window"/> is made.</summary>
-    public readonly record struct Spec(Box Source, int Width, int Height, Box Window, bool Flip);
+    public readonly record struct Spec(Box Source, int Width, int Height, Box Window, bool Flip, bool Cubic = false);
 
     public static void ToBytes(Picture picture, Spec spec, Picture into)
     {
@@ -32,5 +32,5 @@ internal static unsafe class Resampling
     }
 
     private static NativeResample Native(Spec spec) =>
-        new() { Box = spec.Source, Width = spec.Width, Height = spec.Height, Window = spec.Window, Flip = spec.Flip ? 1 : 0 };
+        new() { Box = spec.Source, Width = spec.Width, Height = spec.Height, Window = spec.Window, Flip = spec.Flip ? 1 : 0, Cubic = spec.Cubic ? 1 : 0 };
 }

@@ -13,7 +13,7 @@ internal static unsafe class TransformRunner
         public bool Owned;
         public Box Source, Window;
         public int Width, Height;
-        public bool Flip;
+        public bool Flip, Cubic;
 
         public static Pending Of(Picture picture, bool owned) => new()
         {
@@ -22,7 +22,7 @@ internal static unsafe class TransformRunner
         };
 
         public readonly bool IsResized => Width != Source.Width || Height != Source.Height;
-        public readonly Resampling.Spec Spec => new(Source, Width, Height, Window, Flip);
+        public readonly Resampling.Spec Spec => new(Source, Width, Height, Window, Flip, Cubic);
 
         /// <summary>Does what is pending, so that pixels can be changed.</summary>
         public void Flush()
@@ -67,9 +67,9 @@ internal static unsafe class TransformRunner
     public static Box Looked(Preprocessing preprocessing, int width, int height)
     {
         const int Room = 20;
-        if (preprocessing.Steps is not [Resize(var side), CenterCrop(var crop)] || crop > side || width < 1 || height < 1) return default;
+        if (preprocessing.Steps is not [Resize(var side, var filter), CenterCrop(var crop)] || crop > side || width < 1 || height < 1) return default;
         var scale = Math.Min(width, height) / (double)side;
-        var reach = (crop / 2.0 + 2) * scale + Room;
+        var reach = (crop / 2.0 + (filter == Filter.Bicubic ? 3 : 2)) * scale + Room;
         int left = Math.Max(0, (int)(width / 2.0 - reach)), top = Math.Max(0, (int)(height / 2.0 - reach));
         return new Box(left, top, Math.Min(width, (int)Math.Ceiling(width / 2.0 + reach)) - left, Math.Min(height, (int)Math.Ceiling(height / 2.0 + reach)) - top);
     }
@@ -78,8 +78,9 @@ internal static unsafe class TransformRunner
     {
         switch (step)
         {
-            case Resize(var side):
+            case Resize(var side, var filter):
                 if (p.IsResized || p.Flip) p.Flush();
+                p.Cubic = filter == Filter.Bicubic;
                 var (w, h) = (p.Window.Width, p.Window.Height);
                 p.Source = new Box(p.Source.X + p.Window.X, p.Source.Y + p.Window.Y, w, h);
                 (p.Width, p.Height) = w <= h ? (side, (int)((long)side * h / w)) : ((int)((long)side * w / h), side);
@@ -111,6 +112,10 @@ internal static unsafe class TransformRunner
             case RandomCrop crop:
                 p.Flush();
                 Replace(ref p, PixelOperations.PaddedCrop(p.Picture, crop, ref rng));
+                break;
+            case Grayscale:
+                Own(ref p);
+                PixelOperations.ToGrey(p.Picture);
                 break;
             case Rotation(var degrees):
                 var angle = rng.Next(-degrees, degrees);

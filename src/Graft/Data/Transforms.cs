@@ -10,6 +10,7 @@ namespace Graft.Data;
 [JsonDerivedType(typeof(RandomCrop), "random-crop")]
 [JsonDerivedType(typeof(RandomResizedCrop), "random-resized-crop")]
 [JsonDerivedType(typeof(HorizontalFlip), "horizontal-flip")]
+[JsonDerivedType(typeof(Grayscale), "grayscale")]
 [JsonDerivedType(typeof(Rotation), "rotation")]
 [JsonDerivedType(typeof(ColorJitter), "color-jitter")]
 [JsonDerivedType(typeof(RandAugment), "rand-augment")]
@@ -21,8 +22,19 @@ public abstract record Transform
     public abstract bool IsRandom { get; }
 }
 
+/// <summary>How a picture is resized: as PIL does it, antialiased.</summary>
+[JsonConverter(typeof(JsonStringEnumConverter<Filter>))]
+public enum Filter
+{
+    /// <summary>A triangle.</summary>
+    Bilinear,
+
+    /// <summary>Keys 1981 with a = −½.</summary>
+    Bicubic,
+}
+
 /// <summary>The shorter side to so many pixels, the longer in proportion.</summary>
-public sealed record Resize(int Side) : Transform
+public sealed record Resize(int Side, Filter Filter = Filter.Bilinear) : Transform
 {
     /// <inheritdoc/>
     public override bool IsRandom => false;
@@ -61,6 +73,13 @@ public sealed record HorizontalFlip(double Probability = 0.5) : Transform
 {
     /// <inheritdoc/>
     public override bool IsRandom => true;
+}
+
+/// <summary>Three channels that are all the luma of ITU-R 601, as PIL's "L".</summary>
+public sealed record Grayscale : Transform
+{
+    /// <inheritdoc/>
+    public override bool IsRandom => false;
 }
 
 /// <summary>Turned by up to so many degrees to either side; corners become black.</summary>

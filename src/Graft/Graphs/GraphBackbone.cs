@@ -79,6 +79,9 @@ public sealed class GraphBackbone : Backbone
     /// <inheritdoc/>
     public override Tensor Classify(Tensor x) => UpstreamHead is not null || Headless ? base.Classify(x) : Forward(x);
 
+    /// <summary>What it is called.</summary>
+    public string Name => _name;
+
     /// <summary>Every weight by the graph's names, the classifier's among them.</summary>
     public IReadOnlyDictionary<string, Tensor> Weights => State();
 
@@ -112,7 +115,17 @@ public sealed class GraphBackbone : Backbone
         foreach (var norm in backbone.Modules().OfType<INormStatistics>()) norm.Frozen = false;
         var classify = backbone.CanClassify;
         var (graph, weights) = ScriptGraph.Of(backbone, classify ? backbone.Classify : backbone.Forward, 3, backbone.Preprocessing.Height, backbone.Preprocessing.Width);
-        return new GraphBackbone(graph, weights, backbone.Preprocessing, backbone.Architecture, !classify) { Provenance = backbone.Provenance };
+        return new GraphBackbone(graph, weights.ToDictionary(weight => weight.Key, weight => TensorScope.Detach(weight.Value.Clone())), backbone.Preprocessing, backbone.Architecture, !classify) { Provenance = backbone.Provenance };
+    }
+
+    /// <summary>The same graph on an input of another size: its shapes are worked out anew.</summary>
+    internal static GraphBackbone Through(GraphBackbone backbone, int side)
+    {
+        using var builder = new GraphBuilder(1);
+        var input = builder.Input([3, side, side]);
+        var output = Surgery.Replay(builder, backbone.Graph, backbone.Weights.ToDictionary(weight => weight.Key, weight => weight.Value.Detach()), new Dictionary<string, Symbol> { [backbone.Graph.Input] = input }, backbone.Graph.Output);
+        var (graph, weights) = builder.Build(output);
+        return new GraphBackbone(graph, weights.ToDictionary(weight => weight.Key, weight => TensorScope.Detach(weight.Value.Clone())), backbone.Preprocessing, backbone.Name, backbone.Headless) { Provenance = backbone.Provenance };
     }
 
     private static Graph WithoutSoftmax(Graph graph)

@@ -14,6 +14,8 @@ public sealed class ScriptGraph
 
     private sealed record Size(long Value, bool OfBatch);
 
+    private long Batch => _builder.Batch;
+
     private readonly GraphBuilder _builder;
     private readonly JsonElement _root;
     private readonly Tensor[] _constants;
@@ -24,15 +26,17 @@ public sealed class ScriptGraph
     private ScriptGraph(GraphBuilder builder, JsonElement root, Tensor[] constants, IReadOnlyDictionary<string, Tensor> state, IReadOnlySet<string> buffers) =>
         (_builder, _root, _constants, _state, _buffers) = (builder, root, constants, state, buffers);
 
-    /// <summary>Reads the graph of a trace or an archive.</summary>
+    /// <summary>Reads the graph of a trace or an archive; its weights are those of the script.</summary>
     /// <param name="script">With one input.</param>
     /// <param name="shape">Of the input, without the batch.</param>
     /// <exception cref="GraftException">It branches on data, or calls what is not an operator.</exception>
-    public static (Graph Graph, IReadOnlyDictionary<string, Tensor> Weights) Read(Script script, params long[] shape)
+    public static (Graph Graph, IReadOnlyDictionary<string, Tensor> Weights) Read(Script script, params long[] shape) => Read(script, Marker, shape);
+
+    private static (Graph Graph, IReadOnlyDictionary<string, Tensor> Weights) Read(Script script, long batch, long[] shape)
     {
         var (json, constants) = script.Graph();
         using var document = JsonDocument.Parse(json, new JsonDocumentOptions { MaxDepth = 512 });
-        using var builder = new GraphBuilder(Marker);
+        using var builder = new GraphBuilder(batch);
         var (state, buffers) = script.State();
         return new ScriptGraph(builder, document.RootElement, constants, state, buffers).Run(shape);
     }
@@ -42,7 +46,8 @@ public sealed class ScriptGraph
     {
         using var scope = new TensorScope();
         using var script = Script.Trace(module, inputs => [forward(inputs[0])], Ops.Zeros([1, .. shape]));
-        return Read(script, shape);
+        // Graft's own modules never ask for the batch's size, so any will do.
+        return Read(script, 1, shape);
     }
 
     private (Graph, IReadOnlyDictionary<string, Tensor>) Run(long[] shape)
@@ -159,11 +164,11 @@ public sealed class ScriptGraph
     }
 
     /// <summary>The shape of a view with −1 for the batch.</summary>
-    private static long[] FreeBatch(Symbol of, List<object?> sizes)
+    private long[] FreeBatch(Symbol of, List<object?> sizes)
     {
         var shape = sizes.Select(Number).ToArray();
         var free = sizes.FindIndex(size => size is Size { OfBatch: true });
-        if (free < 0 && of.Batched && shape.Length > 0 && shape[0] > 0 && shape[0] % Marker == 0) free = 0;
+        if (free < 0 && of.Batched && shape.Length > 0 && shape[0] > 0 && shape[0] % Batch == 0 && Batch > 1) free = 0;
         if (free < 0) return shape;
         var unknown = Array.IndexOf(shape, -1);
         if (unknown >= 0) shape[unknown] = of.Shape.Aggregate(1L, (n, size) => n * size) / -shape.Aggregate(1L, (n, size) => n * size);
@@ -203,11 +208,11 @@ public sealed class ScriptGraph
         _ => throw new GraftException($"its graph has {value ?? "nothing"} where a whole number should stand"),
     };
 
-    private static Size SizeOf(Symbol of, int dimension)
+    private Size SizeOf(Symbol of, int dimension)
     {
         var at = dimension < 0 ? dimension + of.Shape.Length : dimension;
         var value = of.Shape[at];
-        return new Size(value, of.Batched && (value == Marker || (at == 0 && value % Marker == 0)));
+        return new Size(value, of.Batched && Batch > 1 && (value == Batch || (at == 0 && value % Batch == 0)));
     }
 
     private static object? Arithmetic(string kind, object?[] given)
@@ -274,7 +279,7 @@ public sealed class ScriptGraph
     private object? Attribute(string parent, string name)
     {
         var full = parent.Length == 0 ? name : $"{parent}.{name}";
-        return _state.TryGetValue(full, out var tensor) ? _builder.Weight(full, () => tensor.Clone(), _buffers.Contains(full) || !tensor.Type.IsFloating()) : full;
+        return _state.TryGetValue(full, out var tensor) ? _builder.Weight(full, () => tensor, _buffers.Contains(full) || !tensor.Type.IsFloating()) : full;
     }
 
     private static string? LayerOf(object?[] arguments) => arguments.OfType<Symbol>().Select(symbol => symbol.Operand).OfType<Weight>().Select(weight => weight.Name)

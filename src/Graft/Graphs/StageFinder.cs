@@ -88,15 +88,17 @@ internal static class StageFinder
         return run.Count < 8 ? [last] : Enumerable.Range(1, 4).Select(k => k == 4 ? last : run[run.Count * k / 4 - 1]);
     }
 
-    // A last stage that only averages over positions is what pooling does anyhow; one that only has no weights joins the one before.
+    // A stage without weights joins the one behind it; at the end, what only averages over positions is what pooling does anyhow.
     private static void Trim(Graph graph, List<(int Node, string Value)> chosen)
     {
-        for (var k = chosen.Count - 1; k > 0; k--)
+        for (var k = chosen.Count - 1; k >= 0 && chosen.Count > 1; k--)
         {
-            var nodes = graph.Nodes.Skip(chosen[k - 1].Node + 1).Take(chosen[k].Node - chosen[k - 1].Node).ToArray();
+            var from = k == 0 ? 0 : chosen[k - 1].Node + 1;
+            var nodes = graph.Nodes.Skip(from).Take(chosen[k].Node + 1 - from).ToArray();
             if (nodes.Any(node => node.Weights.Any())) continue;
+            if (k < chosen.Count - 1) { chosen.RemoveAt(k); continue; }
             var (before, after) = (graph.Shapes[chosen[k - 1].Value], graph.Shapes[chosen[k].Value]);
-            var averages = k == chosen.Count - 1 && before.Length == 4 && nodes.All(node => s_pooling.Contains(node.Kind)) && nodes.Any(node => node.Kind is "aten::adaptive_avg_pool2d" or "aten::avg_pool2d" or "aten::mean")
+            var averages = before.Length == 4 && nodes.All(node => s_pooling.Contains(node.Kind)) && nodes.Any(node => node.Kind is "aten::adaptive_avg_pool2d" or "aten::avg_pool2d" or "aten::mean")
                 && after.Skip(1).Aggregate(1L, (n, size) => n * size) == before[1];
             chosen.RemoveAt(averages ? k : k - 1);
         }

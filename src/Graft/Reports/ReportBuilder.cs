@@ -23,7 +23,7 @@ public sealed class ReportBuilder(RunRecord run, Classifier model, Dataset train
         using var rows = extraction.Rows;
         using var mode = Autograd.NoGrad();
         using var scope = new TensorScope();
-        return Build(extraction, model.Head.Probabilities(extraction.Stage(model.Backbone, model.Stage)).ToArray<float>());
+        return Build(extraction, model.Head!.Probabilities(extraction.Stage(model.Backbone, model.Stage)).ToArray<float>());
     }
 
     /// <summary>The page, from what was computed already.</summary>
@@ -160,7 +160,7 @@ public sealed class ReportBuilder(RunRecord run, Classifier model, Dataset train
 
     private string? HeatMap(Picture picture, Judged item)
     {
-        if (GradCam.Map(model.Backbone, model.Head, model.Stage, picture, item.Predicted) is not { } map) return null;
+        if (GradCam.Map(model.Backbone, model.Head!, model.Stage, picture, item.Predicted) is not { } map) return null;
         using var seen = Seen(picture);
         using var overlay = GradCam.Overlay(seen, map);
         using var large = overlay.Width < ThumbSide ? overlay.Resize(ThumbSide, ThumbSide) : overlay.Resize(overlay.Width, overlay.Height);

@@ -22,22 +22,35 @@ public sealed class Classifier : IDisposable
     private static readonly JsonSerializerOptions s_json = new(JsonSerializerDefaults.Web);
 
     /// <param name="backbone">Owned from here on.</param>
-    /// <param name="head">Owned from here on.</param>
+    /// <param name="head">Owned from here on; null: the classifier that the backbone was trained with.</param>
     /// <param name="stage">The head stands on this stage's pooled output.</param>
     /// <param name="classes">Names.</param>
-    public Classifier(Backbone backbone, Head head, int stage, IReadOnlyList<string> classes)
+    public Classifier(Backbone backbone, Head? head, int stage, IReadOnlyList<string> classes)
     {
         (Backbone, Head, Stage, Classes) = (backbone, head, stage, classes);
         backbone.FreezeBelow(backbone.Stages.Count, freezeStatistics: true);
         backbone.Eval();
-        head.Eval();
+        head?.Eval();
+    }
+
+    /// <summary>A pretrained network as it is, with its own classifier.</summary>
+    /// <param name="backbone">Owned from here on.</param>
+    /// <param name="classes">Names in the order of its outputs; null: their numbers.</param>
+    /// <exception cref="GraftException">It has no classifier, or the names are not as many as its outputs.</exception>
+    public static Classifier Upstream(Backbone backbone, IReadOnlyList<string>? classes = null)
+    {
+        if (!backbone.CanClassify || backbone.UpstreamClasses is not { } outputs) throw new GraftException($"{backbone.Provenance.Source} has no classifier of its own: train one with graft train DATA --weights {backbone.Provenance.Source}");
+        // One score is the odds of the second of two classes.
+        var count = Math.Max(2, outputs);
+        if (classes is not null && classes.Count != count) throw new GraftException($"{classes.Count} class names are given, and {backbone.Provenance.Source} has {outputs} outputs");
+        return new Classifier(backbone, null, backbone.Stages.Count - 1, classes ?? [.. Enumerable.Range(0, count).Select(k => $"{k}")]);
     }
 
     /// <summary>The network below the head.</summary>
     public Backbone Backbone { get; }
 
-    /// <summary>The head.</summary>
-    public Head Head { get; }
+    /// <summary>The head; null: the backbone's own.</summary>
+    public Head? Head { get; }
 
     /// <summary>The stage that the head stands on.</summary>
     public int Stage { get; }
@@ -46,11 +59,18 @@ public sealed class Classifier : IDisposable
     public IReadOnlyList<string> Classes { get; }
 
     /// <summary>N×3×H×W inputs to N×classes probabilities.</summary>
-    public Tensor Forward(Tensor inputs) => Head.Probabilities(Backbone.Pool(Backbone.Forward(inputs, 0, Stage + 1)));
+    public Tensor Forward(Tensor inputs) => Head is null ? UpstreamProbabilities(inputs) : Head.Probabilities(Backbone.Pool(Backbone.Forward(inputs, 0, Stage + 1)));
+
+    private Tensor UpstreamProbabilities(Tensor inputs)
+    {
+        var scores = Backbone.Classify(inputs).Flatten(1);
+        return scores.Shape[1] == 1 ? Ops.Cat([1 - scores.Sigmoid(), scores.Sigmoid()], 1) : scores.Softmax(1);
+    }
 
     /// <summary>Writes the model; <paramref name="card"/> adds to its metadata.</summary>
     public void Save(string path, IReadOnlyDictionary<string, string>? card = null)
     {
+        if (Head is null) throw new GraftException("a pretrained network with its own classifier is saved by graft export, not as a run");
         var metadata = new Dictionary<string, string>(card ?? new Dictionary<string, string>())
         {
             ["format"] = "graft-classifier-1", ["architecture"] = Backbone.Architecture, ["classes"] = JsonSerializer.Serialize(Classes),
@@ -65,8 +85,41 @@ public sealed class Classifier : IDisposable
     {
         var tensors = new Dictionary<string, Tensor>();
         foreach (var (name, tensor) in Backbone.State().Where(item => !item.Key.StartsWith(Backbone.HeadName + ".", StringComparison.Ordinal))) tensors["backbone." + name] = tensor;
-        foreach (var (name, tensor) in Head.State()) tensors["head." + name] = tensor;
+        foreach (var (name, tensor) in Head!.State()) tensors["head." + name] = tensor;
         return tensors;
+    }
+
+    /// <summary>A run, a model of Graft's, or any pretrained network with its own classifier.</summary>
+    /// <param name="path">A run folder or a file.</param>
+    /// <param name="input">How a pretrained network wants its pictures, and its classes' names.</param>
+    public static Classifier Open(string path, InputOptions? input = null)
+    {
+        input ??= new InputOptions();
+        if (Directory.Exists(path) || !File.Exists(path) || IsSaved(path))
+        {
+            if (input != new InputOptions()) throw new GraftException($"{path} is a model of Graft's, which knows its classes and its preprocessing: leave --labels, --scale, --mean, --std, --channels and --size off");
+            return Load(path);
+        }
+        var backbone = input.Apply(BackboneCatalogue.Load(path, null, input.Size).Backbone);
+        return Upstream(backbone, input.Labels is { } labels ? ReadLabels(labels) : null);
+    }
+
+    private static string[] ReadLabels(string path)
+    {
+        if (!File.Exists(path)) throw new GraftException($"{path}: there is no such file of class names");
+        return [.. File.ReadAllLines(path).Select(line => line.Trim()).Where(line => line.Length > 0)];
+    }
+
+    private static bool IsSaved(string path)
+    {
+        try
+        {
+            return path.EndsWith(".safetensors", StringComparison.OrdinalIgnoreCase) && Safetensors.ReadMetadata(path).GetValueOrDefault("format") == "graft-classifier-1";
+        }
+        catch (InvalidDataException)
+        {
+            return false;
+        }
     }
 
     /// <summary>Loads a model from a run folder or a file.</summary>
@@ -123,23 +176,35 @@ public sealed class Classifier : IDisposable
         using var mode = Autograd.NoGrad();
         using var scope = new TensorScope();
         // Not into the cache: a trained backbone's features serve nobody else.
-        var extraction = new Transfer.FeatureExtractor(Backbone, null, device).Pooled(data, Backbone.Preprocessing, progress: progress, cancel: cancel);
-        var probabilities = Head.Probabilities(extraction.Stage(Backbone, Stage)).ToArray<float>();
+        var extractor = new Transfer.FeatureExtractor(Backbone, null, device);
+        var extraction = Head is null ? extractor.Outputs(data, Backbone.Preprocessing, Classes.Count, UpstreamProbabilities, progress, cancel) : extractor.Pooled(data, Backbone.Preprocessing, progress: progress, cancel: cancel);
+        var probabilities = (Head is null ? extraction.Rows : Head.Probabilities(extraction.Stage(Backbone, Stage))).ToArray<float>();
         extraction.Rows.Dispose();
         return (probabilities, extraction.Indices, extraction.Broken);
+    }
+
+    /// <summary>Labelled pictures in the order of this model's classes. A network whose classes have no names takes the dataset's own, in their order.</summary>
+    /// <exception cref="GraftException">Other classes, or more of them.</exception>
+    public Dataset Open(string data, string? split = null)
+    {
+        if (Head is not null || Classes.Select((name, k) => name == $"{k}").Contains(false)) return DatasetReader.OpenWithClasses(data, Classes, split);
+        var splits = DatasetReader.Open(data);
+        var set = split switch { "train" => splits.Train, "val" => splits.Validation, "test" => splits.Test, _ => splits.Test ?? splits.Validation ?? splits.Train } ?? throw new GraftException($"{data} has no part '{split}'");
+        if (set.Classes.Count > Classes.Count) throw new GraftException($"{data} has {set.Classes.Count} classes and the network {Classes.Count} outputs: name the outputs with --labels FILE");
+        return set.Classes.SequenceEqual(Classes) ? set : set.Relabel(label => label, [.. set.Classes, .. Classes.Skip(set.Classes.Count)]);
     }
 
     /// <summary>Metrics on labelled pictures.</summary>
     public (Metrics Metrics, float[] Probabilities, int[] Indices, IReadOnlyList<BrokenPicture> Broken) Evaluate(Dataset data, Torch.Device device = default, Action<int, int>? progress = null, CancellationToken cancel = default)
     {
         var (probabilities, indices, broken) = Predict(data, device, progress, cancel);
-        return (Metrics.Of(probabilities, [.. indices.Select(k => data.Labels[k])], Classes), probabilities, indices, broken);
+        return (Metrics.Of(probabilities, [.. indices.Select(k => data.Labels[k])], data.Classes.Count == Classes.Count ? data.Classes : Classes), probabilities, indices, broken);
     }
 
     /// <inheritdoc/>
     public void Dispose()
     {
         Backbone.Dispose();
-        Head.Dispose();
+        Head?.Dispose();
     }
 }

@@ -28,6 +28,9 @@ public sealed record TrainOptions
     /// <summary>The upstream checkpoint; null: the one embedded, for small pictures.</summary>
     public string? Weights { get; init; }
 
+    /// <summary>How the upstream network wants its pictures, where its file does not say.</summary>
+    public InputOptions Input { get; init; } = new();
+
     /// <summary>auto, or a strategy's name.</summary>
     public string Strategy { get; init; } = "auto";
 
@@ -186,12 +189,16 @@ public sealed class TransferTask(TrainOptions options)
     public static (Backbone Backbone, IReadOnlyList<string> Notes) OpenBackbone(TrainOptions options)
     {
         TorchRuntime.ManualSeed(options.Seed);
-        if (options.Weights is { } weights) return BackboneCatalogue.Load(weights, options.Backbone);
+        if (options.Weights is { } weights)
+        {
+            var (loaded, notes) = BackboneCatalogue.Load(weights, options.Backbone, options.Input.Size);
+            return (options.Input.Apply(loaded), notes);
+        }
         if (options.Backbone is { } name and not "convnet")
         {
             var random = BackboneCatalogue.Create(name);
             var card = BackboneCatalogue.Cards.FirstOrDefault(card => card.Name == name);
-            return (random, [$"no --weights were given: {name} starts from random values. Pretrained weights: {card?.Weights}"]);
+            return (options.Input.Apply(random), [$"no --weights were given: {name} starts from random values. Pretrained weights: {(card?.Url is { Length: > 0 } url ? url : card?.Weights)}"]);
         }
         return (Quickstart.EmbeddedBackbone.Load(), ["no --weights were given: using the small embedded backbone, made for drawn shapes of 32×32. For photographs give an ImageNet checkpoint, such as --weights mobilenet_v2.safetensors (graft models show mobilenet_v2)"]);
     }

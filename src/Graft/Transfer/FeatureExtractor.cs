@@ -49,6 +49,10 @@ public sealed class FeatureExtractor(Backbone backbone, FeatureCache? cache, Dev
         return Run(data, preprocessing, views, seed, $"pooled", length, [length], Forward, progress, cancel);
     }
 
+    /// <summary>What a function of the whole network gives for each picture, such as its own classifier's probabilities.</summary>
+    public Extraction Outputs(Dataset data, Preprocessing preprocessing, int length, Func<Tensor, Tensor> forward, Action<int, int>? progress = null, CancellationToken cancel = default) =>
+        Run(data, preprocessing, 1, 0, "outputs", length, [length], forward, progress, cancel);
+
     /// <summary>The output of stage <paramref name="below"/> − 1: what stages from <paramref name="below"/> on are trained on.</summary>
     public Extraction Activations(Dataset data, Preprocessing preprocessing, int below, int views = 1, long seed = 0, Action<int, int>? progress = null, CancellationToken cancel = default)
     {
