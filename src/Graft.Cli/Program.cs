@@ -17,7 +17,7 @@ internal static class Program
             """)
         {
             QuickstartCommand.Create(), TrainCommand.Create(), EvaluateCommand.Create(), PredictCommand.Create(), AdviseCommand.Create(), CompareCommand.Create(),
-            DataCommand.Create(), ModelsCommand.Create(), GraftCommand.Create(), ExportCommand.Create(), CacheCommand.Create(), ReportCommand.Create(), ReproduceCommand.Create(), PretrainShapesCommand.Create(),
+            DataCommand.Create(), ModelsCommand.Create(), GraftCommand.Create(), ExportCommand.Create(), ServeCommand.Create(), CacheCommand.Create(), ReportCommand.Create(), ReproduceCommand.Create(), PretrainShapesCommand.Create(),
         };
         var parsed = root.Parse(args);
         // An option that does not exist would otherwise be taken for a file's name.

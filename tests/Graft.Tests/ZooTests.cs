@@ -52,9 +52,14 @@ public class ZooTests
         using var theirs = JsonDocument.Parse(s_peer.Value[name]);
         using var backbone = BackboneCatalogue.Create(name, 1000);
         Fill(backbone);
+        foreach (var (_, slot) in backbone.NamedSlots().Where(item => item.Slot.Value.Type == DType.Float32))
+        {
+            slot.Value = TensorScope.Detach(slot.Value.Detach().To(DType.Float64));
+            slot.Value.RequiresGrad = !slot.IsBuffer;
+        }
         backbone.Eval();
         TorchRuntime.ManualSeed(1);
-        var x = Ops.Rand([2, 3, Side(name), Side(name)]) * 2L - 1L;
+        var x = (Ops.Rand([2, 3, Side(name), Side(name)]) * 2L - 1L).To(DType.Float64);
         var y = backbone.Classify(x);
         (y * y).Mean().Backward();
         var parameters = backbone.NamedParameters().OrderBy(item => item.Name, StringComparer.Ordinal).ToArray();

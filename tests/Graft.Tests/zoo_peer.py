@@ -31,8 +31,10 @@ for item in sys.argv[1:]:
     model = getattr(torchvision.models, name)(**more).eval()
     with torch.no_grad():
         fill(model.state_dict())
+    # In double precision, so that only another function could differ.
+    model = model.double()
     torch.manual_seed(1)
-    x = torch.rand(2, 3, int(side), int(side)) * 2 - 1
+    x = (torch.rand(2, 3, int(side), int(side)) * 2 - 1).double()
     y = model(x)
     (y * y).mean().backward()
     norm = math.sqrt(sum(p.grad.double().square().sum().item() for p in model.parameters()))

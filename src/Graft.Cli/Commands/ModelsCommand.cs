@@ -1,6 +1,7 @@
 using System.CommandLine;
 using Graft.Backbones;
 using Graft.Graphs;
+using Graft.Hub;
 
 namespace Graft.Cli.Commands;
 
@@ -22,8 +23,27 @@ internal static class ModelsCommand
               graft models show mobilenet_v2
               graft models show resnet20.th
             """) { name };
+        show.Aliases.Add("inspect");
         Shell.Handle(show, (shell, parsed) => Show(shell, parsed.GetValue(name)!));
-        return new Command("models", "Architectures and checkpoints.") { list, show };
+        var wanted = new Argument<string>("NAME") { Description = "An architecture with public weights, or a Hugging Face repository (owner/name, owner/name@revision)" };
+        var pull = new Command("pull", """
+            Fetch pretrained weights into the cache: resumed, checked by sha256, shared by all processes.
+
+            GRAFT_OFFLINE=1 forbids the network; HTTPS_PROXY, HF_TOKEN, HF_HOME and HF_ENDPOINT are honoured; GRAFT_MIRROR names another
+            place for the public files.
+
+            Examples:
+              graft models pull resnet18 && graft train photos/ --weights resnet18
+              graft models pull microsoft/resnet-18
+            """) { wanted };
+        Shell.Handle(pull, (shell, parsed) =>
+        {
+            using var downloader = new Downloader(ModelHub.Token) { Progress = step => shell.Progress(new Training.ProgressReport(step.Name, step.Done >> 10, Math.Max(step.Total, step.Done) >> 10, 0)) };
+            var file = new ModelHub(downloader).Pull(parsed.GetValue(wanted)!, shell.Stop).GetAwaiter().GetResult();
+            shell.Result(new { name = parsed.GetValue(wanted), file, bytes = new FileInfo(file).Length });
+            if (!shell.Json) shell.Say($"{parsed.GetValue(wanted)} is {file}. Train on it with: graft train DATA --weights {(BackboneCatalogue.Cards.Any(card => card.Name == parsed.GetValue(wanted)) ? parsed.GetValue(wanted) : file)}");
+        });
+        return new Command("models", "Architectures and checkpoints.") { list, show, pull };
     }
 
     private static void Show(Shell shell, string name)

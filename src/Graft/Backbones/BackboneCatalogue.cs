@@ -112,6 +112,7 @@ public static class BackboneCatalogue
     /// <exception cref="GraftException">It does not tell, or its tensors do not fit.</exception>
     public static (Backbone Backbone, IReadOnlyList<string> Notes) Load(string path, string? name = null, int? size = null)
     {
+        path = Hub.ModelHub.Resolve(path);
         if (!path.EndsWith(".index.json", StringComparison.Ordinal) && ModelFiles.Open(path, size) is { } whole) return whole;
         var checkpoint = Checkpoint.Read(path);
         var options = new Dictionary<string, string>(checkpoint.Metadata);
@@ -128,6 +129,7 @@ public static class BackboneCatalogue
         var match = CheckpointMatcher.Load(backbone, state, path);
         if (checkpoint.Metadata.GetValueOrDefault("preprocessing") is { } saved) backbone.Preprocessing = JsonSerializer.Deserialize<Preprocessing>(saved, s_json)!;
         else if (checkpoint.Metadata.GetValueOrDefault("input")?.Contains("x/127.5-1", StringComparison.Ordinal) == true) backbone.Preprocessing = backbone.Preprocessing with { Normalize = Normalize.Symmetric };
+        else if (Hub.HuggingFaceCard.Preprocessing(path, backbone.Preprocessing) is { } published) backbone.Preprocessing = published;
         var card = Cards.FirstOrDefault(card => card.Name == name);
         backbone.Provenance = new Provenance(Path.GetFileName(path), checkpoint.Metadata.GetValueOrDefault("licence") ?? card?.Licence ?? "", checkpoint.Sha256(),
             checkpoint.Metadata.GetValueOrDefault("domain") ?? (classes is { } n ? $"{n} classes ({Path.GetFileNameWithoutExtension(path)})" : Path.GetFileNameWithoutExtension(path)));

@@ -95,6 +95,7 @@ public sealed class Classifier : IDisposable
     public static Classifier Open(string path, InputOptions? input = null)
     {
         input ??= new InputOptions();
+        path = Hub.ModelHub.Resolve(path);
         if (Directory.Exists(path) || !File.Exists(path) || IsSaved(path))
         {
             if (input != new InputOptions()) throw new GraftException($"{path} is a model of Graft's, which knows its classes and its preprocessing: leave --labels, --scale, --mean, --std, --channels and --size off");

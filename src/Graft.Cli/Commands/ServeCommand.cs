@@ -1,0 +1,44 @@
+using System.CommandLine;
+using Graft.Serve;
+using Graft.Training;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.Extensions.Hosting;
+
+namespace Graft.Cli.Commands;
+
+internal static class ServeCommand
+{
+    public static Command Create()
+    {
+        var run = new Argument<string>("RUN") { Description = "A run folder, or any pretrained network with its classifier" };
+        var urls = new Option<string>("--urls") { Description = "Where to listen", DefaultValueFactory = _ => "http://127.0.0.1:8080" };
+        var key = new Option<string?>("--api-key") { Description = "Ask for this key (default: GRAFT_API_KEY, or none)", HelpName = "KEY" };
+        var megabytes = new Option<int>("--max-megabytes") { Description = "Refuse larger requests", DefaultValueFactory = _ => 20 };
+        var seconds = new Option<int>("--max-seconds") { Description = "Give up longer requests", DefaultValueFactory = _ => 30 };
+        var command = new Command("serve", """
+            Answer predictions over HTTP until Ctrl-C: POST /predict, GET /health, /metrics, /openapi.json.
+
+            Examples:
+              graft serve runs/ants --urls http://0.0.0.0:8080 --api-key secret
+              curl --data-binary @picture.jpg -H "Content-Type: image/jpeg" http://127.0.0.1:8080/predict
+              curl -F files=@a.jpg -F files=@b.jpg http://127.0.0.1:8080/predict
+            """) { run, urls, key, megabytes, seconds };
+        var input = new InputArguments();
+        input.AddTo(command);
+        Shell.Handle(command, (shell, parsed) =>
+        {
+            using var model = Classifier.Open(parsed.GetValue(run)!, input.Read(parsed));
+            var options = new ServeOptions
+            {
+                Urls = parsed.GetValue(urls)!, ApiKey = parsed.GetValue(key) ?? Environment.GetEnvironmentVariable("GRAFT_API_KEY"), MaxBytes = (long)parsed.GetValue(megabytes) << 20, MaxTime = TimeSpan.FromSeconds(parsed.GetValue(seconds)),
+            };
+            using var server = ModelServer.Create(model, options);
+            server.StartAsync(shell.Stop).GetAwaiter().GetResult();
+            shell.Log($"Serving {model.Classes.Count} classes on {string.Join(", ", server.Urls)} (Ctrl-C stops){(options.ApiKey is null ? "; no API key is asked for" : "")}");
+            shell.Stop.WaitHandle.WaitOne();
+            shell.Log("Stopping: running requests are finished first");
+            server.StopAsync().GetAwaiter().GetResult();
+        });
+        return command;
+    }
+}

@@ -1,0 +1,127 @@
+using System.Diagnostics;
+using System.Threading.Channels;
+using Graft.Data;
+using Graft.Torch;
+using Graft.Training;
+
+namespace Graft.Serve;
+
+/// <summary>Too many requests wait already.</summary>
+public sealed class QueueFullException() : Exception("too many pictures wait already: try again in a moment");
+
+/// <summary>
+/// Predicts pictures that come from many requests at once: each core has a worker with the network compiled for inference, which takes what
+/// waits, a few pictures at a time.
+/// </summary>
+public sealed class BatchingPredictor : IDisposable
+{
+    private sealed record Job(float[] Input, TaskCompletionSource<float[]> Result, long Queued);
+
+    private readonly Classifier _model;
+    private readonly Channel<Job> _queue;
+    private readonly Script _script;
+    private readonly Thread[] _workers;
+    private readonly int _batch, _width, _height;
+
+    /// <param name="model">Stays the caller's.</param>
+    /// <param name="batch">Pictures that a worker takes at most.</param>
+    /// <param name="waiting">Pictures that may wait; more are refused.</param>
+    /// <param name="workers">Threads; null: one for each core.</param>
+    public BatchingPredictor(Classifier model, int batch = 4, int waiting = 256, int? workers = null)
+    {
+        (_model, _batch) = (model, batch);
+        (_width, _height) = (model.Backbone.Preprocessing.Width, model.Backbone.Preprocessing.Height);
+        _queue = Channel.CreateBounded<Job>(new BoundedChannelOptions(waiting) { SingleWriter = false });
+        using (new TensorScope())
+        using (Autograd.NoGrad())
+        using (var traced = Script.Trace(new Function(model), inputs => [model.Forward(inputs[0])], Ops.Zeros([1, 3, _height, _width])))
+            _script = traced.Optimize();
+        _workers = [.. Enumerable.Range(0, workers ?? TorchRuntime.DefaultThreads).Select(_ => new Thread(Work) { IsBackground = true, Name = "predict" })];
+        foreach (var worker in _workers) worker.Start();
+        // The first runs compile: no request should wait for that.
+        for (var k = 0; k < 3 * _workers.Length; k++) Enqueue(new float[3 * _width * _height]).GetAwaiter().GetResult();
+    }
+
+    /// <summary>Pictures done, batches run, seconds that pictures waited and that the network ran.</summary>
+    public (long Pictures, long Batches, double Waited, double Ran) Totals => (Interlocked.Read(ref _pictures), Interlocked.Read(ref _batches), Ticks(ref _waited), Ticks(ref _ran));
+
+    private long _pictures, _batches, _waited, _ran;
+
+    private static double Ticks(ref long ticks) => Interlocked.Read(ref ticks) / (double)Stopwatch.Frequency;
+
+    /// <summary>Probabilities of the classes for a picture's bytes.</summary>
+    /// <exception cref="PictureException">They are no picture.</exception>
+    /// <exception cref="QueueFullException">Too many wait.</exception>
+    public Task<float[]> Predict(byte[] bytes)
+    {
+        var input = new float[3 * _width * _height];
+        using (var picture = Picture.Decode(bytes)) Pipeline.Run(picture, _model.Backbone.Preprocessing, input);
+        return Enqueue(input);
+    }
+
+    private Task<float[]> Enqueue(float[] input)
+    {
+        var job = new Job(input, new TaskCompletionSource<float[]>(TaskCreationOptions.RunContinuationsAsynchronously), Stopwatch.GetTimestamp());
+        return _queue.Writer.TryWrite(job) ? job.Result.Task : throw new QueueFullException();
+    }
+
+    private void Work()
+    {
+        TorchRuntime.Threads = 1;
+        using var mode = Autograd.Inference();
+        var jobs = new List<Job>();
+        while (_queue.Reader.WaitToReadAsync().AsTask().GetAwaiter().GetResult())
+        {
+            jobs.Clear();
+            while (jobs.Count < _batch && _queue.Reader.TryRead(out var job)) jobs.Add(job);
+            if (jobs.Count > 0) Run(jobs);
+        }
+    }
+
+    private void Run(List<Job> jobs)
+    {
+        var start = Stopwatch.GetTimestamp();
+        try
+        {
+            using var scope = new TensorScope();
+            var x = Ops.Empty([jobs.Count, 3, _height, _width]);
+            var values = x.Span<float>();
+            for (var k = 0; k < jobs.Count; k++) jobs[k].Input.CopyTo(values[(k * jobs[k].Input.Length)..]);
+            var all = _script.Run(x)[0].Contiguous().ToArray<float>();
+            var each = all.Length / jobs.Count;
+            Interlocked.Add(ref _pictures, jobs.Count);
+            Interlocked.Increment(ref _batches);
+            Interlocked.Add(ref _waited, jobs.Sum(job => start - job.Queued));
+            Interlocked.Add(ref _ran, Stopwatch.GetTimestamp() - start);
+            for (var k = 0; k < jobs.Count; k++) jobs[k].Result.SetResult(all[(k * each)..((k + 1) * each)]);
+        }
+#pragma warning disable CA1031 // whatever went wrong is the requests' to know, and the worker goes on
+        catch (Exception reason)
+#pragma warning restore CA1031
+        {
+            foreach (var job in jobs) job.Result.TrySetException(reason);
+        }
+    }
+
+    /// <summary>Lets what waits finish.</summary>
+    public void Dispose()
+    {
+        _queue.Writer.TryComplete();
+        foreach (var worker in _workers) worker.Join();
+        _script.Dispose();
+    }
+
+    private sealed class Function : Module
+    {
+        private readonly Classifier _model;
+
+        public Function(Classifier model)
+        {
+            _model = model;
+            Child("backbone", model.Backbone);
+            if (model.Head is not null) Child("head", model.Head);
+        }
+
+        public override Tensor Forward(Tensor x) => _model.Forward(x);
+    }
+}

@@ -1,0 +1,237 @@
+using System.Buffers.Text;
+using System.Diagnostics;
+using System.Globalization;
+using System.Security.Cryptography;
+using System.Text;
+using System.Text.Json;
+using Graft.Data;
+using Graft.Training;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Http.Features;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+
+namespace Graft.Serve;
+
+/// <summary>How a model is served.</summary>
+public sealed record ServeOptions
+{
+    /// <summary>Where it listens.</summary>
+    public string Urls { get; init; } = "http://127.0.0.1:8080";
+
+    /// <summary>Asked of every prediction, in X-API-Key or as a bearer token; null: none.</summary>
+    public string? ApiKey { get; init; }
+
+    /// <summary>A larger request is refused.</summary>
+    public long MaxBytes { get; init; } = 20L << 20;
+
+    /// <summary>A request that takes longer is given up.</summary>
+    public TimeSpan MaxTime { get; init; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>Pictures in one request.</summary>
+    public int MaxPictures { get; init; } = 64;
+
+    /// <summary>Classes named for each picture.</summary>
+    public int Top { get; init; } = 5;
+}
+
+/// <summary>A model behind HTTP: POST /predict, GET /health, /metrics, /openapi.json.</summary>
+public static class ModelServer
+{
+    private static readonly JsonSerializerOptions s_json = new(JsonSerializerDefaults.Web) { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+
+    private sealed record Found(string? File, string? Label, double? Probability, IReadOnlyList<Ranked>? Top, string? Error);
+
+    private sealed record Ranked(string Label, double Probability);
+
+    /// <summary>Makes the server; the caller runs it. A stop lets running requests finish.</summary>
+    public static WebApplication Create(Classifier model, ServeOptions options)
+    {
+        var builder = WebApplication.CreateSlimBuilder();
+        builder.Logging.SetMinimumLevel(LogLevel.Warning);
+        builder.WebHost.UseUrls(options.Urls).ConfigureKestrel(kestrel =>
+        {
+            kestrel.Limits.MaxRequestBodySize = options.MaxBytes;
+            kestrel.AddServerHeader = false;
+        });
+        builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = options.MaxTime);
+        builder.Services.Configure<FormOptions>(form => form.MultipartBodyLengthLimit = options.MaxBytes);
+        var application = builder.Build();
+        var predictor = new BatchingPredictor(model);
+        application.Lifetime.ApplicationStopped.Register(predictor.Dispose);
+        var counts = new Counts();
+        application.MapGet("/health", () => Results.Json(new { status = "ok", classes = model.Classes.Count, architecture = model.Backbone.Architecture }, s_json));
+        application.MapGet("/metrics", () => Results.Text(counts.Text(predictor), "text/plain; version=0.0.4"));
+        application.MapGet("/openapi.json", () => Results.Text(OpenApi(model, options), "application/json"));
+        application.MapPost("/predict", context => Predict(context, model, predictor, options, counts));
+        return application;
+    }
+
+    private static async Task Predict(HttpContext context, Classifier model, BatchingPredictor predictor, ServeOptions options, Counts counts)
+    {
+        var clock = Stopwatch.GetTimestamp();
+        var (status, body) = await Answer(context, model, predictor, options).ConfigureAwait(false);
+        counts.Count(status, Stopwatch.GetElapsedTime(clock).TotalSeconds);
+        if (context.RequestAborted.IsCancellationRequested) return;
+        context.Response.StatusCode = status;
+        if (status == 503) context.Response.Headers.RetryAfter = "1";
+        await context.Response.WriteAsJsonAsync(body, s_json, context.RequestAborted).ConfigureAwait(false);
+    }
+
+    private static async Task<(int Status, object Body)> Answer(HttpContext context, Classifier model, BatchingPredictor predictor, ServeOptions options)
+    {
+        if (options.ApiKey is { } key && !Same(key, Given(context.Request))) return (401, new { error = "the API key is missing or wrong: send it as X-API-Key" });
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted);
+        limit.CancelAfter(options.MaxTime);
+        try
+        {
+            var pictures = await Pictures(context.Request, limit.Token).ConfigureAwait(false);
+            if (pictures.Count == 0) return (400, new { error = "no picture was sent: send its bytes, a form with files, or {\"image\": \"…base64…\"}" });
+            if (pictures.Count > options.MaxPictures) return (413, new { error = $"{pictures.Count} pictures in one request: at most {options.MaxPictures}" });
+            var found = await Task.WhenAll(pictures.Select(picture => One(picture.Name, picture.Bytes, model, predictor, options.Top))).WaitAsync(limit.Token).ConfigureAwait(false);
+            return (found.All(item => item.Error is not null) ? 422 : 200, new { predictions = found.Where(item => item.Error is null).Select(item => new { item.File, item.Label, item.Probability, item.Top }), errors = found.Where(item => item.Error is not null).Select(item => new { item.File, item.Error }) });
+        }
+        catch (QueueFullException reason)
+        {
+            return (503, new { error = reason.Message });
+        }
+        catch (OperationCanceledException)
+        {
+            return (503, new { error = $"it took longer than {options.MaxTime.TotalSeconds:0} s" });
+        }
+        catch (BadHttpRequestException reason)
+        {
+            return (reason.StatusCode, new { error = reason.StatusCode == 413 ? $"the request is larger than {options.MaxBytes >> 20} MB" : reason.Message });
+        }
+        catch (Exception reason) when (reason is JsonException or FormatException or InvalidDataException)
+        {
+            return (400, new { error = reason.Message });
+        }
+    }
+
+    private static async Task<Found> One(string? name, byte[] bytes, Classifier model, BatchingPredictor predictor, int top)
+    {
+        try
+        {
+            var probabilities = await Task.Run(() => predictor.Predict(bytes)).ConfigureAwait(false);
+            var ranked = probabilities.Select((p, k) => new Ranked(model.Classes[k], p)).OrderByDescending(item => item.Probability).Take(top).ToArray();
+            return new Found(name, ranked[0].Label, ranked[0].Probability, ranked, null);
+        }
+        catch (PictureException reason)
+        {
+            return new Found(name, null, null, null, reason.Message);
+        }
+    }
+
+    private static async Task<List<(string? Name, byte[] Bytes)>> Pictures(HttpRequest request, CancellationToken cancel)
+    {
+        var found = new List<(string?, byte[])>();
+        if (request.HasFormContentType)
+        {
+            var form = await request.ReadFormAsync(cancel).ConfigureAwait(false);
+            foreach (var file in form.Files)
+            {
+                using var memory = new MemoryStream();
+                await file.CopyToAsync(memory, cancel).ConfigureAwait(false);
+                found.Add((file.FileName, memory.ToArray()));
+            }
+            return found;
+        }
+        if (request.HasJsonContentType())
+        {
+            using var json = await JsonDocument.ParseAsync(request.Body, default, cancel).ConfigureAwait(false);
+            if (json.RootElement.ValueKind != JsonValueKind.Object) throw new FormatException("the JSON should be {\"image\": …} or {\"images\": […]}");
+            if (json.RootElement.TryGetProperty("image", out var one)) found.Add((null, Decoded(one)));
+            if (json.RootElement.TryGetProperty("images", out var many) && many.ValueKind == JsonValueKind.Array) found.AddRange(many.EnumerateArray().Select(item => ((string?)null, Decoded(item))));
+            return found;
+        }
+        using var body = new MemoryStream();
+        await request.Body.CopyToAsync(body, cancel).ConfigureAwait(false);
+        if (body.Length > 0) found.Add((null, body.ToArray()));
+        return found;
+    }
+
+    private static byte[] Decoded(JsonElement item)
+    {
+        var text = item.ValueKind == JsonValueKind.String ? item.GetString()! : throw new FormatException("an image should be text in base64");
+        // A data URL's head is not part of the bytes.
+        var comma = text.StartsWith("data:", StringComparison.Ordinal) ? text.IndexOf(',', StringComparison.Ordinal) + 1 : 0;
+        return Convert.FromBase64String(text[comma..]);
+    }
+
+    private static string Given(HttpRequest request) => request.Headers["X-API-Key"].FirstOrDefault() ?? (request.Headers.Authorization.FirstOrDefault() is { } bearer && bearer.StartsWith("Bearer ", StringComparison.Ordinal) ? bearer[7..] : "");
+
+    private static bool Same(string key, string given) => CryptographicOperations.FixedTimeEquals(SHA256.HashData(Encoding.UTF8.GetBytes(key)), SHA256.HashData(Encoding.UTF8.GetBytes(given)));
+
+    private static string OpenApi(Classifier model, ServeOptions options)
+    {
+        var picture = new { type = "string", format = "binary" };
+        object Content(object schema) => new { schema };
+        var paths = new Dictionary<string, object>
+        {
+            ["/predict"] = new
+            {
+                post = new
+                {
+                    summary = "Which of the classes pictures show", security = options.ApiKey is null ? Array.Empty<object>() : [new Dictionary<string, string[]> { ["key"] = [] }],
+                    requestBody = new { required = true, content = new Dictionary<string, object> { ["image/*"] = Content(picture), ["multipart/form-data"] = Content(new { type = "object", properties = new { files = new { type = "array", items = picture } } }), ["application/json"] = Content(new { type = "object", properties = new { image = new { type = "string", description = "base64" }, images = new { type = "array", items = new { type = "string" } } } }) } },
+                    responses = new Dictionary<string, object> { ["200"] = new { description = $"predictions: label ({string.Join(", ", model.Classes.Take(20))}), probability, top; errors: pictures that could not be read" }, ["401"] = new { description = "no API key" }, ["413"] = new { description = "too large" }, ["422"] = new { description = "no picture could be read" }, ["503"] = new { description = "too busy: try again" } },
+                },
+            },
+            ["/health"] = new { get = new { summary = "Whether it runs", responses = new Dictionary<string, object> { ["200"] = new { description = "it does" } } } },
+            ["/metrics"] = new { get = new { summary = "Counts and times, for Prometheus", responses = new Dictionary<string, object> { ["200"] = new { description = "text" } } } },
+        };
+        return JsonSerializer.Serialize(new { openapi = "3.0.3", info = new { title = "Graft", version = "1", description = $"{model.Backbone.Architecture}, {model.Classes.Count} classes" }, paths, components = new { securitySchemes = new { key = new { type = "apiKey", name = "X-API-Key", @in = "header" } } } }, s_json);
+    }
+
+    /// <summary>Requests by status, and their times.</summary>
+    private sealed class Counts
+    {
+        private static readonly double[] s_bounds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+        private readonly Lock _lock = new();
+        private readonly SortedDictionary<int, long> _statuses = [];
+        private readonly long[] _buckets = new long[s_bounds.Length + 1];
+        private double _seconds;
+
+        public void Count(int status, double seconds)
+        {
+            lock (_lock)
+            {
+                _statuses[status] = _statuses.GetValueOrDefault(status) + 1;
+                _seconds += seconds;
+                var bucket = Array.FindIndex(s_bounds, bound => seconds <= bound);
+                _buckets[bucket < 0 ? s_bounds.Length : bucket]++;
+            }
+        }
+
+        public string Text(BatchingPredictor predictor)
+        {
+            var text = new StringBuilder();
+            void Line(string name, double value) => text.Append(CultureInfo.InvariantCulture, $"{name} {value:R}\n");
+            lock (_lock)
+            {
+                text.Append("# TYPE graft_requests_total counter\n");
+                foreach (var (status, count) in _statuses) Line($"graft_requests_total{{status=\"{status}\"}}", count);
+                text.Append("# TYPE graft_request_seconds histogram\n");
+                long sum = 0;
+                for (var k = 0; k < s_bounds.Length; k++) Line($"graft_request_seconds_bucket{{le=\"{s_bounds[k].ToString(CultureInfo.InvariantCulture)}\"}}", sum += _buckets[k]);
+                Line("graft_request_seconds_bucket{le=\"+Inf\"}", sum += _buckets[^1]);
+                Line("graft_request_seconds_sum", _seconds);
+                Line("graft_request_seconds_count", sum);
+            }
+            var (pictures, batches, waited, ran) = predictor.Totals;
+            text.Append("# TYPE graft_pictures_total counter\n");
+            Line("graft_pictures_total", pictures);
+            text.Append("# TYPE graft_batches_total counter\n");
+            Line("graft_batches_total", batches);
+            text.Append("# TYPE graft_wait_seconds_total counter\n");
+            Line("graft_wait_seconds_total", waited);
+            text.Append("# TYPE graft_run_seconds_total counter\n");
+            Line("graft_run_seconds_total", ran);
+            return text.ToString();
+        }
+    }
+}

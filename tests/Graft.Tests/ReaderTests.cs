@@ -1,0 +1,226 @@
+using Graft.Backbones;
+using Graft.Checkpoints;
+using Graft.Data;
+using Graft.Exports;
+using Graft.Testing;
+using Graft.Torch;
+using Graft.Training;
+
+namespace Graft.Tests;
+
+public class ReaderTests
+{
+    private static double Accuracy(string model, InputOptions? input = null)
+    {
+        using var classifier = Classifier.Open(Workshop.Need("models", model), input);
+        return classifier.Evaluate(classifier.Open(Workshop.Need("mnist"), "test")).Metrics.Accuracy;
+    }
+
+    [SkippableFact]
+    public void Keras_2_reads_as_Keras_reads_it() => Assert.Equal(0.9832, Accuracy("keras2_mnist_cnn.h5"), 6);
+
+    [SkippableFact]
+    public void Keras_3_reads_as_Keras_reads_it() => Assert.Equal(0.9936, Accuracy("keras3_mnist_cnn.h5"), 6);
+
+    [SkippableFact]
+    public void Caffes_LeNet_reaches_its_published_accuracy_from_either_of_its_files()
+    {
+        var scaled = new InputOptions { Scale = "1/256" };
+        Assert.Equal(0.9914, Accuracy("caffe_lenet.caffemodel", scaled), 6);
+        Assert.Equal(0.9914, Accuracy("caffe_lenet.prototxt", scaled), 6);
+    }
+
+    [SkippableFact]
+    public void A_traced_and_a_scripted_archive_are_the_function_that_PyTorch_saved_and_can_be_trained()
+    {
+        using var shop = new Workshop();
+        using var scope = new TensorScope();
+        var lines = Workshop.Python("""
+            import sys, torch, torchvision
+            torch.manual_seed(0)
+            m = torchvision.models.resnet18(num_classes=7).eval()
+            torch.jit.trace(m, torch.zeros(1, 3, 224, 224)).save(sys.argv[1])
+            torch.jit.script(m).save(sys.argv[2])
+            x = torch.linspace(-1, 1, 2*3*224*224).view(2, 3, 224, 224)
+            with torch.no_grad(): print(*m(x).flatten().tolist())
+            """, shop["traced.pt"], shop["scripted.pt"]);
+        var expected = lines.Split(' ').Select(double.Parse).ToArray();
+        foreach (var file in new[] { "traced.pt", "scripted.pt" })
+        {
+            var (backbone, _) = BackboneCatalogue.Load(shop[file]);
+            using var owned = backbone;
+            backbone.Eval();
+            var y = backbone.Classify(Ops.Linspace(-1L, 1L, 2 * 3 * 224 * 224).View([2, 3, 224, 224]));
+            var ours = y.ToArray<double>();
+            for (var k = 0; k < expected.Length; k++) Assert.InRange(Math.Abs(ours[k] - expected[k]), 0, 1e-4);
+            Assert.Equal(7, backbone.UpstreamClasses);
+            Assert.InRange(backbone.Stages.Count, 3, 7);
+            y.Sum().Backward();
+            Assert.All(backbone.Parameters(), parameter => Assert.NotNull(parameter.Grad));
+        }
+    }
+
+    [SkippableFact]
+    public void Keras_layers_of_sequences_give_what_their_formulas_give()
+    {
+        using var shop = new Workshop();
+        using var scope = new TensorScope();
+        using var mode = Autograd.NoGrad();
+        // Written with h5py as Keras lays it out; the expected values are PyTorch's own layers with the same weights.
+        var expected = Workshop.Python("""
+            import sys, json, h5py, numpy as np, torch
+            rng = np.random.default_rng(0)
+            V, T, C, U = 20, 6, 4, 5
+            E = rng.normal(size=(V, C)).astype('f4')
+            W, R, B = [rng.normal(size=s).astype('f4') * .5 for s in ((C, 4*U), (U, 4*U), (4*U,))]
+            GW, GR, GB = [rng.normal(size=s).astype('f4') * .5 for s in ((U, 3*U), (U, 3*U), (2, 3*U))]
+            D, DB = rng.normal(size=(U, 3)).astype('f4'), rng.normal(size=(3,)).astype('f4')
+            layers = [
+                {'class_name': 'Embedding', 'config': {'name': 'words', 'input_dim': V, 'output_dim': C, 'batch_input_shape': [None, T]}},
+                {'class_name': 'LSTM', 'config': {'name': 'lstm', 'units': U, 'activation': 'tanh', 'recurrent_activation': 'sigmoid', 'use_bias': True, 'return_sequences': True}},
+                {'class_name': 'GRU', 'config': {'name': 'gru', 'units': U, 'activation': 'tanh', 'recurrent_activation': 'sigmoid', 'use_bias': True, 'return_sequences': False, 'reset_after': True}},
+                {'class_name': 'Dense', 'config': {'name': 'out', 'units': 3, 'activation': 'softmax', 'use_bias': True}}]
+            with h5py.File(sys.argv[1], 'w') as f:
+                f.attrs['model_config'] = json.dumps({'class_name': 'Sequential', 'config': {'name': 's', 'layers': layers}})
+                g = f.create_group('model_weights')
+                for name, items in {'words': {'embeddings:0': E}, 'lstm': {'lstm_cell/kernel:0': W, 'lstm_cell/recurrent_kernel:0': R, 'lstm_cell/bias:0': B}, 'gru': {'gru_cell/kernel:0': GW, 'gru_cell/recurrent_kernel:0': GR, 'gru_cell/bias:0': GB}, 'out': {'kernel:0': D, 'bias:0': DB}}.items():
+                    l = g.create_group(name); l.attrs['weight_names'] = [f'{name}/{k}'.encode() for k in items]
+                    for k, v in items.items(): l.create_dataset(f'{name}/{k}', data=v, chunks=v.shape, compression='gzip', shuffle=True)
+            def sig(a): return 1 / (1 + np.exp(-a))
+            words = np.arange(T) % V
+            x = E[words]; h = np.zeros(U); c = np.zeros(U); seq = []
+            for t in range(T):
+                i, fo, g_, o = np.split(x[t] @ W + h @ R + B, 4)
+                c = sig(fo) * c + sig(i) * np.tanh(g_); h = sig(o) * np.tanh(c); seq.append(h)
+            h = np.zeros(U)
+            for t in range(T):
+                xz, xr, xh = np.split(seq[t] @ GW + GB[0], 3); hz, hr, hh = np.split(h @ GR + GB[1], 3)
+                z, r = sig(xz + hz), sig(xr + hr); h = z * h + (1 - z) * np.tanh(xh + r * hh)
+            y = h @ D + DB; print(*y.tolist())
+            """, shop["text.h5"]).Split(' ').Select(double.Parse).ToArray();
+        var (backbone, _) = BackboneCatalogue.Load(shop["text.h5"]);
+        using var owned = backbone;
+        backbone.Eval();
+        // The softmax is taken off: scores come out.
+        var ours = backbone.Classify(Tensor.From([0L, 1, 2, 3, 4, 5, 0, 1, 2, 3, 4, 5], 2, 6)).ToArray<double>();
+        for (var k = 0; k < 6; k++) Assert.InRange(Math.Abs(ours[k] - expected[k % 3]), 0, 1e-4);
+    }
+
+    [SkippableFact]
+    public void A_Hugging_Face_index_in_several_files_is_one_checkpoint_and_stays_in_its_folder()
+    {
+        using var shop = new Workshop();
+        using var scope = new TensorScope();
+        using var backbone = BackboneCatalogue.Create("convnet", 3);
+        var state = backbone.State().ToArray();
+        Safetensors.Write(shop["a.safetensors"], state.Take(7).ToDictionary(), new Dictionary<string, string>());
+        Safetensors.Write(shop["b.safetensors"], state.Skip(7).ToDictionary(), new Dictionary<string, string>());
+        string Index(string second) => System.Text.Json.JsonSerializer.Serialize(new { weight_map = state.Select((item, k) => (item.Key, File: k < 7 ? "a.safetensors" : second)).ToDictionary(item => item.Key, item => item.File) });
+        File.WriteAllText(shop["model.safetensors.index.json"], Index("b.safetensors"));
+        Assert.Equal(state.Length, Checkpoint.Read(shop["model.safetensors.index.json"]).Tensors.Count);
+        File.WriteAllText(shop["model.safetensors.index.json"], Index("../b.safetensors"));
+        Assert.Contains("refused", Assert.Throws<GraftException>(() => Checkpoint.Read(shop["model.safetensors.index.json"])).Message, StringComparison.Ordinal);
+    }
+
+    [SkippableTheory]
+    [InlineData("timm")]
+    [InlineData("huggingface")]
+    public void A_vision_transformer_under_other_names_is_recognised(string dialect)
+    {
+        using var shop = new Workshop();
+        using var scope = new TensorScope();
+        using var mode = Autograd.NoGrad();
+        using var original = BackboneCatalogue.Create("vit_tiny_16", 5);
+        var renamed = new Dictionary<string, Tensor>();
+        foreach (var (name, tensor) in original.State())
+        {
+            var parts = System.Text.RegularExpressions.Regex.Match(name, @"^encoder\.layers\.encoder_layer_(\d+)\.(.*)$");
+            var (n, rest) = (parts.Groups[1].Value, parts.Groups[2].Value);
+            if (dialect == "timm")
+            {
+                renamed[!parts.Success ? name switch { "class_token" => "cls_token", "encoder.pos_embedding" => "pos_embed", _ => name.Replace("conv_proj.", "patch_embed.proj.").Replace("encoder.ln.", "norm.").Replace("heads.head.", "head.") }
+                    : $"blocks.{n}." + rest.Replace("ln_", "norm").Replace("self_attention.in_proj_", "attn.qkv.").Replace("self_attention.out_proj.", "attn.proj.").Replace("mlp.0.", "mlp.fc1.").Replace("mlp.3.", "mlp.fc2.")] = tensor;
+                continue;
+            }
+            if (rest.StartsWith("self_attention.in_proj_", StringComparison.Ordinal))
+            {
+                foreach (var (part, k) in new[] { "query", "key", "value" }.Select((part, k) => (part, k))) renamed[$"vit.encoder.layer.{n}.attention.attention.{part}.{rest["self_attention.in_proj_".Length..]}"] = tensor.Chunk(3, 0)[k].Contiguous();
+                continue;
+            }
+            renamed[!parts.Success ? name switch { "class_token" => "vit.embeddings.cls_token", "encoder.pos_embedding" => "vit.embeddings.position_embeddings", _ => name.Replace("conv_proj.", "vit.embeddings.patch_embeddings.projection.").Replace("encoder.ln.", "vit.layernorm.").Replace("heads.head.", "classifier.") }
+                : $"vit.encoder.layer.{n}." + rest.Replace("ln_1.", "layernorm_before.").Replace("ln_2.", "layernorm_after.").Replace("self_attention.out_proj.", "attention.output.dense.").Replace("mlp.0.", "intermediate.dense.").Replace("mlp.3.", "output.dense.")] = tensor;
+        }
+        Safetensors.Write(shop["vit.safetensors"], renamed, new Dictionary<string, string>());
+        var (backbone, notes) = BackboneCatalogue.Load(shop["vit.safetensors"]);
+        using var owned = backbone;
+        Assert.Empty(notes);
+        Assert.StartsWith("vit_tiny", backbone.Architecture, StringComparison.Ordinal);
+        Assert.Equal(original.Fingerprint(), backbone.Fingerprint());
+    }
+
+    /// <summary>Mutations of a good file: bytes changed, cut off, a piece repeated, a length made large.</summary>
+    private static byte[] Mutate(byte[] good, Random random)
+    {
+        var bytes = random.Next(4) == 0 ? good[..random.Next(1, good.Length)].ToArray() : [.. good];
+        // Structure stands at the beginning and the end: half of the changes go there.
+        for (var n = random.Next(1, 6); n > 0; n--)
+        {
+            var at = random.Next(2) == 0 ? random.Next(bytes.Length) : random.Next(2) == 0 ? random.Next(Math.Min(bytes.Length, 4096)) : bytes.Length - 1 - random.Next(Math.Min(bytes.Length, 4096));
+            bytes[at] = random.Next(3) switch { 0 => 0xff, 1 => (byte)(bytes[at] ^ (1 << random.Next(8))), _ => (byte)random.Next(256) };
+        }
+        return bytes;
+    }
+
+    [SkippableTheory]
+    [InlineData("keras2_mnist_cnn.h5")]
+    [InlineData("keras3_mnist_cnn.h5")]
+    [InlineData("caffe_lenet.caffemodel")]
+    [InlineData("caffe_lenet.prototxt")]
+    [InlineData("small.onnx")]
+    [InlineData("small.pt")]
+    [InlineData("small.safetensors")]
+    [InlineData("small.pth")]
+    public void A_damaged_file_gives_an_error_that_names_it_and_nothing_worse(string name)
+    {
+        using var shop = new Workshop();
+        using var scope = new TensorScope();
+        byte[] good;
+        if (name.StartsWith("small", StringComparison.Ordinal))
+        {
+            using var model = Classifier.Upstream(BackboneCatalogue.Create("convnet", 3, new Dictionary<string, string> { ["widths"] = "4-8", ["side"] = "16" }));
+            Exporter.Write(model, shop[name], name[6..] switch { "onnx" => ExportFormat.Onnx, "pt" => ExportFormat.TorchScript, "pth" => ExportFormat.PyTorch, _ => ExportFormat.Safetensors });
+            good = File.ReadAllBytes(shop[name]);
+        }
+        else
+        {
+            good = File.ReadAllBytes(Workshop.Need("models", name));
+        }
+        var bad = shop["bad" + Path.GetExtension(name)];
+        if (name.StartsWith("caffe", StringComparison.Ordinal))
+        {
+            var other = name.EndsWith(".prototxt", StringComparison.Ordinal) ? ".caffemodel" : ".prototxt";
+            File.Copy(Workshop.Need("models", "caffe_lenet" + other), shop["bad" + other]);
+        }
+        var count = int.TryParse(Environment.GetEnvironmentVariable("GRAFT_FUZZ"), out var asked) ? asked : 150;
+        var random = new Random(7);
+        var refused = 0;
+        for (var k = 0; k < count; k++)
+        {
+            File.WriteAllBytes(bad, Mutate(good, random));
+            var before = GC.GetAllocatedBytesForCurrentThread();
+            using var each = new TensorScope();
+            try
+            {
+                BackboneCatalogue.Load(bad, name.StartsWith("small", StringComparison.Ordinal) && name[6..] is "pth" or "safetensors" ? null : null).Backbone.Dispose();
+            }
+            catch (GraftException reason)
+            {
+                refused++;
+                Assert.Contains("bad", reason.Message, StringComparison.Ordinal);
+            }
+            // Managed memory of a few times the file, whatever lengths it claims.
+            Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 0, 64L * good.Length + (64 << 20));
+        }
+        Assert.InRange(refused, count / 20, count);
+    }
+}
