@@ -90,6 +90,15 @@ struct Writer {
     if (node->kind() == c10::prim::Constant) out << ",\"value\":", constant(jit::toIValue(node->output()).value_or(c10::IValue()));
     out << ",\"in\":", names(node->inputs());
     out << ",\"out\":", names(node->outputs());
+    if (!node->blocks().empty()) {
+      out << ",\"blocks\":";
+      list(out, node->blocks(), [&](const jit::Block* block) {
+        out << "{\"outputs\":", names(block->outputs());
+        out << ",\"nodes\":";
+        list(out, block->nodes(), [&](const jit::Node* found) { this->node(found); });
+        out << '}';
+      });
+    }
     out << '}';
   }
 
@@ -112,7 +121,11 @@ GT_API int gt_script_graph(void* script, char** text, void*** tensors, int* n) {
     auto module = jit::freeze_module(static_cast<graft::Script*>(script)->module, {}, /*freezeInterfaces=*/true, /*preserveParameters=*/true);
     auto graph = module.get_method("forward").graph()->copy();
     jit::Inline(*graph);
-    jit::ConstantPropagation(graph);
+    // Each pass lets the other see more: whether a parameter is None, then the branch that asked.
+    for (int round = 0; round < 3; round++) {
+      jit::PeepholeOptimize(graph, /*disable_shape_peepholes=*/true);
+      jit::ConstantPropagation(graph);
+    }
     jit::LowerSimpleTuples(graph);
     jit::EliminateDeadCode(graph);
     Writer writer;

@@ -83,6 +83,21 @@ GT_API int gt_trace(const char** names, void** tensors, const int* is_buffer, in
   });
 }
 
+// What is made until gt_trace_resume is not recorded: a traced function that uses it has it as a constant.
+GT_API void* gt_trace_suspend() {
+  auto state = torch::jit::tracer::getTracingState();
+  if (!state) return nullptr;
+  torch::jit::tracer::setTracingState(nullptr);
+  return new std::shared_ptr<torch::jit::tracer::TracingState>(state);
+}
+
+GT_API void gt_trace_resume(void* state) {
+  auto* kept = static_cast<std::shared_ptr<torch::jit::tracer::TracingState>*>(state);
+  if (!kept) return;
+  torch::jit::tracer::setTracingState(*kept);
+  delete kept;
+}
+
 GT_API int gt_script_optimize(void* script, void** result) {
   return guarded([&] {
     auto copy = static_cast<Script*>(script)->module.clone();

@@ -61,6 +61,8 @@ internal static unsafe partial class Native
     [LibraryImport(Lib)] public static partial int gt_map_tensor(nint mapping, long offset, int type, long* sizes, int dimensions, out nint result);
     [LibraryImport(Lib)] public static partial void gt_map_close(nint mapping);
     [LibraryImport(Lib)] public static partial int gt_trace(nint* names, nint* tensors, int* isBuffer, int count, nint* inputs, int inputCount, delegate* unmanaged<nint*, int, nint*, int*, int> forward, out nint script);
+    [LibraryImport(Lib)] public static partial nint gt_trace_suspend();
+    [LibraryImport(Lib)] public static partial void gt_trace_resume(nint state);
     [LibraryImport(Lib)] public static partial int gt_script_optimize(nint script, out nint result);
     [LibraryImport(Lib)] public static partial int gt_script_run(nint script, nint* inputs, int inputCount, nint* results, int* resultCount);
     [LibraryImport(Lib, StringMarshalling = StringMarshalling.Utf8)] public static partial int gt_script_save(nint script, string path);

@@ -33,7 +33,7 @@ public static class Safetensors
         {
             var tensors = new Dictionary<string, Tensor>();
             var metadata = new Dictionary<string, string>();
-            foreach (var entry in header.RootElement.EnumerateObject())
+            foreach (var entry in Entries(header, path))
             {
                 if (entry.Name == "__metadata__")
                 {
@@ -44,6 +44,21 @@ public static class Safetensors
                 if (!tensors.TryAdd(entry.Name, One(file, entry, dataStart))) throw Bad(path, $"tensor '{entry.Name}' stands twice in the header");
             }
             return new Contents(tensors, metadata);
+        }
+    }
+
+    // Names are only turned into text when they are looked at: bytes that are none show there.
+    private static List<JsonProperty> Entries(JsonDocument header, string path)
+    {
+        try
+        {
+            var entries = header.RootElement.EnumerateObject().ToList();
+            foreach (var entry in entries) { _ = entry.Name; _ = entry.Value.ToString(); }
+            return entries;
+        }
+        catch (InvalidOperationException reason)
+        {
+            throw Bad(path, $"the header's text is damaged ({reason.Message})");
         }
     }
 

@@ -146,7 +146,17 @@ public sealed unsafe partial class Tensor : IDisposable
     /// <param name="shape">One dimension where none is given.</param>
     public static Tensor From<T>(ReadOnlySpan<T> values, params long[] shape) where T : unmanaged
     {
-        var tensor = Ops.Empty(shape.Length == 0 ? [values.Length] : shape, dtype: DTypes.Of<T>());
+        // A trace would record memory that is empty, and not see the copy.
+        var trace = Native.gt_trace_suspend();
+        Tensor tensor;
+        try
+        {
+            tensor = Ops.Empty(shape.Length == 0 ? [values.Length] : shape, dtype: DTypes.Of<T>());
+        }
+        finally
+        {
+            Native.gt_trace_resume(trace);
+        }
         if (tensor.Count != values.Length) throw new ArgumentException($"{values.Length} values do not fill [{string.Join("×", shape)}]");
         values.CopyTo(tensor.Span<T>());
         return tensor;

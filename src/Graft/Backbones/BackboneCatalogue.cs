@@ -113,6 +113,18 @@ public static class BackboneCatalogue
     public static (Backbone Backbone, IReadOnlyList<string> Notes) Load(string path, string? name = null, int? size = null)
     {
         path = Hub.ModelHub.Resolve(path);
+        try
+        {
+            return LoadChecked(path, name, size);
+        }
+        catch (Exception reason) when (reason is JsonException or FormatException or OverflowException or ArgumentException or TorchException)
+        {
+            throw new GraftException($"{path}: what it says of itself is damaged ({reason.Message})", reason);
+        }
+    }
+
+    private static (Backbone Backbone, IReadOnlyList<string> Notes) LoadChecked(string path, string? name, int? size)
+    {
         if (!path.EndsWith(".index.json", StringComparison.Ordinal) && ModelFiles.Open(path, size) is { } whole) return whole;
         var checkpoint = Checkpoint.Read(path);
         var options = new Dictionary<string, string>(checkpoint.Metadata);

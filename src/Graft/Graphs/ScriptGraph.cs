@@ -76,12 +76,15 @@ public sealed class ScriptGraph
         foreach (var node in _root.GetProperty("nodes").EnumerateArray())
         {
             var direct = !node.GetProperty("kind").GetString()!.StartsWith("prim::", StringComparison.Ordinal);
-            foreach (var name in Names(node.GetProperty("in"))) last[name] = direct ? at : int.MaxValue;
+            foreach (var name in Reads(node)) last[name] = direct ? at : int.MaxValue;
             at++;
         }
         foreach (var name in Names(_root.GetProperty("outputs"))) last[name] = int.MaxValue;
         return last.Where(item => item.Value != int.MaxValue).GroupBy(item => item.Value).ToDictionary(group => group.Key, group => group.Select(item => item.Key).ToList());
     }
+
+    private static IEnumerable<string> Reads(JsonElement node) => Names(node.GetProperty("in")).Concat(node.TryGetProperty("blocks", out var blocks)
+        ? blocks.EnumerateArray().SelectMany(block => block.GetProperty("nodes").EnumerateArray().SelectMany(Reads).Concat(Names(block.GetProperty("outputs")))) : []);
 
     private void Forget(string name)
     {
@@ -121,7 +124,19 @@ public sealed class ScriptGraph
                 var index = (int)Number(In(1));
                 _values[outputs[0]] = list[index < 0 ? index + list.Count : index];
                 return;
-            case "prim::RaiseException" or "prim::profile" or "aten::warn": return;
+            case "prim::If" when In(0) is not Symbol:
+                // Decided by sizes or options, which are known here.
+                var block = node.GetProperty("blocks")[In(0) is true or > 0L ? 0 : 1];
+                foreach (var inner in block.GetProperty("nodes").EnumerateArray()) Step(inner);
+                var given = Names(block.GetProperty("outputs"));
+                for (var k = 0; k < outputs.Length; k++) _values[outputs[k]] = _values[given[k]];
+                return;
+            case "prim::RaiseException":
+                throw new GraftException("its code refuses the example picture of this size: give its own with --size");
+            case "prim::is_cuda" or "prim::is_nested": _values[outputs[0]] = false; return;
+            case "aten::format": _values[outputs[0]] = ""; return;
+            case "prim::Uninitialized": _values[outputs[0]] = null; return;
+            case "prim::profile" or "aten::warn": return;
         }
         if (!kind.StartsWith("aten::", StringComparison.Ordinal))
             throw new GraftException($"its graph has {kind}, which depends on what comes in at run time. Save it with torch.jit.trace, which records one straight way through");
@@ -143,7 +158,8 @@ public sealed class ScriptGraph
         // What writes into its first argument gives a new tensor, and every name of the old one then means the new one.
         var inPlace = kind.EndsWith('_') && !kind.EndsWith("__", StringComparison.Ordinal);
         var op = (inPlace ? kind[..^1] : kind) + (overload.Length > 0 ? $".{overload}" : "");
-        _builder.Layer = LayerOf(arguments) ?? _builder.Layer;
+        // What joins two values belongs to no layer; what changes one belongs to the layer before it.
+        _builder.Layer = LayerOf(arguments) ?? (arguments.OfType<Symbol>().Count(symbol => symbol.Batched) == 1 && !arguments.Any(argument => argument is List<object?> list && list.Any(item => item is Symbol)) ? _builder.Layer : "");
         if (kind is "aten::_convolution") (op, arguments) = Convolution(arguments);
         if (kind is "aten::expand" or "aten::zeros" && arguments.Any(argument => argument is List<object?> sizes && sizes.Any(size => size is Size { OfBatch: true })))
             return [OverBatch(kind, arguments)];
@@ -279,7 +295,9 @@ public sealed class ScriptGraph
     private object? Attribute(string parent, string name)
     {
         var full = parent.Length == 0 ? name : $"{parent}.{name}";
-        return _state.TryGetValue(full, out var tensor) ? _builder.Weight(full, () => tensor, _buffers.Contains(full) || !tensor.Type.IsFloating()) : full;
+        if (_state.TryGetValue(full, out var tensor)) return _builder.Weight(full, () => tensor, _buffers.Contains(full) || !tensor.Type.IsFloating());
+        // A part with weights below it; anything else is an attribute that is None, such as the bias of a layer without one.
+        return _state.Keys.Any(name => name.StartsWith(full + ".", StringComparison.Ordinal)) ? full : null;
     }
 
     private static string? LayerOf(object?[] arguments) => arguments.OfType<Symbol>().Select(symbol => symbol.Operand).OfType<Weight>().Select(weight => weight.Name)

@@ -60,7 +60,7 @@ public sealed class Downloader : IDisposable
                 await Receive(address, partial, Path.GetFileName(path), cancel).ConfigureAwait(false);
                 break;
             }
-            catch (Exception reason) when (reason is HttpRequestException or IOException or TimeoutException && !IsFull(reason))
+            catch (Exception reason) when ((reason is HttpRequestException or IOException or TimeoutException) && !IsFull(reason))
             {
                 if (attempt == Attempts) throw new GraftException($"{address} could not be fetched in {Attempts} attempts: {reason.Message}. What came is kept: the same command goes on from there", reason);
                 await Task.Delay(Pause * (1 << (attempt - 1)), cancel).ConfigureAwait(false);
@@ -137,7 +137,8 @@ public sealed class Downloader : IDisposable
                 var count = await Within(token => stream.ReadAsync(buffer, token).AsTask(), cancel).ConfigureAwait(false);
                 if (count == 0) break;
                 await file.WriteAsync(buffer.AsMemory(0, count), cancel).ConfigureAwait(false);
-                Progress?.Invoke(new DownloadProgress(name, done += count, total));
+                done += count;
+                Progress?.Invoke(new DownloadProgress(name, done, total));
             }
             file.Flush(flushToDisk: true);
         }

@@ -94,7 +94,11 @@ internal sealed class OnnxOperators(GraphBuilder builder, long opset, IReadOnlyD
     /// <summary>Axes by attribute (older opsets) or by input.</summary>
     private long[]? Axes(int input, string name = "axes") => List(name) ?? (Given(input) ? Numbers(input) : null);
 
-    private Symbol Constant(TorchTensor tensor) => builder.Weight($"fixed.{_fixed++}", tensor, buffer: true);
+    private Symbol Constant(TorchTensor tensor)
+    {
+        while (constants.ContainsKey($"fixed.{_fixed}")) _fixed++;
+        return builder.Weight($"fixed.{_fixed++}", tensor, buffer: true);
+    }
 
     private Symbol Call(string op, params object?[] arguments) => builder.Call(op, arguments);
 
