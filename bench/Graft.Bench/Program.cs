@@ -4,6 +4,7 @@ using System.Globalization;
 using System.Runtime.InteropServices;
 using Graft.Backbones;
 using Graft.Data;
+using Graft.Graphs;
 using Graft.Heads;
 using Graft.Torch;
 using Graft.Training;
@@ -23,6 +24,9 @@ switch (args[0])
     case "head-softmax": HeadSolve(LinearLoss.Softmax); break;
     case "head-svm": HeadSolve(LinearLoss.SquaredHinge); break;
     case "memory": Memory(); break;
+    case "load": LoadCheckpoint(args[1]); break;
+    case "convolutional": ConvolutionalAlexNet(int.Parse(args[1], CultureInfo.InvariantCulture)); break;
+    case "serve-load": ServeLoad(args[1], args[2], int.Parse(args[3], CultureInfo.InvariantCulture), double.Parse(args[4], CultureInfo.InvariantCulture)).GetAwaiter().GetResult(); break;
     default: Console.Error.WriteLine($"no job is called {args[0]}"); return 2;
 }
 return 0;
@@ -134,4 +138,73 @@ void Memory()
         if (step == 1000) early = Resident();
     }
     Report(Resident() - early, $"\"after_1000_mb\": {early}, \"after_10000_mb\": {Resident()}, ");
+}
+
+// A checkpoint file to a network that is ready to run.
+void LoadCheckpoint(string path)
+{
+    // As the peer has imported torch before its clock starts, libtorch is loaded here before.
+    Ops.Zeros([1]).Dispose();
+    var clock = Stopwatch.StartNew();
+    using var backbone = BackboneCatalogue.Load(path).Backbone;
+    backbone.Eval();
+    var seconds = clock.Elapsed.TotalSeconds;
+    clock.Restart();
+    BackboneCatalogue.Load(path).Backbone.Dispose();
+    Report(seconds, string.Create(CultureInfo.InvariantCulture, $"\"again_s\": {clock.Elapsed.TotalSeconds:R}, "));
+}
+
+// AlexNet over a larger picture: every window of 224 at the stride of 32, and the same network with its dense layers as convolutions.
+void ConvolutionalAlexNet(int side)
+{
+    TorchRuntime.ManualSeed(0);
+    using var backbone = BackboneCatalogue.Create("alexnet", 1000);
+    backbone.Eval();
+    using var convolutional = Surgery.Convolutional(backbone);
+    using var mode = Autograd.NoGrad();
+    using var scope = new TensorScope();
+    var x = Ops.Rand([1, 3, side, side]);
+    backbone.Classify(x.Narrow(2, 0, 224).Narrow(3, 0, 224));
+    convolutional.Forward(x);
+    var clock = Stopwatch.StartNew();
+    var windows = new List<Tensor>();
+    for (var y = 0; y + 224 <= side; y += 32)
+        for (var z = 0; z + 224 <= side; z += 32) windows.Add(backbone.Classify(x.Narrow(2, y, 224).Narrow(3, z, 224).Contiguous()));
+    var sliding = clock.Elapsed.TotalSeconds;
+    clock.Restart();
+    var map = convolutional.Forward(x);
+    var once = clock.Elapsed.TotalSeconds;
+    // The dense layers slid over the pooling volume: what the map is, to rounding. Windows cut from the picture differ more, because each has a border of zeros of its own.
+    var volume = backbone.Forward(x, 0, 3);
+    var slid = new List<Tensor>();
+    for (long y = 0; y < map.Shape[2]; y++)
+        for (long z = 0; z < map.Shape[3]; z++) slid.Add(backbone.UpstreamHead!.Forward(backbone.Forward(volume.Narrow(2, y, 6).Narrow(3, z, 6).Contiguous(), 3, 5)));
+    var flat = map.Flatten(2).Squeeze(0).T();
+    double Apart(Tensor a, Tensor b) => ((a - b).Abs().Max() / a.Abs().Max()).Item();
+    var (exact, bordered) = (Apart(Ops.Cat(slid, 0), flat), windows.Count == flat.Shape[0] ? Apart(Ops.Cat(windows, 0), flat) : double.NaN);
+    Report(once, string.Create(CultureInfo.InvariantCulture, $"\"sliding_s\": {sliding:R}, \"windows\": {windows.Count}, \"places\": {flat.Shape[0]}, \"apart_from_slid_dense_layers\": {exact:E2}, \"apart_from_cut_windows\": {bordered:E2}, "));
+}
+
+// Requests to a server from so many clients at once, for so many seconds: requests/s, and how long they took.
+async Task ServeLoad(string address, string picture, int clients, double seconds)
+{
+    var bytes = File.ReadAllBytes(picture);
+    using var http = new HttpClient(new SocketsHttpHandler { MaxConnectionsPerServer = clients });
+    async Task<double> One()
+    {
+        var clock = Stopwatch.GetTimestamp();
+        using var content = new ByteArrayContent(bytes);
+        content.Headers.ContentType = new("image/jpeg");
+        using var response = await http.PostAsync(new Uri(address + "/predict"), content).ConfigureAwait(false);
+        response.EnsureSuccessStatusCode();
+        await response.Content.ReadAsByteArrayAsync().ConfigureAwait(false);
+        return Stopwatch.GetElapsedTime(clock).TotalMilliseconds;
+    }
+    for (var k = 0; k < 20; k++) await One().ConfigureAwait(false);
+    var times = new System.Collections.Concurrent.ConcurrentBag<double>();
+    var all = Stopwatch.StartNew();
+    await Task.WhenAll(Enumerable.Range(0, clients).Select(_ => Task.Run(async () => { while (all.Elapsed.TotalSeconds < seconds) times.Add(await One().ConfigureAwait(false)); }))).ConfigureAwait(false);
+    var elapsed = all.Elapsed.TotalSeconds;
+    var sorted = times.Order().ToArray();
+    Report(sorted.Length / elapsed, string.Create(CultureInfo.InvariantCulture, $"\"clients\": {clients}, \"p50_ms\": {sorted[sorted.Length / 2]:0.0}, \"p99_ms\": {sorted[(int)(sorted.Length * 0.99)]:0.0}, "));
 }

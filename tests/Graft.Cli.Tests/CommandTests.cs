@@ -56,6 +56,26 @@ public sealed class CommandTests : IDisposable
     }
 
     [Fact]
+    public void A_network_is_operated_on_trained_on_and_exported()
+    {
+        var cut = Json("graft", "cifar_resnet20", "--cut", "layer2", "--out", _shop["body.safetensors"]);
+        Assert.Equal(32, cut.GetProperty("features").GetInt32());
+        Assert.Equal(JsonValueKind.Null, cut.GetProperty("classes").ValueKind);
+        var run = Json("train", Data, "--weights", _shop["body.safetensors"], "--strategy", "feature", "--out", _shop["grafted"]);
+        Assert.InRange(run.GetProperty("accuracy").GetDouble(), 0, 1);
+        foreach (var format in new[] { "onnx", "torchscript", "safetensors", "pytorch" })
+            Assert.True(File.Exists(Json("export", _shop["grafted"], "--to", format, "--out", _shop[$"model.{format}"]).GetProperty("file").GetString()));
+        var predicted = Json("predict", _shop["grafted"], Path.Combine(Data, "val", "gear", "0000.jpg"));
+        Assert.Equal(1, predicted.GetProperty("predictions").GetArrayLength());
+        File.Move(_shop["model.onnx"], _shop["again.onnx"]);
+        File.WriteAllLines(_shop["labels.txt"], ["gear", "star4"]);
+        var again = Json("predict", _shop["again.onnx"], Path.Combine(Data, "val", "gear", "0000.jpg"), "--labels", _shop["labels.txt"]);
+        Assert.Equal(predicted.GetProperty("predictions")[0].GetProperty("probability").GetDouble(), again.GetProperty("predictions")[0].GetProperty("probability").GetDouble(), 3);
+        Assert.Contains("no layer 'nowhere'", Graft("graft", "cifar_resnet20", "--cut", "nowhere").Errors, StringComparison.Ordinal);
+        Assert.Contains("GRAFT_OFFLINE", Workshop.Run("dotnet", [s_cli, "models", "pull", "resnet18"], null, new Dictionary<string, string> { ["GRAFT_CACHE"] = _shop["cache"], ["GRAFT_OFFLINE"] = "1" }).Errors, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Errors_are_one_sentence_and_statuses_are_0_1_2()
     {
         Assert.Equal(0, Graft("--help").Status);

@@ -27,6 +27,20 @@ public sealed record Stage(string Name, int Channels, IReadOnlyList<Module> Modu
 /// <param name="Domain">What it was trained on.</param>
 public sealed record Provenance(string Source, string Licence, string Sha256, string Domain)
 {
+    private readonly Task<string>? _digest;
+
+    /// <summary>Of the file, in hexadecimal; empty for random weights.</summary>
+    public string Sha256 { get => _digest is null ? field : _digest.GetAwaiter().GetResult(); init; } = Sha256;
+
+    /// <summary>Of a file: its digest is worked out while the network is loaded.</summary>
+    public static Provenance OfFile(string path, string licence, string domain) => new(Path.GetFileName(path), licence, "", domain, Task.Run(() =>
+    {
+        using var file = File.OpenRead(path);
+        return Convert.ToHexStringLower(SHA256.HashData(file));
+    }));
+
+    private Provenance(string source, string licence, string sha256, string domain, Task<string> digest) : this(source, licence, sha256, domain) => _digest = digest;
+
     /// <summary>Weights drawn at random.</summary>
     public static Provenance Random => new("random", "", "", "nothing");
 

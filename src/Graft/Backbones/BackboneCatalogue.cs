@@ -117,6 +117,10 @@ public static class BackboneCatalogue
         {
             return LoadChecked(path, name, size);
         }
+        catch (GraftException reason) when (!reason.Message.Contains(path, StringComparison.Ordinal))
+        {
+            throw new GraftException($"{path}: {reason.Message}", reason);
+        }
         catch (Exception reason) when (reason is JsonException or FormatException or OverflowException or ArgumentException or TorchException)
         {
             throw new GraftException($"{path}: what it says of itself is damaged ({reason.Message})", reason);
@@ -143,7 +147,7 @@ public static class BackboneCatalogue
         else if (checkpoint.Metadata.GetValueOrDefault("input")?.Contains("x/127.5-1", StringComparison.Ordinal) == true) backbone.Preprocessing = backbone.Preprocessing with { Normalize = Normalize.Symmetric };
         else if (Hub.HuggingFaceCard.Preprocessing(path, backbone.Preprocessing) is { } published) backbone.Preprocessing = published;
         var card = Cards.FirstOrDefault(card => card.Name == name);
-        backbone.Provenance = new Provenance(Path.GetFileName(path), checkpoint.Metadata.GetValueOrDefault("licence") ?? card?.Licence ?? "", checkpoint.Sha256(),
+        backbone.Provenance = Provenance.OfFile(path, checkpoint.Metadata.GetValueOrDefault("licence") ?? card?.Licence ?? "",
             checkpoint.Metadata.GetValueOrDefault("domain") ?? (classes is { } n ? $"{n} classes ({Path.GetFileNameWithoutExtension(path)})" : Path.GetFileNameWithoutExtension(path)));
         return (backbone, match);
     }

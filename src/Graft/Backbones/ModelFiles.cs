@@ -1,5 +1,4 @@
 using System.IO.Compression;
-using System.Security.Cryptography;
 using Graft.Checkpoints;
 using Graft.Data;
 using Graft.Graphs;
@@ -22,8 +21,7 @@ internal static class ModelFiles
         {
             if (Read(path, size) is not { } imported) return null;
             var backbone = new GraphBackbone(imported.Graph, imported.Weights, imported.Preprocessing, Path.GetFileNameWithoutExtension(path));
-            using var file = File.OpenRead(path);
-            backbone.Provenance = new Provenance(Path.GetFileName(path), "", Convert.ToHexStringLower(SHA256.HashData(file)), $"{(backbone.UpstreamClasses is { } classes ? $"{classes} classes " : "")}({Path.GetFileName(path)})");
+            backbone.Provenance = Provenance.OfFile(path, "", $"{(backbone.UpstreamClasses is { } classes ? $"{classes} classes " : "")}({Path.GetFileName(path)})");
             return (backbone, imported.Notes);
         }
         catch (Exception reason) when (reason is InvalidDataException or IOException or UnauthorizedAccessException or TorchException or GraftException or OverflowException or OutOfMemoryException)

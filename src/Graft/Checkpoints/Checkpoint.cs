@@ -1,4 +1,3 @@
-using System.Security.Cryptography;
 using System.Text.Json;
 using Graft.Torch;
 
@@ -7,13 +6,6 @@ namespace Graft.Checkpoints;
 /// <summary>The tensors of a file by name, whatever format it has.</summary>
 public sealed record Checkpoint(string Path, IReadOnlyDictionary<string, Tensor> Tensors, IReadOnlyDictionary<string, string> Metadata)
 {
-    /// <summary>Of the file, in hexadecimal; read when asked for.</summary>
-    public string Sha256()
-    {
-        using var file = File.OpenRead(Path);
-        return Convert.ToHexStringLower(SHA256.HashData(file));
-    }
-
     /// <summary>Reads a checkpoint; its first bytes tell the format. Nothing in it is ever executed.</summary>
     /// <exception cref="GraftException">Not there, damaged, or of another kind: what is wrong and what to do.</exception>
     public static Checkpoint Read(string path)

@@ -15,7 +15,7 @@ public static class CheckpointMatcher
         return state;
     }
 
-    /// <summary>Copies every tensor to its place.</summary>
+    /// <summary>Brings every tensor to its place; the module may share memory with <paramref name="state"/>, which nobody should write to afterwards.</summary>
     /// <returns>What was noticed: tensors left unused, and counters that older checkpoints lack.</returns>
     /// <exception cref="GraftException">A tensor is missing or has another shape; every one is named.</exception>
     public static IReadOnlyList<string> Load(Module module, IReadOnlyDictionary<string, Tensor> state, string from)
@@ -40,8 +40,26 @@ public static class CheckpointMatcher
             }.Where(text => text.Length > 0)) + ". It is of another architecture: name the right one with --backbone");
         }
         if (unexpected.Count > 0) notes.Add($"{unexpected.Count} tensors not used: {List(unexpected)}");
-        module.CopyFrom(state);
+        Adopt(slots.Select(slot => (slot.Name, slot.Slot)), state);
         return notes;
+    }
+
+    // A tensor on the mapped file serves as it is: a page is copied when training writes to it. What is shared, of another type or not in
+    // order is copied now.
+    private static void Adopt(IEnumerable<(string Name, Slot Slot)> slots, IReadOnlyDictionary<string, Tensor> state)
+    {
+        using var mode = Autograd.NoGrad();
+        using var scope = new TensorScope();
+        var taken = new HashSet<nint>();
+        foreach (var (name, slot) in slots)
+        {
+            if (!state.TryGetValue(name, out var value)) continue;
+            if (value.Type != slot.Value.Type || value.Device != slot.Value.Device || !value.IsContiguous || value.RequiresGrad || !taken.Add(value.Data)) { slot.Value.CopyInPlace(value); continue; }
+            var trainable = slot.Value.RequiresGrad;
+            slot.Value.Dispose();
+            slot.Value = TensorScope.Detach(value.Detach());
+            slot.Value.RequiresGrad = trainable;
+        }
     }
 
     private static string List(List<string> names) => string.Join(", ", names.Take(12)) + (names.Count > 12 ? $", and {names.Count - 12} more" : "");

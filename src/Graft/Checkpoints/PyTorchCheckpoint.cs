@@ -82,8 +82,13 @@ public static class PyTorchCheckpoint
         if (archive.Entries.Any(entry => entry.FullName.Contains("/code/", StringComparison.Ordinal))) throw new InvalidDataException("it is a TorchScript archive, not a state dict: save model.state_dict() in PyTorch");
         var root = NewPickle().Read(Bytes(index, path), out _);
         var prefix = index.FullName[..^"data.pkl".Length];
+        using var file = new MappedFile(path);
+        var stored = StoredEntries.Find(file);
         return Build(root, described =>
         {
+            // Unpacked and aligned, a tensor stands on the file itself.
+            if (stored.TryGetValue($"{prefix}data/{described.Key}", out var place) && place.Length == checked(described.StorageCount * described.Type.Size()) && place.Offset % described.Type.Size() == 0 && place.Length > 0)
+                return file.Tensor(place.Offset, described.Type, [described.StorageCount]);
             var entry = archive.GetEntry($"{prefix}data/{described.Key}") ?? throw new InvalidDataException($"storage {described.Key} is missing from the archive");
             if (entry.Length != checked(described.StorageCount * described.Type.Size())) throw new InvalidDataException($"storage {described.Key} should have {described.StorageCount} elements and has {entry.Length} bytes");
             using var stream = entry.Open();

@@ -12,6 +12,8 @@ internal static class TorchScriptReader
     /// <param name="size">Pixels of the square input; null: the first of the usual that runs.</param>
     public static Imported Read(string path, int? size)
     {
+        // libtorch's own reader takes the archive's word for much: it only sees archives whose bytes are those that were written.
+        Checkpoints.StoredEntries.Verify(path);
         using var script = Script.Load(path);
         var problem = "";
         foreach (var (channels, side) in size is { } given ? [(3, given), (1, given)] : new[] { (3, 224), (3, 32), (1, 28), (3, 64), (3, 299), (1, 32) })
