@@ -109,6 +109,7 @@ public sealed unsafe partial class Tensor : IDisposable
     {
         get
         {
+            if (Count == 0) return true;
             long expected = 1;
             for (var k = Dimensions - 1; k >= 0; k--)
             {
