@@ -145,6 +145,51 @@ struct GpResample {
   float scale[3], shift[3];                 // floats: level * scale + shift
 };
 
+namespace {
+
+float whole(float value) { return static_cast<float>(static_cast<int>(std::max(0.0f, std::min(255.0f, value + 0.5f)))); }
+
+// One finished row of whole levels, as bytes or as floats.
+void put(const GpResample& s, int y, const float* row, uint8_t* bytes, float* floats) {
+  if (bytes) {
+    uint8_t* out = bytes + 3 * static_cast<size_t>(y) * s.win_w;
+    for (int i = 0; i < 3 * s.win_w; i++) out[i] = static_cast<uint8_t>(row[i]);
+  } else if (s.planar) {
+    size_t plane = static_cast<size_t>(s.win_w) * s.win_h;
+    for (int c = 0; c < 3; c++) write_plane(row, s.win_w, c, s.scale[c], s.shift[c], floats + c * plane + static_cast<size_t>(y) * s.win_w);
+  } else {
+    write_floats(row, s.win_w, s.scale, s.shift, floats + 3 * static_cast<size_t>(y) * s.win_w);
+  }
+}
+
+// A bicubic filter overshoots, and PIL cuts off what does after each of its two passes, columns first: so the order matters.
+void columns_first(const GpResample& s, const uint8_t* pixels, size_t stride, const Filter& across, const Filter& down, uint8_t* bytes, float* floats) {
+  int top = down.taps.front().first, bottom = top;
+  for (const auto& tap : down.taps) bottom = std::max(bottom, tap.first + tap.count);
+  const size_t wide = 3 * static_cast<size_t>(s.win_w);
+  std::vector<uint8_t> narrow(wide * static_cast<size_t>(bottom - top));
+  std::vector<float> row(wide + 1);
+  for (int y = top; y < bottom; y++) {
+    const uint8_t* from = pixels + static_cast<size_t>(s.box_y + y) * stride + 3 * static_cast<size_t>(s.box_x);
+    uint8_t* to = narrow.data() + wide * static_cast<size_t>(y - top);
+    for (int x = 0; x < s.win_w; x++)
+      for (int c = 0; c < 3; c++) {
+        const Taps& tap = across.taps[x];
+        float sum = 0;
+        for (int k = 0; k < tap.count; k++) sum += across.weights[tap.weights + k] * static_cast<float>(from[3 * (tap.first + k) + c]);
+        to[3 * x + c] = static_cast<uint8_t>(whole(sum));
+      }
+  }
+  for (int y = 0; y < s.win_h; y++) {
+    const Taps& tap = down.taps[y];
+    blend_rows(narrow.data() + wide * static_cast<size_t>(tap.first - top), wide, down.weights.data() + tap.weights, tap.count, row.data(), static_cast<int>(wide));
+    for (size_t i = 0; i < wide; i++) row[i] = whole(row[i]);
+    put(s, y, row.data(), bytes, floats);
+  }
+}
+
+}  // namespace
+
 // Exactly one of `bytes` (win_w × win_h × 3) and `floats` is written.
 GP_API void gp_resample(const uint8_t* pixels, int width, const GpResample* spec, uint8_t* bytes, float* floats) {
   const auto& s = *spec;
@@ -154,20 +199,16 @@ GP_API void gp_resample(const uint8_t* pixels, int width, const GpResample* spec
   int left = across.taps.front().first, right = left;
   for (const auto& tap : across.taps) right = std::max(right, tap.first + tap.count);
   if (s.flip) std::reverse(across.taps.begin(), across.taps.end());
+  if (s.cubic) {
+    columns_first(s, pixels, stride, across, down, bytes, floats);
+    return;
+  }
   std::vector<float> tall(3 * static_cast<size_t>(right - left + across.longest) + 1), row(3 * static_cast<size_t>(s.win_w) + 1);
   const uint8_t* origin = pixels + static_cast<size_t>(s.box_y) * stride + 3 * static_cast<size_t>(s.box_x + left);
   for (int y = 0; y < s.win_h; y++) {
     const Taps& tap = down.taps[y];
     blend_rows(origin + tap.first * stride, stride, down.weights.data() + tap.weights, tap.count, tall.data(), 3 * (right - left));
     blend_columns(tall.data(), across.taps.data(), across.weights.data(), across.longest, left, s.win_w, row.data());
-    if (bytes) {
-      uint8_t* out = bytes + 3 * static_cast<size_t>(y) * s.win_w;
-      for (size_t i = 0; i + 1 < row.size(); i++) out[i] = static_cast<uint8_t>(row[i]);
-    } else if (s.planar) {
-      size_t plane = static_cast<size_t>(s.win_w) * s.win_h;
-      for (int c = 0; c < 3; c++) write_plane(row.data(), s.win_w, c, s.scale[c], s.shift[c], floats + c * plane + static_cast<size_t>(y) * s.win_w);
-    } else {
-      write_floats(row.data(), s.win_w, s.scale, s.shift, floats + 3 * static_cast<size_t>(y) * s.win_w);
-    }
+    put(s, y, row.data(), bytes, floats);
   }
 }

@@ -5,8 +5,12 @@ namespace Graft.Cli;
 
 internal static class Program
 {
+    // Nearly all that these do needs libtorch.
+    private static readonly string[] s_needTorch = ["predict", "train", "evaluate", "advise", "compare", "quickstart", "export", "serve", "graft"];
+
     public static Task<int> Main(string[] args)
     {
+        if (args.Length > 1 && s_needTorch.Contains(args[0]) && !args.Contains("--help")) Torch.TorchLibrary.Preload();
         var root = new RootCommand("""
             Transfer learning for .NET: from a folder of pictures to a model that works.
 

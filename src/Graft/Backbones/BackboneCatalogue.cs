@@ -121,7 +121,7 @@ public static class BackboneCatalogue
         {
             throw new GraftException($"{path}: {reason.Message}", reason);
         }
-        catch (Exception reason) when (reason is JsonException or FormatException or OverflowException or ArgumentException or TorchException)
+        catch (Exception reason) when (reason is InvalidDataException or JsonException or FormatException or OverflowException or ArgumentException or TorchException)
         {
             throw new GraftException($"{path}: what it says of itself is damaged ({reason.Message})", reason);
         }
@@ -143,7 +143,7 @@ public static class BackboneCatalogue
         if (state.TryGetValue("encoder.pos_embedding", out var positions) && backbone.State().GetValueOrDefault("encoder.pos_embedding") is { } own && own.Shape[1] != positions.Shape[1])
             state = new Dictionary<string, Tensor>(state) { ["encoder.pos_embedding"] = VisionTransformer.Interpolate(positions, own.Shape[1]) };
         var match = CheckpointMatcher.Load(backbone, state, path);
-        if (checkpoint.Metadata.GetValueOrDefault("preprocessing") is { } saved) backbone.Preprocessing = JsonSerializer.Deserialize<Preprocessing>(saved, s_json)!;
+        if (checkpoint.Metadata.GetValueOrDefault("preprocessing") is { } saved) backbone.Preprocessing = Preprocessing.FromJson(saved);
         else if (checkpoint.Metadata.GetValueOrDefault("input")?.Contains("x/127.5-1", StringComparison.Ordinal) == true) backbone.Preprocessing = backbone.Preprocessing with { Normalize = Normalize.Symmetric };
         else if (Hub.HuggingFaceCard.Preprocessing(path, backbone.Preprocessing) is { } published) backbone.Preprocessing = published;
         var card = Cards.FirstOrDefault(card => card.Name == name);

@@ -112,11 +112,11 @@ public sealed unsafe class Picture : IDisposable
             : $"not a readable picture ({reason})");
     }
 
-    /// <summary>Resized with PIL's antialiased bilinear filter.</summary>
-    public Picture Resize(int width, int height)
+    /// <summary>Resized with PIL's antialiased filters.</summary>
+    public Picture Resize(int width, int height, Filter filter = Filter.Bilinear)
     {
         var resized = Create(width, height);
-        Resampling.ToBytes(this, new Resampling.Spec(new Box(0, 0, Width, Height), width, height, new Box(0, 0, width, height), false), resized);
+        Resampling.ToBytes(this, new Resampling.Spec(new Box(0, 0, Width, Height), width, height, new Box(0, 0, width, height), false, filter == Filter.Bicubic), resized);
         return resized;
     }
 

@@ -135,6 +135,30 @@ public sealed record Preprocessing(int Width, int Height, IReadOnlyList<Transfor
     /// <summary>Small pictures straight to their size.</summary>
     public static Preprocessing Small(int side, Normalize normalize) => new(side, side, [new ResizeExact(side, side)], normalize);
 
+    private static readonly System.Text.Json.JsonSerializerOptions s_json = new(System.Text.Json.JsonSerializerDefaults.Web);
+
+    /// <summary>As the text that files of models carry.</summary>
+    public string ToJson() => System.Text.Json.JsonSerializer.Serialize(this, s_json);
+
+    /// <summary>Reads what <see cref="ToJson"/> wrote.</summary>
+    /// <exception cref="InvalidDataException">It is damaged, or asks for what cannot be.</exception>
+    public static Preprocessing FromJson(string text)
+    {
+        const int SideLimit = 8192;
+        Preprocessing? read;
+        try
+        {
+            read = System.Text.Json.JsonSerializer.Deserialize<Preprocessing>(text, s_json);
+        }
+        catch (Exception reason) when (reason is System.Text.Json.JsonException or NotSupportedException)
+        {
+            throw new InvalidDataException($"its preprocessing cannot be read: {reason.Message}", reason);
+        }
+        var sound = read is { Width: > 0 and <= SideLimit, Height: > 0 and <= SideLimit, Steps: not null, Normalize: { Mean.Length: 3, Std.Length: 3 } } && read.Normalize.Std.All(std => double.IsFinite(std) && std != 0) && read.Normalize.Mean.All(double.IsFinite)
+            && read.Steps.All(step => step is Resize { Side: > 0 and <= SideLimit } or CenterCrop { Side: > 0 and <= SideLimit } or ResizeExact { Width: > 0 and <= SideLimit, Height: > 0 and <= SideLimit } or not (null or Resize or CenterCrop or ResizeExact));
+        return sound ? read! : throw new InvalidDataException("its preprocessing asks for what cannot be");
+    }
+
     /// <summary>Whether two runs over the same picture may differ.</summary>
     [JsonIgnore]
     public bool IsRandom => Steps.Any(step => step.IsRandom);

@@ -39,7 +39,7 @@ public static class Exporter
         var preprocessing = model.Backbone.Preprocessing;
         var card = new Dictionary<string, string>
         {
-            ["classes"] = JsonSerializer.Serialize(model.Classes), ["preprocessing"] = JsonSerializer.Serialize(preprocessing, s_json), ["architecture"] = model.Backbone.Architecture,
+            ["classes"] = JsonSerializer.Serialize(model.Classes), ["preprocessing"] = preprocessing.ToJson(), ["architecture"] = model.Backbone.Architecture,
             ["upstream"] = JsonSerializer.Serialize(model.Backbone.Provenance, s_json), ["input"] = normalize ? "N×3×H×W levels of 0 … 255, RGB" : "N×3×H×W, normalised as preprocessing says",
         };
         foreach (var norm in model.Backbone.Modules().OfType<INormStatistics>()) norm.Frozen = false;
@@ -72,7 +72,7 @@ public static class Exporter
     {
         var metadata = new Dictionary<string, string>(card ?? new Dictionary<string, string>())
         {
-            ["architecture"] = backbone.Architecture, ["preprocessing"] = JsonSerializer.Serialize(backbone.Preprocessing, s_json), ["licence"] = backbone.Provenance.Licence, ["domain"] = backbone.Provenance.Domain,
+            ["architecture"] = backbone.Architecture, ["preprocessing"] = backbone.Preprocessing.ToJson(), ["licence"] = backbone.Provenance.Licence, ["domain"] = backbone.Provenance.Domain,
         };
         foreach (var (key, value) in backbone.Options) metadata[key] = value;
         if (backbone is GraphBackbone graph) (metadata["graph"], metadata["ends"]) = (graph.Graph.ToJson(), graph.Headless ? "features" : "scores");

@@ -59,11 +59,13 @@ internal static class OnnxReader
         {
             try
             {
-                return System.Text.Json.JsonSerializer.Deserialize<Preprocessing>(stated.Value, new System.Text.Json.JsonSerializerOptions(System.Text.Json.JsonSerializerDefaults.Web))!;
+                var read = Preprocessing.FromJson(stated.Value);
+                if (read.Width == width && read.Height == height) return read;
+                notes.Add($"its metadata speak of pictures of {read.Width}×{read.Height}, its graph of {width}×{height}");
             }
-            catch (System.Text.Json.JsonException)
+            catch (InvalidDataException reason)
             {
-                notes.Add("its metadata's preprocessing cannot be read");
+                notes.Add(reason.Message);
             }
         }
         notes.Add($"the file does not say what its input has gone through: taken to be {(channels == 3 ? "ImageNet's mean and deviation" : "0 … 1")}; change it with --mean, --std and --scale");

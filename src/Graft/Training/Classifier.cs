@@ -74,7 +74,7 @@ public sealed class Classifier : IDisposable
         var metadata = new Dictionary<string, string>(card ?? new Dictionary<string, string>())
         {
             ["format"] = "graft-classifier-1", ["architecture"] = Backbone.Architecture, ["classes"] = JsonSerializer.Serialize(Classes),
-            ["preprocessing"] = JsonSerializer.Serialize(Backbone.Preprocessing, s_json), ["head"] = Head.Kind.ToString(), ["stage"] = Backbone.Stages[Stage].Name,
+            ["preprocessing"] = Backbone.Preprocessing.ToJson(), ["head"] = Head.Kind.ToString(), ["stage"] = Backbone.Stages[Stage].Name,
             ["temperature"] = Head.Temperature.ToString("R"), ["upstream"] = JsonSerializer.Serialize(Backbone.Provenance, s_json),
         };
         foreach (var (key, value) in Backbone.Options) metadata[key] = value;
@@ -134,13 +134,24 @@ public sealed class Classifier : IDisposable
                 : File.Exists(Path.Combine(runOrFile, "run.json")) ? $"{runOrFile} has no {FileName}: its training did not finish. Go on with: graft train --resume {runOrFile}"
                 : $"{runOrFile} is no run folder: it has neither run.json nor {FileName}");
         }
-        var checkpoint = Checkpoint.Read(path);
+        try
+        {
+            return Build(Checkpoint.Read(path), path);
+        }
+        catch (Exception reason) when (reason is InvalidDataException or JsonException or FormatException or OverflowException or ArgumentException or TorchException)
+        {
+            throw new GraftException($"{path}: what it says of itself is damaged ({reason.Message})", reason);
+        }
+    }
+
+    private static Classifier Build(Checkpoint checkpoint, string path)
+    {
         string Meta(string key) => checkpoint.Metadata.GetValueOrDefault(key) ?? throw new GraftException($"{path} is no model that Graft saved: its metadata has no '{key}'. Train on it with --weights {path}");
         if (Meta("format") != "graft-classifier-1") throw new GraftException($"{path} is of the format '{Meta("format")}', which this version does not read");
         var classes = JsonSerializer.Deserialize<string[]>(Meta("classes"))!;
         using var skip = Initialisers.Skip();
         var backbone = BackboneCatalogue.Create(Meta("architecture"), null, checkpoint.Metadata);
-        backbone.Preprocessing = JsonSerializer.Deserialize<Preprocessing>(Meta("preprocessing"), s_json)!;
+        backbone.Preprocessing = Preprocessing.FromJson(Meta("preprocessing"));
         backbone.Provenance = JsonSerializer.Deserialize<Provenance>(Meta("upstream"), s_json)!;
         var stage = backbone.Stages.ToList().FindIndex(found => found.Name == Meta("stage"));
         var head = Head.Create(Enum.Parse<HeadKind>(Meta("head")), backbone.Stages[stage].Channels, classes.Length);
