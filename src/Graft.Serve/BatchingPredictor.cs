@@ -34,7 +34,7 @@ public sealed class BatchingPredictor : IDisposable
         _queue = Channel.CreateBounded<Job>(new BoundedChannelOptions(waiting) { SingleWriter = false });
         using (new TensorScope())
         using (Autograd.NoGrad())
-        using (var traced = Script.Trace(new Function(model), inputs => [model.Forward(inputs[0])], Ops.Zeros([1, 3, _height, _width])))
+        using (var traced = Script.Trace(new ClassifierModule(model), inputs => [model.Forward(inputs[0])], Ops.Zeros([1, 3, _height, _width])))
             _script = traced.Optimize();
         _workers = [.. Enumerable.Range(0, workers ?? TorchRuntime.DefaultThreads).Select(_ => new Thread(Work) { IsBackground = true, Name = "predict" })];
         foreach (var worker in _workers) worker.Start();
@@ -109,19 +109,5 @@ public sealed class BatchingPredictor : IDisposable
         _queue.Writer.TryComplete();
         foreach (var worker in _workers) worker.Join();
         _script.Dispose();
-    }
-
-    private sealed class Function : Module
-    {
-        private readonly Classifier _model;
-
-        public Function(Classifier model)
-        {
-            _model = model;
-            Child("backbone", model.Backbone);
-            if (model.Head is not null) Child("head", model.Head);
-        }
-
-        public override Tensor Forward(Tensor x) => _model.Forward(x);
     }
 }

@@ -153,4 +153,30 @@ public class SurgeryTests
             for (long x = 0; x < scores.Shape[3]; x++)
                 Same(backbone.UpstreamHead!.Forward(backbone.Forward(map.Narrow(2, y, window).Narrow(3, x, window).Contiguous(), volume, backbone.Stages.Count)), scores.Narrow(2, y, 1).Narrow(3, x, 1).Flatten(1), 1e-4);
     }
+
+    [Fact]
+    public void A_file_cannot_call_what_reaches_files_or_memory()
+    {
+        const string Good = """{"input":"x","output":"y","nodes":[["","OP",[{"v":"x"}],["y"]]],"shapes":{"x":[-1,3,8,8],"y":[-1,3,8,8]},"weights":{}}""";
+        Assert.Single(Graph.FromJson(Good.Replace("OP", "aten::relu", StringComparison.Ordinal)).Nodes);
+        foreach (var op in new[] { "aten::from_file", "aten::as_strided", "aten::set_.source_Tensor", "aten::_reshape_alias", "prim::Print" })
+            Assert.Contains("refused", Assert.Throws<GraftException>(() => Graph.FromJson(Good.Replace("OP", op, StringComparison.Ordinal))).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_layer_whose_name_begins_like_the_classifiers_is_part_of_the_fingerprint()
+    {
+        using var builder = new GraphBuilder(1);
+        var x = builder.Input([3, 8, 8]);
+        var flat = builder.Call("aten::reshape", x, (long[])[-1, 192]);
+        builder.Layer = "dense_1";
+        var hidden = builder.Call("aten::relu", builder.Call("aten::linear", flat, builder.Weight("dense_1.weight", Ops.Rand([16, 192])), null));
+        builder.Layer = "dense";
+        var (graph, weights) = builder.Build(builder.Call("aten::linear", hidden, builder.Weight("dense.weight", Ops.Rand([4, 16])), null));
+        using var backbone = new GraphBackbone(graph, weights, Data.Preprocessing.Small(8, Data.Normalize.Symmetric));
+        Assert.Equal("dense", backbone.HeadName);
+        var before = backbone.Fingerprint();
+        using (Autograd.NoGrad()) backbone.Weights["dense_1.weight"].ZeroInPlace();
+        Assert.NotEqual(before, backbone.Fingerprint());
+    }
 }

@@ -132,7 +132,7 @@ public abstract class Backbone : Module
         hash.AppendData(Encoding.UTF8.GetBytes(Describe()));
         foreach (var (name, slot) in NamedSlots())
         {
-            if (name.StartsWith(HeadName, StringComparison.Ordinal) || name.EndsWith("num_batches_tracked", StringComparison.Ordinal)) continue;
+            if (name.StartsWith(HeadName + ".", StringComparison.Ordinal) || name.EndsWith("num_batches_tracked", StringComparison.Ordinal)) continue;
             using var scope = new TensorScope();
             var ready = slot.Value.Detach().To(Device.Cpu).Contiguous();
             hash.AppendData(Encoding.UTF8.GetBytes(name));

@@ -43,7 +43,7 @@ public static class Exporter
             ["upstream"] = JsonSerializer.Serialize(model.Backbone.Provenance, s_json), ["input"] = normalize ? "N×3×H×W levels of 0 … 255, RGB" : "N×3×H×W, normalised as preprocessing says",
         };
         foreach (var norm in model.Backbone.Modules().OfType<INormStatistics>()) norm.Frozen = false;
-        using var whole = new Whole(model);
+        using var whole = new ClassifierModule(model);
         Tensor Function(Tensor x)
         {
             var scores = whole.Forward(normalize ? Normalized(x, preprocessing.Normalize) : x);
@@ -83,29 +83,5 @@ public static class Exporter
     {
         Tensor Row(IEnumerable<double> values) => Tensor.From([.. values.Select(value => (float)value)]).View([1, 3, 1, 1]);
         return x * Row(normalize.Std.Select(std => 1 / (255 * std))) + Row(normalize.Mean.Zip(normalize.Std, (mean, std) => -mean / std));
-    }
-
-    /// <summary>Backbone and head as one module.</summary>
-    private sealed class Whole : Module
-    {
-        private readonly Classifier _model;
-
-        public Whole(Classifier model)
-        {
-            _model = model;
-            Child("backbone", model.Backbone);
-            if (model.Head is not null) Child("head", model.Head);
-            Eval();
-        }
-
-        public override Tensor Forward(Tensor x)
-        {
-            if (_model.Head is not { } head) return _model.Backbone.Classify(x);
-            var scores = head.Forward(_model.Backbone.Pool(_model.Backbone.Forward(x, 0, _model.Stage + 1)));
-            return head.Temperature == 1 ? scores : scores * head.Temperature;
-        }
-
-        // Its parts belong to the classifier.
-        protected override void Dispose(bool disposing) { }
     }
 }

@@ -131,10 +131,17 @@ public sealed record Graph(string Input, IReadOnlyList<Node> Nodes, string Outpu
         }
     }
 
-    /// <summary>Operators that read files or memory by address are not for files to call.</summary>
-    internal static string Allowed(string op) =>
-        op.StartsWith("aten::", StringComparison.Ordinal) && !op.Contains("from_file", StringComparison.Ordinal) && !op.Contains("set_", StringComparison.Ordinal) && !op.Contains("as_strided", StringComparison.Ordinal)
+    // libtorch's inner operators check little of what they are given; these do, or come from its own traces.
+    private static readonly HashSet<string> s_inner = ["aten::_convolution", "aten::_softmax", "aten::_log_softmax", "aten::_native_multi_head_attention", "aten::_transformer_encoder_layer_fwd"];
+
+    /// <summary>Operators that read files, reach memory by strides or skip their checks are not for files to call.</summary>
+    internal static string Allowed(string op)
+    {
+        var kind = op.Split('.')[0];
+        var inner = kind.StartsWith("aten::_", StringComparison.Ordinal) && !s_inner.Contains(kind);
+        return kind.StartsWith("aten::", StringComparison.Ordinal) && !inner && kind is not ("aten::from_file" or "aten::set" or "aten::set_" or "aten::set_data" or "aten::as_strided" or "aten::as_strided_" or "aten::resize_" or "aten::resize_as_")
             ? op : throw new GraftException($"the graph calls {op}, which no network needs: refused");
+    }
 
     private static Operand Read(JsonNode item)
     {
