@@ -135,6 +135,37 @@ public sealed class HubTests : IDisposable
     }
 
     [Fact]
+    public async Task A_Hugging_Face_repository_lies_in_its_own_layout_and_is_found_again_offline()
+    {
+        var digest = Digest;
+        _answer = (path, from, _) => path.Split('#')[0] switch
+        {
+            "/owner/name/resolve/main/model.safetensors" => Whole(from) with { Headers = $"X-Repo-Commit: abc123\r\nX-Linked-Etag: \"{digest}\"\r\n" + Whole(from).Headers },
+            "/owner/name/resolve/main/config.json" => new Answer("200 OK", "X-Repo-Commit: abc123\r\nETag: \"c0ffee\"\r\n", "{}"u8.ToArray()),
+            _ => new Answer("404 Not Found", "", []),
+        };
+        var before = new[] { "HF_ENDPOINT", "HF_HOME" }.ToDictionary(name => name, Environment.GetEnvironmentVariable);
+        Environment.SetEnvironmentVariable("HF_ENDPOINT", Address("").ToString());
+        Environment.SetEnvironmentVariable("HF_HOME", _shop["hf"]);
+        try
+        {
+            using var downloader = Make();
+            var file = await new ModelHub(downloader).Pull("owner/name");
+            Assert.Equal(_shop["hf", "hub", "models--owner--name", "snapshots", "abc123", "model.safetensors"], file);
+            Assert.Equal(_file, File.ReadAllBytes(file));
+            Assert.Equal(_file, File.ReadAllBytes(_shop["hf", "hub", "models--owner--name", "blobs", digest]));
+            Assert.Equal("abc123", File.ReadAllText(_shop["hf", "hub", "models--owner--name", "refs", "main"]));
+            Assert.True(File.Exists(_shop["hf", "hub", "models--owner--name", "snapshots", "abc123", "config.json"]));
+            Assert.Equal(file, ModelHub.Resolve("owner/name"));
+            Assert.Contains("has none of", (await Assert.ThrowsAsync<GraftException>(() => new ModelHub(downloader).Pull("owner/other"))).Message, StringComparison.Ordinal);
+        }
+        finally
+        {
+            foreach (var (name, value) in before) Environment.SetEnvironmentVariable(name, value);
+        }
+    }
+
+    [Fact]
     public async Task Several_at_once_fetch_once()
     {
         using var downloader = Make();

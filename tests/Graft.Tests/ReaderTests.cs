@@ -107,6 +107,60 @@ public class ReaderTests
     }
 
     [SkippableFact]
+    public void A_keras_archive_with_branches_gives_what_PyTorch_gives_with_the_same_weights()
+    {
+        using var shop = new Workshop();
+        using var scope = new TensorScope();
+        using var mode = Autograd.NoGrad();
+        // Laid out as Keras 3 writes it: folders after classes, variables by number; the expected values are PyTorch's.
+        var expected = Workshop.Python("""
+            import sys, json, io, zipfile, h5py, numpy as np, torch, torch.nn.functional as F
+            rng = np.random.default_rng(1)
+            n = lambda *s: rng.normal(size=s).astype('f4') * .3
+            K, B = n(3, 3, 3, 8), n(8); D = n(3, 3, 8, 1); DB = n(8); P, PB = n(1, 1, 8, 8), n(8)
+            g, b, m, v = n(8) + 1, n(8), n(8), np.abs(n(8)) + .5; W, WB = n(4 * 4 * 8, 5), n(5)
+            def tensor(name): return {'class_name': '__keras_tensor__', 'config': {'keras_history': [name, 0, 0]}}
+            def layer(kind, name, inputs, **config):
+                args = [[tensor(i) for i in inputs]] if len(inputs) > 1 else [tensor(i) for i in inputs]
+                return {'class_name': kind, 'name': name, 'config': {'name': name, **config}, 'inbound_nodes': [{'args': args, 'kwargs': {}}] if inputs else []}
+            conv = dict(strides=[1, 1], dilation_rate=[1, 1], padding='same', use_bias=True, activation='linear', data_format='channels_last')
+            layers = [layer('InputLayer', 'in', [], batch_shape=[None, 8, 8, 3]), layer('Rescaling', 'scale', ['in'], scale=1 / 127.5, offset=-1.0),
+                layer('Conv2D', 'a', ['scale'], filters=8, kernel_size=[3, 3], groups=1, **{**conv, 'activation': 'relu'}),
+                layer('DepthwiseConv2D', 'b', ['a'], kernel_size=[3, 3], **conv), layer('Conv2D', 'c', ['b'], filters=8, kernel_size=[1, 1], groups=1, **conv),
+                layer('BatchNormalization', 'n', ['c'], axis=-1, epsilon=1e-3, momentum=.99, center=True, scale=True), layer('Add', 'sum', ['n', 'a']),
+                layer('MaxPooling2D', 'pool', ['sum'], pool_size=[2, 2], strides=[2, 2], padding='valid'), layer('Flatten', 'flat', ['pool']), layer('Dense', 'out', ['flat'], units=5, use_bias=True, activation='softmax')]
+            config = {'class_name': 'Functional', 'config': {'name': 'm', 'layers': layers, 'input_layers': [['in', 0, 0]], 'output_layers': [['out', 0, 0]]}}
+            memory = io.BytesIO()
+            with h5py.File(memory, 'w') as f:
+                for name, items in {'conv2d': [K, B], 'depthwise_conv2d': [D, DB], 'conv2d_1': [P, PB], 'batch_normalization': [g, b, m, v], 'dense': [W, WB]}.items():
+                    for k, value in enumerate(items): f[f'layers/{name}/vars/{k}'] = value
+            with zipfile.ZipFile(sys.argv[1], 'w') as z: z.writestr('config.json', json.dumps(config)); z.writestr('metadata.json', '{}'); z.writestr('model.weights.h5', memory.getvalue())
+            t = torch.from_numpy; x = torch.linspace(0, 255, 3 * 64).view(1, 3, 8, 8) / 127.5 - 1
+            a = F.relu(F.conv2d(x, t(K).permute(3, 2, 0, 1), t(B), padding=1))
+            y = F.conv2d(F.conv2d(a, t(D).permute(2, 3, 0, 1), t(DB), padding=1, groups=8), t(P).permute(3, 2, 0, 1), t(PB))
+            y = F.max_pool2d(F.batch_norm(y, t(m), t(v), t(g), t(b), eps=1e-3) + a, 2)
+            print(*(y.permute(0, 2, 3, 1).flatten(1) @ t(W) + t(WB)).flatten().tolist())
+            """, shop["m.keras"]).Split(' ').Select(double.Parse).ToArray();
+        var (backbone, _) = BackboneCatalogue.Load(shop["m.keras"]);
+        using var owned = backbone;
+        backbone.Eval();
+        var ours = backbone.Classify(Ops.Linspace(0L, 255L, 3 * 64).View([1, 3, 8, 8])).ToArray<double>();
+        for (var k = 0; k < 5; k++) Assert.InRange(Math.Abs(ours[k] - expected[k]), 0, 1e-4);
+        // It rescales by itself: levels go in as they are.
+        Assert.Equal(1 / 255.0, backbone.Preprocessing.Normalize.Std[0], 9);
+    }
+
+    [SkippableFact]
+    public void A_whole_module_is_explained_by_its_class()
+    {
+        using var shop = new Workshop();
+        Workshop.Python("import sys, torch, torchvision\ntorch.save(torchvision.models.resnet18(), sys.argv[1])", shop["whole.pth"]);
+        var error = Assert.Throws<GraftException>(() => BackboneCatalogue.Load(shop["whole.pth"])).Message;
+        Assert.Contains("torchvision.models.resnet.ResNet", error, StringComparison.Ordinal);
+        Assert.Contains("state_dict()", error, StringComparison.Ordinal);
+    }
+
+    [SkippableFact]
     public void A_Hugging_Face_index_in_several_files_is_one_checkpoint_and_stays_in_its_folder()
     {
         using var shop = new Workshop();

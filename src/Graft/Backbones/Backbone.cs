@@ -33,11 +33,15 @@ public sealed record Provenance(string Source, string Licence, string Sha256, st
     public string Sha256 { get => _digest is null ? field : _digest.GetAwaiter().GetResult(); init; } = Sha256;
 
     /// <summary>Of a file: its digest is worked out while the network is loaded.</summary>
-    public static Provenance OfFile(string path, string licence, string domain) => new(Path.GetFileName(path), licence, "", domain, Task.Run(() =>
+    public static Provenance OfFile(string path, string licence, string domain)
     {
-        using var file = File.OpenRead(path);
-        return Convert.ToHexStringLower(SHA256.HashData(file));
-    }));
+        // Opened now: the file may be gone before its turn comes.
+        var file = File.OpenRead(path);
+        return new Provenance(Path.GetFileName(path), licence, "", domain, Task.Run(() =>
+        {
+            using (file) return Convert.ToHexStringLower(SHA256.HashData(file));
+        }));
+    }
 
     private Provenance(string source, string licence, string sha256, string domain, Task<string> digest) : this(source, licence, sha256, domain) => _digest = digest;
 
