@@ -241,7 +241,8 @@ public class ReaderTests
         byte[] good;
         if (name.StartsWith("small", StringComparison.Ordinal))
         {
-            using var model = Classifier.Upstream(BackboneCatalogue.Create("convnet", 3, new Dictionary<string, string> { ["widths"] = "4-8", ["side"] = "16" }));
+            // A state dict says nothing of the network's options.
+            using var model = Classifier.Upstream(BackboneCatalogue.Create("convnet", 3, name.EndsWith(".pth", StringComparison.Ordinal) ? null : new Dictionary<string, string> { ["widths"] = "4-8", ["side"] = "16" }));
             Exporter.Write(model, shop[name], name[6..] switch { "onnx" => ExportFormat.Onnx, "pt" => ExportFormat.TorchScript, "pth" => ExportFormat.PyTorch, _ => ExportFormat.Safetensors });
             good = File.ReadAllBytes(shop[name]);
         }
@@ -255,6 +256,7 @@ public class ReaderTests
             var other = name.EndsWith(".prototxt", StringComparison.Ordinal) ? ".caffemodel" : ".prototxt";
             File.Copy(Workshop.Need("models", "caffe_lenet" + other), shop["bad" + other]);
         }
+        if (name.StartsWith("small", StringComparison.Ordinal)) BackboneCatalogue.Load(shop[name]).Backbone.Dispose();
         var count = int.TryParse(Environment.GetEnvironmentVariable("GRAFT_FUZZ"), out var asked) ? asked : 150;
         var random = new Random(7);
         var refused = 0;
@@ -265,7 +267,7 @@ public class ReaderTests
             using var each = new TensorScope();
             try
             {
-                BackboneCatalogue.Load(bad, name.StartsWith("small", StringComparison.Ordinal) && name[6..] is "pth" or "safetensors" ? null : null).Backbone.Dispose();
+                BackboneCatalogue.Load(bad).Backbone.Dispose();
             }
             catch (GraftException reason)
             {

@@ -39,16 +39,18 @@ internal static class ModelFiles
         using (var file = File.OpenRead(path)) first = first[..file.ReadAtLeast(first, 8, throwOnEndOfStream: false)];
         if (first is [0x89, (byte)'H', (byte)'D', (byte)'F', ..] || extension is ".h5" or ".hdf5") return KerasReader.Read(path);
         if (first is not [(byte)'P', (byte)'K', ..]) return null;
+        if (extension is ".keras") return KerasReader.Read(path);
         try
         {
             using var archive = ZipFile.OpenRead(path);
-            if (archive.GetEntry("model.weights.h5") is not null || extension == ".keras") return KerasReader.Read(path);
-            return archive.Entries.Any(entry => entry.FullName.EndsWith("/constants.pkl", StringComparison.Ordinal)) ? TorchScriptReader.Read(path, size) : null;
+            if (archive.GetEntry("model.weights.h5") is null && !archive.Entries.Any(entry => entry.FullName.EndsWith("/constants.pkl", StringComparison.Ordinal))) return null;
+            extension = archive.GetEntry("model.weights.h5") is not null ? ".keras" : ".pt";
         }
-        catch (InvalidDataException) when (extension is not ".keras")
+        catch (InvalidDataException)
         {
             // The reader of checkpoints says what is wrong with the archive.
             return null;
         }
+        return extension is ".keras" ? KerasReader.Read(path) : TorchScriptReader.Read(path, size);
     }
 }
