@@ -296,8 +296,6 @@ public sealed class TransferTask(TrainOptions options)
             Status = "finished", Metrics = metrics, History = trainer.History, HeadGrid = trainer.Fit?.Grid ?? [], Seconds = clock.Elapsed.TotalSeconds, Broken = trainer.Broken,
             Notes = [.. loadNotes, .. trainer.Notes, .. splits.Ignored],
         };
-        record.Write(run);
-        File.Delete(Path.Combine(run, TrainingState.FileName));
         string? report = null;
         if (!options.NoReport)
         {
@@ -305,6 +303,9 @@ public sealed class TransferTask(TrainOptions options)
             report = Path.Combine(run, "report.html");
             AtomicFile.WriteText(report, drawn);
         }
+        // Last of all: a run that says that it is finished has everything.
+        record.Write(run);
+        File.Delete(Path.Combine(run, TrainingState.FileName));
         extraction.Rows.Dispose();
         return new TrainResult(run, plan.Strategy, train.Classes, train.Count, validation.Count, metrics.Accuracy, record.Seconds, metrics, plan, advice, trainer.Broken, record.Notes, trainable, report);
     }
