@@ -178,8 +178,7 @@ public static class Surgery
         var bigger = new InputOptions { Size = side }.Apply(backbone is VisionTransformer ? Resized((VisionTransformer)backbone, side) : backbone.Clone());
         try
         {
-            using var shaped = bigger is GraphBackbone graph ? GraphBackbone.Through(graph, side) : null;
-            return shaped is not null ? (GraphBackbone)shaped.Clone() : GraphBackbone.From(bigger);
+            return bigger is GraphBackbone graph ? GraphBackbone.Through(graph, side) : GraphBackbone.From(bigger);
         }
         catch (TorchException reason)
         {

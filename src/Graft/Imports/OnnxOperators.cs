@@ -360,7 +360,7 @@ internal sealed class OnnxOperators(GraphBuilder builder, long opset, IReadOnlyD
         var x = In(0);
         long[] target = Numbers(1), stated = Fixed(1).ToArray<long>();
         var concrete = stated.Select((size, k) => size == 0 && Number("allowzero", 0) == 0 ? x.Shape[k] : size).ToArray();
-        var free = Array.FindIndex(target, 0, size => false);
+        var free = -1;
         for (var k = 0; k < target.Length; k++) if (target[k] == -1 && stated[k] != -1) free = k;
         if (x.Batched && free < 0)
         {
