@@ -8,6 +8,15 @@ namespace Graft.Experiments;
 /// <param name="Cancel">Stops.</param>
 public sealed record ExperimentOptions(string? Data, bool Short, int? Seeds, Action<string> Log, CancellationToken Cancel)
 {
+    /// <summary>Where charts go.</summary>
+    public string Output { get; init; } = "runs";
+
+    /// <summary>Parts of the experiment that are wanted, by the beginning of their name; empty: all.</summary>
+    public IReadOnlyList<string> Only { get; init; } = [];
+
+    /// <summary>Whether a part is wanted.</summary>
+    public bool Wants(string part) => Only.Count == 0 || Only.Any(name => part.StartsWith(name, StringComparison.OrdinalIgnoreCase));
+
     /// <summary>The folder of the datasets.</summary>
     /// <exception cref="GraftException">There is none.</exception>
     public string DataFolder => new[] { Data, Environment.GetEnvironmentVariable("GRAFT_DATA"), Path.Combine("..", "shared", "data") }.FirstOrDefault(folder => folder is not null && Directory.Exists(folder))
@@ -29,7 +38,7 @@ public sealed record ExperimentResult(string Name, string[] Headers, IReadOnlyLi
 public abstract class Experiment
 {
     /// <summary>Every experiment.</summary>
-    public static IReadOnlyList<Experiment> All { get; } = [new ModelATaskB(), new CifarResNets(), new AntsBees()];
+    public static IReadOnlyList<Experiment> All { get; } = [new ModelATaskB(), new CifarResNets(), new AntsBees(), new MamlSinusoid(), new NeuralTuringTasks(), new MemoryNetworks(), new Omniglot(), new Shots()];
 
     /// <summary>As <c>graft reproduce</c> takes it.</summary>
     public abstract string Name { get; }

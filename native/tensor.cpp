@@ -1,5 +1,6 @@
 // Tensors as handles: what they look like, their memory, autograd, memory-mapped files, seeds and threads.
 #include <ATen/Parallel.h>
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <malloc.h>
 #include <sys/mman.h>
@@ -122,6 +123,15 @@ GT_API int gt_manual_seed(uint64_t seed) {
 }
 GT_API void gt_set_threads(int n) { at::set_num_threads(n); }
 GT_API int gt_threads() { return at::get_num_threads(); }
+// OpenBLAS counts its threads for the whole process, whatever libtorch's caller may use. The number before; 0: another BLAS.
+GT_API int gt_set_blas_threads(int n) {
+  static const auto set = reinterpret_cast<void (*)(int)>(dlsym(RTLD_DEFAULT, "openblas_set_num_threads"));
+  static const auto get = reinterpret_cast<int (*)()>(dlsym(RTLD_DEFAULT, "openblas_get_num_threads"));
+  if (!set || !get) return 0;
+  const int before = get();
+  set(n);
+  return before;
+}
 GT_API int gt_cuda_devices() {
   int n = 0;
   guarded([&] { n = at::hasCUDA() ? static_cast<int>(torch::cuda::device_count()) : 0; });

@@ -4,6 +4,7 @@ using System.Globalization;
 using System.Runtime.InteropServices;
 using Graft.Backbones;
 using Graft.Data;
+using Graft.FewShot;
 using Graft.Graphs;
 using Graft.Heads;
 using Graft.Torch;
@@ -23,6 +24,7 @@ switch (args[0])
     case "head-export": HeadExport(); break;
     case "head-softmax": HeadSolve(LinearLoss.Softmax); break;
     case "head-svm": HeadSolve(LinearLoss.SquaredHinge); break;
+    case "protonet" or "maml": Episodes(args[0]); break;
     case "memory": Memory(); break;
     case "load": LoadCheckpoint(args[1]); break;
     case "convolutional": ConvolutionalAlexNet(int.Parse(args[1], CultureInfo.InvariantCulture)); break;
@@ -118,6 +120,17 @@ void HeadSolve(LinearLoss loss)
     using var problem = new LinearProblem(features);
     var solution = NewtonSolver.Solve(problem, labels, (int)labels.Max() + 1, loss, 1, tolerance);
     Report(clock.Elapsed.TotalSeconds, string.Create(CultureInfo.InvariantCulture, $"\"objective\": {solution.Objective:R}, \"iterations\": {solution.Iterations}, "));
+}
+
+// Training episodes on Omniglot, after a few to warm up: 20-way for the prototypical network, 5-way for MAML.
+void Episodes(string method)
+{
+    var pool = EpisodePool.Read(DatasetReader.Open(Path.Combine(data, "omniglot", "images_background_small1.zip")).Train, Preprocessing.Small(28, Normalize.Symmetric), true);
+    var sampler = new EpisodeSampler(pool, new EpisodeOptions { Way = method == "maml" ? 5 : 20, Shot = 1, Query = 5 });
+    using var learner = FewShotMethods.Create(new FewShotOptions { Method = method });
+    EpisodeTraining Train(int steps) => new EpisodeTrainer(learner, sampler, null, new EpisodeTrainOptions { Steps = steps, EpisodesPerStep = method == "maml" ? 8 : 2 }).Run();
+    Train(3);
+    Report(Train(40).EpisodesPerSecond);
 }
 
 // Ten thousand training steps of a small network: resident memory after a thousand and at the end.

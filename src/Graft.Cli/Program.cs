@@ -6,7 +6,7 @@ namespace Graft.Cli;
 internal static class Program
 {
     // Nearly all that these do needs libtorch.
-    private static readonly string[] s_needTorch = ["predict", "train", "evaluate", "advise", "compare", "quickstart", "export", "serve", "graft"];
+    private static readonly string[] s_needTorch = ["predict", "train", "evaluate", "advise", "compare", "quickstart", "export", "serve", "graft", "fewshot"];
 
     public static Task<int> Main(string[] args)
     {
@@ -21,7 +21,7 @@ internal static class Program
             """)
         {
             QuickstartCommand.Create(), TrainCommand.Create(), EvaluateCommand.Create(), PredictCommand.Create(), AdviseCommand.Create(), CompareCommand.Create(),
-            DataCommand.Create(), ModelsCommand.Create(), GraftCommand.Create(), ExportCommand.Create(), ServeCommand.Create(), CacheCommand.Create(), ReportCommand.Create(), ReproduceCommand.Create(), PretrainShapesCommand.Create(),
+            DataCommand.Create(), ModelsCommand.Create(), GraftCommand.Create(), ExportCommand.Create(), ServeCommand.Create(), FewshotCommand.Create(), CacheCommand.Create(), ReportCommand.Create(), ReproduceCommand.Create(), PretrainShapesCommand.Create(),
         };
         var parsed = root.Parse(args);
         // An option that does not exist would otherwise be taken for a file's name.

@@ -55,6 +55,7 @@ internal static unsafe partial class Native
     [LibraryImport(Lib)] public static partial int gt_manual_seed(ulong seed);
     [LibraryImport(Lib)] public static partial void gt_set_threads(int count);
     [LibraryImport(Lib)] public static partial int gt_threads();
+    [LibraryImport(Lib)] public static partial int gt_set_blas_threads(int count);
     [LibraryImport(Lib)] public static partial int gt_cuda_devices();
     [LibraryImport(Lib)] public static partial int gt_synchronize(int device);
     [LibraryImport(Lib, StringMarshalling = StringMarshalling.Utf8)] public static partial int gt_map_open(string path, out nint mapping, out nint start, out long length);

@@ -29,6 +29,29 @@ public static class TorchRuntime
         set => Native.gt_set_threads(Math.Max(1, value));
     }
 
+    /// <summary>
+    /// Until the result is disposed, matrix products use one thread each: for threads that each run operators of one thread.
+    /// OpenBLAS counts its threads for the whole process and would put that many to work for each of them.
+    /// </summary>
+    public static IDisposable OneBlasThread() => new BlasThreads();
+
+    private sealed class BlasThreads : IDisposable
+    {
+        private int _before;
+
+        public BlasThreads()
+        {
+            Touch();
+            _before = Native.gt_set_blas_threads(1);
+        }
+
+        public void Dispose()
+        {
+            if (_before > 0) _ = Native.gt_set_blas_threads(_before);
+            _before = 0;
+        }
+    }
+
     /// <summary>CUDA devices that this libtorch can use.</summary>
     public static int CudaDevices => Native.gt_cuda_devices();
 

@@ -11,13 +11,16 @@ internal static class ReproduceCommand
         var data = new Option<string?>("--data") { Description = "The folder of the datasets", HelpName = "DIR" };
         var brief = new Option<bool>("--short") { Description = "A short form of the experiment" };
         var seeds = new Option<int?>("--seeds") { Description = "How many seeds, in place of the experiment's own", HelpName = "N" };
+        var output = new Option<string>("--out") { Description = "Where charts go", DefaultValueFactory = _ => "runs", HelpName = "DIR" };
+        var only = new Option<string[]>("--only") { Description = "Some of its parts, such as methods of omniglot", HelpName = "NAME", AllowMultipleArgumentsPerToken = true };
         var command = new Command("reproduce", """
             Reproduce a published result, beside the paper's figure.
 
             Examples:
               graft reproduce
               graft reproduce model-a-task-b --data ../shared/data
-            """) { name, data, brief, seeds };
+              graft reproduce omniglot --only protonet maml
+            """) { name, data, brief, seeds, output, only };
         Shell.Handle(command, (shell, parsed) =>
         {
             var wanted = parsed.GetValue(name);
@@ -28,7 +31,7 @@ internal static class ReproduceCommand
                 return;
             }
             var experiment = Experiment.All.FirstOrDefault(found => found.Name == wanted) ?? throw new GraftException($"there is no experiment '{wanted}'. There are: {string.Join(", ", Experiment.All.Select(found => found.Name))}");
-            var result = experiment.Run(new ExperimentOptions(parsed.GetValue(data), parsed.GetValue(brief), parsed.GetValue(seeds), shell.Log, shell.Stop));
+            var result = experiment.Run(new ExperimentOptions(parsed.GetValue(data), parsed.GetValue(brief), parsed.GetValue(seeds), shell.Log, shell.Stop) { Output = parsed.GetValue(output)!, Only = parsed.GetValue(only) ?? [] });
             shell.Result(result);
             if (shell.Json) return;
             shell.Table(result.Headers, result.Rows, [.. Enumerable.Range(1, result.Headers.Length - 1)]);

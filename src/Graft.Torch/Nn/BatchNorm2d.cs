@@ -14,12 +14,12 @@ public interface INormStatistics
 public sealed class BatchNorm2d : Module, INormStatistics
 {
     private readonly Slot _weight, _bias, _mean, _variance, _batches;
-    private readonly double _momentum, _epsilon;
+    private readonly double _epsilon;
 
     /// <summary>Scale 1, shift 0.</summary>
     public BatchNorm2d(long channels, double epsilon = 1e-5, double momentum = 0.1)
     {
-        (_momentum, _epsilon) = (momentum, epsilon);
+        (Momentum, _epsilon) = (momentum, epsilon);
         _weight = Parameter("weight", Ops.Ones([channels]));
         _bias = Parameter("bias", Ops.Zeros([channels]));
         _mean = Buffer("running_mean", Ops.Zeros([channels]));
@@ -30,6 +30,9 @@ public sealed class BatchNorm2d : Module, INormStatistics
     /// <summary>Keep to inference mode.</summary>
     public bool Frozen { get; set; }
 
+    /// <summary>The share of a batch's statistics in the running ones: 0 leaves those as they are, 1 takes the batch's.</summary>
+    public double Momentum { get; set; }
+
     /// <summary>Scale, one for each channel.</summary>
     public Tensor Weight => _weight.Value;
 
@@ -38,7 +41,7 @@ public sealed class BatchNorm2d : Module, INormStatistics
     {
         var train = Training && !Frozen;
         if (train) _batches.Value.AddInPlace((Scalar)1L);
-        return x.BatchNorm(_weight.Value, _bias.Value, _mean.Value, _variance.Value, train, _momentum, _epsilon, true);
+        return x.BatchNorm(_weight.Value, _bias.Value, _mean.Value, _variance.Value, train, Momentum, _epsilon, true);
     }
 
     /// <summary>

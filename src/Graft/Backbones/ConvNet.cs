@@ -5,26 +5,31 @@ namespace Graft.Backbones;
 
 /// <summary>
 /// Blocks of 3×3 convolution, BatchNorm, ReLU and 2×2 max pooling: the small network of the few-shot literature (Vinyals et
-/// al. 2016), for pictures of 28 to 64 pixels.
+/// al. 2016), for pictures of 28 to 64 pixels. Two of its variants are published too: the last blocks without pooling (Sung
+/// et al. 2018), and convolutions of stride 2 in place of all pooling (Finn et al. 2017, Omniglot).
 /// </summary>
 public sealed class ConvNet : Backbone
 {
     private readonly int[] _widths;
-    private readonly int _side;
+    private readonly int _side, _channels, _pools;
+    private readonly bool _strided;
 
     /// <summary>Random weights.</summary>
     /// <param name="widths">Channels of each block.</param>
     /// <param name="side">Pixels of the square input.</param>
     /// <param name="classes">Outputs of the upstream classifier, or null for none.</param>
-    public ConvNet(int[] widths, int side, int? classes = null)
+    /// <param name="channels">Of the pictures: 3, or 1 for grey.</param>
+    /// <param name="pools">The first so many blocks halve the picture; null: all.</param>
+    /// <param name="strided">They do so by convolutions of stride 2.</param>
+    public ConvNet(int[] widths, int side, int? classes = null, int channels = 3, int? pools = null, bool strided = false)
     {
-        if (side >> widths.Length < 1) throw new ArgumentException($"{widths.Length} poolings leave nothing of {side} pixels");
-        (_widths, _side) = (widths, side);
+        (_widths, _side, _channels, _pools, _strided) = (widths, side, channels, pools ?? widths.Length, strided);
+        if (!strided && side >> _pools < 1) throw new ArgumentException($"{_pools} poolings leave nothing of {side} pixels");
         var stages = new List<Stage>();
-        var inputs = 3;
+        var inputs = channels;
         for (var k = 0; k < widths.Length; k++)
         {
-            var block = Child($"block{k + 1}", new Block(inputs, widths[k]));
+            var block = Child($"block{k + 1}", new Block(inputs, widths[k], k < _pools, strided));
             stages.Add(Stage.Of($"s{k + 1}", widths[k], block));
             inputs = widths[k];
         }
@@ -43,20 +48,27 @@ public sealed class ConvNet : Backbone
     public override string HeadName => "head";
 
     /// <inheritdoc/>
-    public override string Describe() => $"convnet widths={string.Join('-', _widths)} side={_side}";
+    public override string Describe() => $"convnet widths={string.Join('-', _widths)} side={_side}" + (_channels == 3 ? "" : $" channels={_channels}") + (_pools == _widths.Length ? "" : $" pools={_pools}") + (_strided ? " strided=yes" : "");
 
     private sealed class Block : Module
     {
         private readonly Conv2d _convolution;
         private readonly BatchNorm2d _norm;
+        private readonly bool _pool;
 
-        public Block(int inputs, int outputs)
+        public Block(int inputs, int outputs, bool halve, bool strided)
         {
-            _convolution = Child("conv", new Conv2d(inputs, outputs, 3, 1, 1, bias: false));
+            _pool = halve && !strided;
+            _convolution = Child("conv", new Conv2d(inputs, outputs, 3, halve && strided ? 2 : 1, 1, bias: false));
             _norm = Child("norm", new BatchNorm2d(outputs));
             Initialisers.KaimingNormal(_convolution.Weight);
         }
 
-        public override Tensor Forward(Tensor x) => _norm.After(_convolution, x).Relu().MaxPool2d([2, 2]);
+        // The ReLU of the largest is the largest of the ReLUs, and a quarter of the work.
+        public override Tensor Forward(Tensor x)
+        {
+            var y = _norm.After(_convolution, x);
+            return (_pool ? y.MaxPool2d([2, 2]) : y).Relu();
+        }
     }
 }

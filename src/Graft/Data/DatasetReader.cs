@@ -39,7 +39,7 @@ public static class DatasetReader
         };
     }
 
-    private static bool IsPicture(string name) => s_extensions.Contains(Path.GetExtension(name)) && !Path.GetFileName(name).StartsWith('.');
+    internal static bool IsPicture(string name) => s_extensions.Contains(Path.GetExtension(name)) && !Path.GetFileName(name).StartsWith('.');
 
     private static DatasetSplits OpenFolder(string root)
     {

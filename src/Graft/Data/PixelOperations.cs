@@ -18,6 +18,41 @@ internal static class PixelOperations
         return made;
     }
 
+    /// <summary>The square around what differs from the corners' colour, or null where they differ themselves or nothing else does.</summary>
+    public static Picture? Trim(Picture picture, Trim trim)
+    {
+        var (w, h) = (picture.Width, picture.Height);
+        var pixels = picture.Pixels;
+        bool Differs(ReadOnlySpan<byte> pixel, ReadOnlySpan<byte> ground) => Math.Abs(pixel[0] - ground[0]) > trim.Tolerance || Math.Abs(pixel[1] - ground[1]) > trim.Tolerance || Math.Abs(pixel[2] - ground[2]) > trim.Tolerance;
+        Span<byte> corner = [pixels[0], pixels[1], pixels[2]];
+        foreach (var at in (ReadOnlySpan<int>)[w - 1, (h - 1) * w, h * w - 1])
+        {
+            if (Differs(pixels.Slice(3 * at, 3), corner)) return null;
+        }
+        var (left, top, right, bottom) = (w, h, -1, -1);
+        for (var y = 0; y < h; y++)
+        {
+            for (var x = 0; x < w; x++)
+            {
+                if (!Differs(pixels.Slice(3 * (y * w + x), 3), corner)) continue;
+                (left, right, top, bottom) = (Math.Min(left, x), Math.Max(right, x), Math.Min(top, y), y);
+            }
+        }
+        if (right < 0) return null;
+        var side = (int)Math.Round(Math.Max(Math.Max(right - left + 1, bottom - top + 1), trim.Least * Math.Min(w, h)) * (1 + 2 * trim.Margin));
+        var (x0, y0) = ((int)Math.Round((left + right + 1 - side) / 2.0), (int)Math.Round((top + bottom + 1 - side) / 2.0));
+        var made = Picture.Create(side, side);
+        var to = made.Pixels;
+        for (var k = 0; k < to.Length; k += 3) corner.CopyTo(to[k..]);
+        for (var y = Math.Max(0, -y0); y < side && y + y0 < h; y++)
+        {
+            var from = Math.Max(0, -x0);
+            var count = Math.Min(side, w - x0) - from;
+            if (count > 0) pixels.Slice(3 * ((y + y0) * w + from + x0), 3 * count).CopyTo(to[(3 * (y * side + from))..]);
+        }
+        return made;
+    }
+
     /// <summary>Every channel the luma, with PIL's weights and rounding.</summary>
     public static void ToGrey(Picture picture)
     {

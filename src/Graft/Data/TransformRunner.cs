@@ -113,6 +113,10 @@ internal static unsafe class TransformRunner
                 p.Flush();
                 Replace(ref p, PixelOperations.PaddedCrop(p.Picture, crop, ref rng));
                 break;
+            case Trim trim:
+                p.Flush();
+                if (PixelOperations.Trim(p.Picture, trim) is { } trimmed) Replace(ref p, trimmed);
+                break;
             case Grayscale:
                 Own(ref p);
                 PixelOperations.ToGrey(p.Picture);

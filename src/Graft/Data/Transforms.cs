@@ -11,6 +11,7 @@ namespace Graft.Data;
 [JsonDerivedType(typeof(RandomResizedCrop), "random-resized-crop")]
 [JsonDerivedType(typeof(HorizontalFlip), "horizontal-flip")]
 [JsonDerivedType(typeof(Grayscale), "grayscale")]
+[JsonDerivedType(typeof(Trim), "trim")]
 [JsonDerivedType(typeof(Rotation), "rotation")]
 [JsonDerivedType(typeof(ColorJitter), "color-jitter")]
 [JsonDerivedType(typeof(RandAugment), "rand-augment")]
@@ -77,6 +78,20 @@ public sealed record HorizontalFlip(double Probability = 0.5) : Transform
 
 /// <summary>Three channels that are all the luma of ITU-R 601, as PIL's "L".</summary>
 public sealed record Grayscale : Transform
+{
+    /// <inheritdoc/>
+    public override bool IsRandom => false;
+}
+
+/// <summary>
+/// The square around what is drawn on a plain ground (ink on paper, a part on a table): everything that differs from the corners'
+/// colour by more than <paramref name="Tolerance"/> levels, with a margin of a share of its side. So drawings of every size fill
+/// the input alike. A picture without a plain ground, or with nothing on it, stays as it is.
+/// </summary>
+/// <param name="Margin">A share of the square's side, on each side.</param>
+/// <param name="Least">The square has at least this share of the picture's shorter side, so that a dot stays a dot.</param>
+/// <param name="Tolerance">Levels of 0 … 255.</param>
+public sealed record Trim(double Margin = 0.075, double Least = 0.4, int Tolerance = 24) : Transform
 {
     /// <inheritdoc/>
     public override bool IsRandom => false;
@@ -155,7 +170,7 @@ public sealed record Preprocessing(int Width, int Height, IReadOnlyList<Transfor
             throw new InvalidDataException($"its preprocessing cannot be read: {reason.Message}", reason);
         }
         var sound = read is { Width: > 0 and <= SideLimit, Height: > 0 and <= SideLimit, Steps: not null, Normalize: { Mean.Length: 3, Std.Length: 3 } } && read.Normalize.Std.All(std => double.IsFinite(std) && std != 0) && read.Normalize.Mean.All(double.IsFinite)
-            && read.Steps.All(step => step is Resize { Side: > 0 and <= SideLimit } or CenterCrop { Side: > 0 and <= SideLimit } or ResizeExact { Width: > 0 and <= SideLimit, Height: > 0 and <= SideLimit } or not (null or Resize or CenterCrop or ResizeExact));
+            && read.Steps.All(step => step is Resize { Side: > 0 and <= SideLimit } or CenterCrop { Side: > 0 and <= SideLimit } or ResizeExact { Width: > 0 and <= SideLimit, Height: > 0 and <= SideLimit } or Trim { Margin: >= 0 and <= 4, Least: >= 0 and <= 1, Tolerance: >= 0 and <= 255 } or not (null or Resize or CenterCrop or ResizeExact or Trim));
         return sound ? read! : throw new InvalidDataException("its preprocessing asks for what cannot be");
     }
 

@@ -1,0 +1,262 @@
+using System.CommandLine;
+using System.CommandLine.Parsing;
+using Graft.Backbones;
+using Graft.Data;
+using Graft.FewShot;
+using Graft.Torch;
+using Graft.Training;
+using Graft.Transfer;
+
+namespace Graft.Cli.Commands;
+
+internal static class FewshotCommand
+{
+    public static Command Create() => new("fewshot", """
+        Learn from one picture of each class, or five.
+
+        Examples:
+          graft fewshot classify --support pets/ photo.jpg --weights mobilenet_v2.safetensors
+          graft fewshot verify a.jpg b.jpg --weights mobilenet_v2.safetensors --calibrate pets/
+          graft fewshot train omniglot.zip --method protonet --way 20 --shot 1 --turns 4
+          graft fewshot eval runs/LAST other.zip --way 5 --shot 5
+        """) { Train(), Eval(), Classify(), Verify() };
+
+    private static Option<int> Number(string name, string description, int standard) => new(name) { Description = description, DefaultValueFactory = _ => standard, HelpName = "N" };
+
+    private static Option<string?> File(string name, string description, string help = "FILE") => new(name) { Description = description, HelpName = help };
+
+    private static Option<DistanceKind> DistanceOption(DistanceKind standard) => new("--distance")
+    {
+        Description = "cosine, euclidean, squared-euclidean, manhattan; with class means also mahalanobis", HelpName = "NAME", DefaultValueFactory = _ => standard,
+        CustomParser = found => ReadDistance(found),
+    };
+
+    private static DistanceKind ReadDistance(ArgumentResult found)
+    {
+        var text = found.Tokens[0].Value.Replace("-", "", StringComparison.Ordinal);
+        if (Enum.TryParse<DistanceKind>(text, ignoreCase: true, out var kind)) return kind;
+        found.AddError($"there is no distance '{found.Tokens[0].Value}': cosine, euclidean, squared-euclidean, manhattan or mahalanobis");
+        return default;
+    }
+
+    private static Command Train()
+    {
+        var data = new Argument<string>("DATA") { Description = "Class folders (with group folders above them, such as Alphabet/character01/x.png), a zip of them, or train/, val/ and test/ with classes of their own" };
+        var method = new Option<string>("--method") { Description = string.Join(", ", FewShotMethods.Names.Keys), DefaultValueFactory = _ => "protonet", HelpName = "NAME" };
+        var test = File("--test", "Another dataset for the test classes (default: the dataset's own, or three classes in ten)", "DATA");
+        var dropSeen = new Option<bool>("--drop-seen") { Description = "Leave test classes out that training has too, or whose group it has" };
+        var (way, shot, query) = (Number("--way", "Classes of a training episode", 5), Number("--shot", "Support pictures of each class", 1), Number("--query", "Query pictures of each class", 5));
+        var within = new Option<bool>("--within-groups") { Description = "All classes of an episode come from one group" };
+        var turns = Number("--turns", "Turned pictures as classes of their own: 1 (no), 4, or 8 with mirrored ones", 1);
+        var augment = new Option<bool>("--augment") { Description = "Random affine changes of every training picture" };
+        var (steps, batch) = (Number("--steps", "Steps of the optimiser", 2000), Number("--batch", "Episodes of a step", 2));
+        var rate = new Option<double?>("--rate") { Description = "Learning rate (default 0.001; Reptile 1)", HelpName = "X" };
+        var (innerRate, innerSteps) = (new Option<double?>("--inner-rate") { Description = "MAML and Reptile: the rate within a task", HelpName = "X" }, new Option<int?>("--inner-steps") { Description = "MAML and Reptile: steps within a task", HelpName = "N" });
+        var learnRates = new Option<bool>("--learn-rates") { Description = "MAML: a learned rate for each layer and step" };
+        var loss = new Option<PairLoss>("--loss") { Description = "Siamese: cross-entropy, contrastive or triplet", HelpName = "NAME", CustomParser = found => Enum.TryParse<PairLoss>(found.Tokens[0].Value.Replace("-", "", StringComparison.Ordinal), true, out var kind) ? kind : Refuse(found) };
+        var distance = DistanceOption(DistanceKind.SquaredEuclidean);
+        var backbone = new Option<string>("--backbone") { Description = "The network (graft models list)", DefaultValueFactory = _ => "convnet", HelpName = "NAME" };
+        var weights = File("--weights", "A pretrained network to start from");
+        var side = new Option<int?>("--side") { Description = "Pixels of the square picture (default 28 for the ConvNet)", HelpName = "N" };
+        var (output, seed) = (File("--out", "The run folder", "RUN"), new Option<long>("--seed") { Description = "Of everything that is random", HelpName = "N" });
+        var command = new Command("train", """
+            Learn to learn from few examples, on many small tasks.
+
+            Examples:
+              graft fewshot train omniglot.zip --method protonet --way 20 --within-groups --turns 4 --augment
+              graft fewshot train photos/ --method maml --way 5 --shot 5 --side 84 --out runs/maml
+              graft fewshot train small1.zip --test small2.zip --drop-seen --method matching
+            """) { data };
+        foreach (var option in new Option[] { method, test, dropSeen, way, shot, query, within, turns, augment, steps, batch, rate, innerRate, innerSteps, learnRates, loss, distance, backbone, weights, side, output, seed }) command.Options.Add(option);
+        Shell.Handle(command, (shell, parsed) =>
+        {
+            if (parsed.GetValue(turns) is not (1 or 4 or 8)) throw new GraftException($"--turns {parsed.GetValue(turns)}: 1, 4 or 8");
+            var name = parsed.GetValue(method)!;
+            var options = new FewShotTrainOptions
+            {
+                Data = parsed.GetValue(data)!, Test = parsed.GetValue(test), DropSeen = parsed.GetValue(dropSeen), Side = parsed.GetValue(side), Turns = parsed.GetValue(turns), Out = parsed.GetValue(output), Seed = parsed.GetValue(seed),
+                Method = new FewShotOptions
+                {
+                    Method = name, Backbone = parsed.GetValue(backbone)!, Weights = parsed.GetValue(weights), Distance = parsed.GetValue(distance), PairLoss = parsed.GetValue(loss), Way = parsed.GetValue(way),
+                    InnerRate = parsed.GetValue(innerRate), InnerSteps = parsed.GetValue(innerSteps), LearnRates = parsed.GetValue(learnRates),
+                },
+                Episodes = new EpisodeOptions { Way = parsed.GetValue(way), Shot = parsed.GetValue(shot), Query = parsed.GetValue(query), WithinGroup = parsed.GetValue(within), Augmentation = parsed.GetValue(augment) ? new PictureJitter() : null },
+                Training = new EpisodeTrainOptions { Steps = parsed.GetValue(steps), EpisodesPerStep = parsed.GetValue(batch), LearningRate = parsed.GetValue(rate) ?? (name == "reptile" ? 1 : 1e-3) },
+            };
+            var result = new FewShotTask(options) { Progress = shell.Progress, Log = shell.Log, Cancel = shell.Stop }.Run();
+            shell.Result(new
+            {
+                run = result.Run, method = result.Method, train_classes = result.TrainClasses, test_classes = result.TestClasses, accuracy = result.Inductive.Accuracy, interval = result.Inductive.Interval, episodes = result.Inductive.Episodes,
+                transductive_accuracy = result.Transductive?.Accuracy, transductive_interval = result.Transductive?.Interval, seconds = result.Training.Seconds, episodes_per_second = result.Training.EpisodesPerSecond, errors = result.Broken,
+            });
+            if (shell.Json) return;
+            foreach (var broken in result.Broken.Take(10)) shell.Say($"Left out: {broken.File}: {broken.Error}");
+            shell.Say($"{result.Inductive} of queries are right, over {result.Inductive.Episodes} episodes of {result.TestClasses} classes that training never saw{(result.Transductive is { } together ? $"; {together} where queries are normalised together (transductive)" : "")}");
+            shell.Say($"Model:    {Path.Combine(result.Run, FewShotModel.FileName)} ({result.Training.Seconds:0.0} s, {result.Training.EpisodesPerSecond:0.0} episodes/s)");
+            shell.Say($"Evaluate: graft fewshot eval {result.Run} DATA");
+        });
+        return command;
+    }
+
+    private static PairLoss Refuse(ArgumentResult found)
+    {
+        found.AddError($"there is no loss '{found.Tokens[0].Value}': cross-entropy, contrastive or triplet");
+        return default;
+    }
+
+    private static Command Eval()
+    {
+        var model = new Argument<string>("MODEL") { Description = "A run of fewshot train, or any pretrained network, which is then used as it is" };
+        var data = new Argument<string>("DATA") { Description = "Class folders that training never saw" };
+        var (way, shot, query, episodes) = (Number("--way", "Classes of an episode", 5), Number("--shot", "Support pictures of each class", 1), Number("--query", "Query pictures of each class", 5), Number("--episodes", "How many; at least 600", EpisodeEvaluator.LeastEpisodes));
+        var within = new Option<bool>("--within-groups") { Description = "All classes of an episode come from one group" };
+        var same = new Option<bool>("--same-instances") { Description = "Supports are each class's pictures of one number, queries of another: on Omniglot one drawer against another" };
+        var seed = new Option<long>("--seed") { Description = "Of the episodes", HelpName = "N" };
+        var input = new InputArguments();
+        var command = new Command("eval", """
+            Accuracy over episodes, with its 95% interval.
+
+            Examples:
+              graft fewshot eval runs/protonet unseen.zip --way 20 --shot 1 --within-groups
+              graft fewshot eval mobilenet_v2.safetensors flowers/ --way 5 --shot 5
+            """) { model, data };
+        foreach (var option in new Option[] { way, shot, query, episodes, within, same, seed }) command.Options.Add(option);
+        input.AddTo(command, labels: false);
+        Shell.Handle(command, (shell, parsed) =>
+        {
+            var options = new EpisodeOptions { Way = parsed.GetValue(way), Shot = parsed.GetValue(shot), Query = parsed.GetValue(query), WithinGroup = parsed.GetValue(within), SameInstances = parsed.GetValue(same), Seed = parsed.GetValue(seed) };
+            var count = parsed.GetValue(episodes);
+            if (count < EpisodeEvaluator.LeastEpisodes) throw new GraftException($"--episodes {count}: fewer than {EpisodeEvaluator.LeastEpisodes} tell too little");
+            void Episode(int done, int total) => shell.Progress(new ProgressReport("episodes", done, total, 0) { Unit = "episodes" });
+            var rows = new List<(string Name, EpisodeAccuracy Found)>();
+            if (FewShotModel.Is(parsed.GetValue(model)!) || Directory.Exists(parsed.GetValue(model)!))
+            {
+                using var trained = FewShotModel.Load(parsed.GetValue(model)!);
+                var pool = EpisodePool.Read(DatasetReader.Open(parsed.GetValue(data)!).Train, trained.Preprocessing, trained.Grey, cancel: shell.Stop);
+                var seen = pool.Classes.Select(found => found.Name).Intersect(trained.TrainClasses).ToArray();
+                if (seen.Length > 0) shell.Log($"graft: {seen.Length} of these classes were trained on ({string.Join(", ", seen.Take(3))}): they are left out");
+                var sampler = new EpisodeSampler(pool.Where(found => !seen.Contains(found.Name)), options);
+                rows.Add(($"{trained.Learner.Options.Method}, inductive", EpisodeEvaluator.Evaluate(trained.Learner, sampler, count, false, 0, Episode, shell.Stop)));
+                rows.Add(($"{trained.Learner.Options.Method}, transductive", EpisodeEvaluator.Evaluate(trained.Learner, sampler, count, true, 0, Episode, shell.Stop)));
+            }
+            else
+            {
+                using var encoder = PictureEncoder.Open(parsed.GetValue(model)!, input.Read(parsed), FeatureCache.Default());
+                rows.AddRange(FrozenEvaluation.Run(encoder, DatasetReader.Open(parsed.GetValue(data)!).Train, options, count, Episode, shell.Stop).Select(found => (found.Rule, found.Accuracy)));
+            }
+            shell.Result(new { results = rows.Select(row => new { method = row.Name, accuracy = row.Found.Accuracy, interval = row.Found.Interval, episodes = row.Found.Episodes, seconds = row.Found.Seconds, transductive = row.Found.Transductive }) });
+            if (!shell.Json) shell.Table([$"{options.Way}-way {options.Shot}-shot", "accuracy", "episodes", "seconds"], rows.Select(row => new[] { row.Name, $"{row.Found}", $"{row.Found.Episodes}", $"{row.Found.Seconds:0.0}" }), 1, 2, 3);
+        });
+        return command;
+    }
+
+    private static readonly string s_weightsHelp = "A pretrained network in any format, or a run of fewshot train (protonet, matching, siamese)";
+
+    private static Command Classify()
+    {
+        var files = new Argument<string[]>("FILE") { Description = "Pictures, or folders of pictures", Arity = ArgumentArity.ZeroOrMore };
+        var support = new Option<string>("--support") { Description = "A folder with a folder for each class and one picture or more in it; or a set that --save wrote", HelpName = "DIR", Required = true };
+        var weights = File("--weights", s_weightsHelp + "; a saved set has its own");
+        var add = File("--add", "Class folders to add to the set", "DIR");
+        var save = File("--save", "Write the set with its network to one file (.safetensors)");
+        var distance = DistanceOption(DistanceKind.Cosine);
+        var threshold = new Option<double?>("--threshold") { Description = "Farther from every class than this is none of them (default: calibrated on the support set)", HelpName = "X" };
+        var noCache = new Option<bool>("--no-cache") { Description = "Neither read nor keep features on disk" };
+        var input = new InputArguments();
+        var command = new Command("classify", """
+            Say which of a few classes a picture is of, from one picture of each, or that it is none of them. Nothing is trained.
+
+            Examples:
+              graft fewshot classify --support pets/ photo.jpg --weights mobilenet_v2.safetensors
+              graft fewshot classify --support pets/ --weights mobilenet_v2.safetensors --save pets.safetensors
+              graft fewshot classify --support pets.safetensors --add more-pets/ --save pets.safetensors new-photos/
+            """) { files };
+        foreach (var option in new Option[] { support, weights, add, save, distance, threshold, noCache }) command.Options.Add(option);
+        input.AddTo(command, labels: false);
+        Shell.Handle(command, (shell, parsed) =>
+        {
+            var pictures = parsed.GetValue(files)!.SelectMany(Expand).ToArray();
+            if (pictures.Length == 0 && parsed.GetValue(save) is null) throw new GraftException("no picture is given: name pictures or folders, or write the set with --save");
+            var cache = parsed.GetValue(noCache) ? null : FeatureCache.Default();
+            var from = parsed.GetValue(support)!;
+            SupportSet set;
+            var broken = new List<BrokenPicture>();
+            if (SupportSet.Is(from))
+            {
+                if (parsed.GetValue(weights) is not null) throw new GraftException($"{from} has its own network: leave --weights off");
+                set = SupportSet.Load(from, cache);
+            }
+            else
+            {
+                var folder = Pictures.Support(from);
+                var file = parsed.GetValue(weights) ?? throw new GraftException("which network looks at the pictures? Name one with --weights FILE (graft models pull gets one)");
+                set = new SupportSet(PictureEncoder.Open(file, input.Read(parsed), cache), parsed.GetValue(distance));
+                broken.AddRange(set.Add(folder));
+            }
+            using var owned = set;
+            if (parsed.GetValue(add) is { } more) broken.AddRange(set.Add(Pictures.Support(more)));
+            if (parsed.GetValue(save) is { } target) set.Save(target);
+            var (answers, unreadable) = pictures.Length > 0 ? set.Classify(pictures, parsed.GetValue(threshold)) : ([], []);
+            var limit = parsed.GetValue(threshold) ?? set.Threshold;
+            shell.Result(new
+            {
+                classes = set.Classes.Zip(set.Counts, (name, count) => new { name, pictures = count }), threshold = limit, distance = set.Distance, saved = parsed.GetValue(save),
+                answers = answers.Select(found => new { file = found.File, label = found.Label, none = found.Label is null, distances = found.Distances.Select(pair => new { label = pair.Class, distance = pair.Distance }) }),
+                errors = broken.Concat(unreadable),
+            });
+            if (!shell.Json)
+            {
+                foreach (var found in answers) Console.Out.WriteLine($"{found.File}\t{found.Label ?? "none of these"}\t{string.Join("  ", found.Distances.Take(5).Select(pair => $"{pair.Class} {pair.Distance:0.000}"))}");
+                shell.Log($"{set.Classes.Count} classes, {set.Files.Count} pictures; {(limit is { } far ? $"none of these beyond {far:0.000}" : "no threshold: one class of one picture tells nothing about strangers")}{(parsed.GetValue(save) is { } written ? $"; saved in {written}" : "")}");
+                foreach (var found in broken.Concat(unreadable)) Console.Error.WriteLine($"graft: {found.File}: {found.Error}");
+            }
+            if (pictures.Length > 0 && answers.Count == 0) throw new GraftException("none of the pictures could be read");
+        });
+        return command;
+    }
+
+    private static IEnumerable<string> Expand(string path) => Directory.Exists(path) ? Directory.EnumerateFiles(path, "*", SearchOption.AllDirectories).Order(StringComparer.Ordinal) : [path];
+
+    private static Command Verify()
+    {
+        var (first, second) = (new Argument<string?>("A") { Description = "A picture", Arity = ArgumentArity.ZeroOrOne }, new Argument<string?>("B") { Description = "Another picture", Arity = ArgumentArity.ZeroOrOne });
+        var weights = new Option<string>("--weights") { Description = s_weightsHelp, HelpName = "FILE", Required = true };
+        var calibrate = File("--calibrate", "Class folders (a folder for each person, part, signature): the threshold comes from their pairs", "DIR");
+        var threshold = new Option<double?>("--threshold") { Description = "Farther than this is different (default: where --calibrate finds the fewest errors)", HelpName = "X" };
+        var curve = File("--curve", "Write the error-rate curve as an SVG picture");
+        var distance = DistanceOption(DistanceKind.Cosine);
+        var input = new InputArguments();
+        var command = new Command("verify", """
+            Say whether two pictures show the same thing: faces, parts, signatures.
+
+            Examples:
+              graft fewshot verify --weights facenet.onnx --calibrate people/ --curve errors.svg
+              graft fewshot verify a.jpg b.jpg --weights facenet.onnx --calibrate people/
+              graft fewshot verify a.jpg b.jpg --weights facenet.onnx --threshold 0.42
+            """) { first, second };
+        foreach (var option in new Option[] { weights, calibrate, threshold, curve, distance }) command.Options.Add(option);
+        input.AddTo(command, labels: false);
+        Shell.Handle(command, (shell, parsed) =>
+        {
+            var (a, b) = (parsed.GetValue(first), parsed.GetValue(second));
+            if (a is not null && b is null) throw new GraftException($"{a} is compared with what? Name a second picture");
+            if (a is null && parsed.GetValue(calibrate) is null) throw new GraftException("nothing to do: name two pictures, or class folders with --calibrate");
+            if (parsed.GetValue(curve) is not null && parsed.GetValue(calibrate) is null) throw new GraftException("--curve needs pairs that are known: name class folders with --calibrate");
+            using var encoder = PictureEncoder.Open(parsed.GetValue(weights)!, input.Read(parsed), FeatureCache.Default());
+            var verifier = new PairVerifier(encoder, parsed.GetValue(distance));
+            var errors = parsed.GetValue(calibrate) is { } folder ? verifier.Calibrate(Pictures.Support(folder)) : null;
+            var limit = parsed.GetValue(threshold) ?? errors?.Best.Threshold;
+            if (parsed.GetValue(curve) is { } file) AtomicFile.WriteText(file, errors!.ToSvg(limit));
+            var found = a is null ? null : verifier.Compare(a, b!, limit);
+            shell.Result(new
+            {
+                distance = found?.Distance, same = found?.Same, threshold = limit, equal_error_rate = errors?.EqualErrorRate, equal_error_threshold = errors?.EqualThreshold,
+                missed = errors?.Best.Missed, wrongly_accepted = errors?.Best.WronglyAccepted, same_pairs = errors?.SamePairs, different_pairs = errors?.DifferentPairs, curve = errors?.Points,
+            });
+            if (shell.Json) return;
+            if (errors is not null) shell.Say($"{errors.SamePairs} same and {errors.DifferentPairs} different pairs: equal error rate {errors.EqualErrorRate:P1}; at threshold {errors.Best.Threshold:0.0000}, {errors.Best.Missed:P1} of the same are missed and {errors.Best.WronglyAccepted:P1} of the different accepted");
+            if (found is not null) shell.Say($"{(found.Same switch { true => "same", false => "different", _ => "no threshold" })}: distance {found.Distance:0.0000}{(limit is { } far ? $", threshold {far:0.0000}" : "; give one with --threshold or --calibrate")}");
+        });
+        return command;
+    }
+}

@@ -1,0 +1,135 @@
+using System.Diagnostics;
+using Graft.Torch;
+
+namespace Graft.FewShot;
+
+/// <summary>Accuracy over episodes.</summary>
+/// <param name="Accuracy">The mean over episodes.</param>
+/// <param name="Interval">Half of the 95% interval of that mean: 1.96 standard errors over episodes.</param>
+/// <param name="Episodes">How many.</param>
+/// <param name="Transductive">Whether queries were answered together, BatchNorm's statistics of theirs included.</param>
+/// <param name="Seconds">Wall time.</param>
+public sealed record EpisodeAccuracy(double Accuracy, double Interval, int Episodes, bool Transductive, double Seconds)
+{
+    /// <inheritdoc/>
+    public override string ToString() => $"{100 * Accuracy:0.0} ± {100 * Interval:0.0}%";
+
+    /// <summary>From each episode's accuracy.</summary>
+    public static EpisodeAccuracy Of(IReadOnlyList<double> accuracies, bool transductive, double seconds)
+    {
+        var mean = accuracies.Average();
+        var variance = accuracies.Sum(value => (value - mean) * (value - mean)) / Math.Max(1, accuracies.Count - 1);
+        return new EpisodeAccuracy(mean, 1.96 * Math.Sqrt(variance / accuracies.Count), accuracies.Count, transductive, seconds);
+    }
+}
+
+/// <summary>Scores a learner over many episodes.</summary>
+public static class EpisodeEvaluator
+{
+    /// <summary>Fewer episodes than this tell too little.</summary>
+    public const int LeastEpisodes = 600;
+
+    /// <summary>Mean accuracy over episodes, with its interval; the learner is left in inference mode.</summary>
+    /// <param name="learner">What answers.</param>
+    /// <param name="sampler">Where episodes come from.</param>
+    /// <param name="episodes">How many.</param>
+    /// <param name="transductive">Queries are answered together.</param>
+    /// <param name="first">The first episode's number.</param>
+    /// <param name="progress">Episodes done, of all.</param>
+    /// <param name="cancel">Stops.</param>
+    /// <param name="views">Metric methods: each picture is seen so many times, mildly jittered but for the first, and scores are averaged.</param>
+    public static EpisodeAccuracy Evaluate(EpisodeLearner learner, EpisodeSampler sampler, int episodes = LeastEpisodes, bool transductive = false, long first = 0, Action<int, int>? progress = null, CancellationToken cancel = default, int views = 1)
+    {
+        using var workers = new EpisodeWorkers(learner, Math.Min(episodes, TorchRuntime.DefaultThreads));
+        return Evaluate(workers, sampler, episodes, transductive, first, progress, cancel, views);
+    }
+
+    internal static EpisodeAccuracy Evaluate(EpisodeWorkers workers, EpisodeSampler sampler, int episodes, bool transductive, long first = 0, Action<int, int>? progress = null, CancellationToken cancel = default, int views = 1)
+    {
+        var clock = Stopwatch.StartNew();
+        foreach (var learner in workers.Learners) learner.Prepare(transductive);
+        var accuracies = new double[episodes];
+        var done = 0;
+        using var table = !transductive && sampler.Options.Augmentation is null && workers.Learners[0] is MetricLearner ? new EncodedPool(workers, sampler.Pool, views) : null;
+        if (views > 1 && table is null) throw new ArgumentException("several views are compared by metric methods only, and inductively");
+        workers.Run(episodes, (k, learner) =>
+        {
+            cancel.ThrowIfCancellationRequested();
+            using var mode = Autograd.NoGrad();
+            using var scope = new TensorScope();
+            if (table is not null)
+            {
+                var (support, query) = sampler.DrawItems(first + k);
+                accuracies[k] = Right(table.Scores((MetricLearner)learner, support, query, sampler.Options.Way), [.. query.Select(item => item.Label)]);
+            }
+            else
+            {
+                var episode = sampler.Draw(first + k);
+                accuracies[k] = Right(learner.Scores(episode.Support, episode.Queries), episode.QueryLabels);
+            }
+            var count = Interlocked.Increment(ref done);
+            progress?.Invoke(count, episodes);
+        });
+        return EpisodeAccuracy.Of(accuracies, transductive, clock.Elapsed.TotalSeconds);
+    }
+
+    internal static double Right(Tensor scores, long[] labels)
+    {
+        var said = scores.Argmax(1).ToArray<long>();
+        return said.Zip(labels, (a, b) => a == b).Count(right => right) / (double)labels.Length;
+    }
+
+    /// <summary>Every picture of a pool, encoded once: inductively, a picture's embedding is the same in every episode.</summary>
+    private sealed class EncodedPool : IDisposable
+    {
+        private const int Chunk = 64;
+
+        // Milder than in training: a view should still look like a picture of its class.
+        private const double ViewStrength = 0.6;
+
+        private readonly Tensor[] _views;
+        private readonly Dictionary<(int Row, int Turn), long> _places = [];
+
+        public EncodedPool(EpisodeWorkers workers, EpisodePool pool, int views)
+        {
+            var items = pool.Classes.SelectMany(found => found.Rows.Select(row => (Row: row, found.Turn))).Distinct().ToArray();
+            for (var k = 0; k < items.Length; k++) _places[items[k]] = k;
+            var jitter = new PictureJitter().Times(ViewStrength);
+            _views = [.. Enumerable.Range(0, views).Select(view => Encode(workers, pool, items, view == 0 ? null : jitter, view))];
+        }
+
+        private static Tensor Encode(EpisodeWorkers workers, EpisodePool pool, (int Row, int Turn)[] items, PictureJitter? jitter, int view)
+        {
+            var chunks = items.Chunk(Chunk).ToArray();
+            var parts = new Tensor[chunks.Length];
+            workers.Run(chunks.Length, (k, learner) =>
+            {
+                using var mode = Autograd.NoGrad();
+                using var scope = new TensorScope();
+                var rng = new Data.Rng(41, view, k);
+                parts[k] = TensorScope.Detach(((MetricLearner)learner).Encode(pool.Take([.. chunks[k].Select(item => item.Row)], [.. chunks[k].Select(item => item.Turn)], jitter, ref rng)));
+            });
+            using var none = Autograd.NoGrad();
+            var rows = TensorScope.Detach(Ops.Cat(parts, 0));
+            foreach (var part in parts) part.Dispose();
+            return rows;
+        }
+
+        /// <summary>The mean of the scores of every view of the support with every view of the queries.</summary>
+        public Tensor Scores(MetricLearner learner, IReadOnlyList<EpisodeItem> support, IReadOnlyList<EpisodeItem> query, int way)
+        {
+            Tensor[] Rows(IReadOnlyList<EpisodeItem> items)
+            {
+                var places = Tensor.From([.. items.Select(item => _places[(item.Row, item.Turn)])]);
+                return [.. _views.Select(view => view.IndexSelect(0, places))];
+            }
+            var (shown, asked, labels) = (Rows(support), Rows(query), Tensor.From([.. support.Select(item => item.Label)]));
+            return Ops.Stack([.. shown.SelectMany(s => asked.Select(q => learner.FromEmbeddings(s, labels, way, q)))]).Mean([0L]);
+        }
+
+        public void Dispose()
+        {
+            foreach (var view in _views) view.Dispose();
+        }
+    }
+}

@@ -1,0 +1,61 @@
+using Graft.Data;
+
+namespace Graft.FewShot;
+
+/// <summary>Training, validation and test classes, which share none.</summary>
+public sealed record FewShotData(EpisodePool Train, EpisodePool? Validation, EpisodePool Test)
+{
+    /// <summary>
+    /// Opens pictures for few-shot training. A folder with train/ and test/ (and val/) keeps those parts where their classes
+    /// differ, as few-shot benchmarks have it; any other dataset has its classes cut by the seed.
+    /// </summary>
+    /// <param name="path">A dataset.</param>
+    /// <param name="test">A second one for the test classes, or null.</param>
+    /// <param name="preprocessing">Size and steps.</param>
+    /// <param name="byGroup">Cut whole groups (alphabets) and not single classes.</param>
+    /// <param name="dropSeen">Leave test classes out that training has, or whose group it has.</param>
+    /// <param name="seed">Of the cut.</param>
+    /// <param name="progress">Pictures read, of all.</param>
+    /// <param name="cancel">Stops.</param>
+    /// <exception cref="GraftException">A class stands in two parts, or nothing is left.</exception>
+    public static FewShotData Open(string path, string? test, Preprocessing preprocessing, bool byGroup = false, bool dropSeen = false, long seed = 0, Action<int, int>? progress = null, CancellationToken cancel = default)
+    {
+        EpisodePool Read(Dataset data, bool? grey = null) => EpisodePool.Read(data, preprocessing, grey, progress, cancel);
+        if (test is not null)
+        {
+            var train = Read(Everything(DatasetReader.Open(path)));
+            return Checked(train, null, Read(Everything(DatasetReader.Open(test)), train.Channels == 1), dropSeen);
+        }
+        if (Part(path, "train", "training") is { } trainFolder && (Part(path, "test", "testing") ?? Part(path, "val", "valid", "validation")) is { } testFolder)
+        {
+            var (first, second) = (DatasetReader.Open(trainFolder).Train, DatasetReader.Open(testFolder).Train);
+            if (!first.Classes.Order().SequenceEqual(second.Classes.Order()))
+            {
+                var train = Read(first);
+                var validation = Part(path, "test", "testing") is not null && Part(path, "val", "valid", "validation") is { } middle ? Read(DatasetReader.Open(middle).Train, train.Channels == 1) : null;
+                return Checked(train, validation, Read(second, train.Channels == 1), dropSeen);
+            }
+        }
+        var (rest, held) = Read(Everything(DatasetReader.Open(path))).Split(0.3, seed, byGroup);
+        return new FewShotData(rest, null, held);
+    }
+
+    private static Dataset Everything(DatasetSplits splits) => splits.Train;
+
+    private static FewShotData Checked(EpisodePool train, EpisodePool? validation, EpisodePool test, bool dropSeen)
+    {
+        if (dropSeen)
+        {
+            test = test.WithoutSeen(train);
+            if (test.Classes.Count == 0) throw new GraftException("no test class is left: training has them all, or their groups");
+        }
+        EpisodePool.CheckDisjoint(train, test);
+        if (validation is null) return new FewShotData(train, null, test);
+        EpisodePool.CheckDisjoint(train, validation);
+        EpisodePool.CheckDisjoint(validation, test);
+        return new FewShotData(train, validation, test);
+    }
+
+    private static string? Part(string path, params string[] names) => !Directory.Exists(path) ? null
+        : Directory.EnumerateDirectories(path).FirstOrDefault(folder => names.Contains(Path.GetFileName(folder).ToLowerInvariant()));
+}

@@ -1,0 +1,55 @@
+using Graft.Backbones;
+
+namespace Graft.FewShot;
+
+/// <summary>The methods that are trained on episodes, by name.</summary>
+public static class FewShotMethods
+{
+    /// <summary>Names, and what each is.</summary>
+    public static IReadOnlyDictionary<string, string> Names { get; } = new Dictionary<string, string>
+    {
+        ["protonet"] = "prototypical network: nearest class mean of a learned embedding (Snell et al. 2017)",
+        ["matching"] = "matching network: attention over the support, with full context embeddings (Vinyals et al. 2016)",
+        ["relation"] = "relation network: a learned comparison of maps (Sung et al. 2018)",
+        ["local"] = "local matching: every part finds its like nearby (after Li et al. 2019 and Keysers et al. 2007)",
+        ["siamese"] = "Siamese network: same or different (Koch et al. 2015)",
+        ["maml"] = "an initialisation for a few gradient steps, second order (Finn et al. 2017)",
+        ["fomaml"] = "the same, first order",
+        ["anil"] = "the same, only the last layer adapts (Raghu et al. 2020)",
+        ["reptile"] = "an initialisation near every task's solution (Nichol et al. 2018)",
+        ["mann"] = "a network with a memory that it writes and reads (Santoro et al. 2016)",
+    };
+
+    /// <summary>A learner of these options, untrained (or on pretrained weights).</summary>
+    /// <exception cref="GraftException">There is no such method, or it cannot work on this backbone.</exception>
+    public static EpisodeLearner Create(FewShotOptions options)
+    {
+        if (!Names.ContainsKey(options.Method)) throw new GraftException($"there is no method '{options.Method}'. There are: {string.Join(", ", Names.Keys)}");
+        Backbone Backbone(string key = "", string value = "")
+        {
+            if (options.Weights is { } file) return BackboneCatalogue.Load(file).Backbone;
+            var given = new Dictionary<string, string>(options.BackboneOptions);
+            if (options.Backbone == "convnet") { given.TryAdd("widths", "64-64-64-64"); given.TryAdd("side", "28"); given.TryAdd("channels", "1"); }
+            if (key.Length > 0 && options.Backbone == "convnet") given.TryAdd(key, value);
+            return BackboneCatalogue.Create(options.Backbone, null, given);
+        }
+        // The Omniglot network of Finn et al. 2017 halves by strides, which quarters the work; Sung et al. 2018 keep 7×7 maps.
+        Backbone Strided() => Backbone("strided", "yes");
+        Maml Maml(MamlKind kind) => new(Strided(), options.Way, kind, options.InnerRate ?? 0.4, options.InnerSteps ?? 1, options.TestSteps ?? 3, options.LearnRates);
+        EpisodeLearner learner = options.Method switch
+        {
+            "protonet" => new PrototypicalNetwork(new Embedder(Backbone()), options.Distance),
+            "matching" => new MatchingNetwork(new Embedder(Backbone()), options.FullContext),
+            "relation" => new RelationNetwork(new Embedder(Backbone("pools", "2"))),
+            "local" => new LocalMatchingNetwork(new Embedder(Backbone("pools", "2")), options.Reach),
+            "siamese" => new SiameseNetwork(new Embedder(Backbone()), options.PairLoss),
+            "maml" => Maml(MamlKind.SecondOrder),
+            "fomaml" => Maml(MamlKind.FirstOrder),
+            "anil" => Maml(MamlKind.Anil),
+            "reptile" => new Reptile(Strided(), options.Way, options.InnerRate ?? 1e-3, options.InnerSteps ?? 5, options.TestSteps ?? 50),
+            _ => new Mann(new Embedder(Strided()), options.Way, options.Controller),
+        };
+        learner.Options = options;
+        return learner;
+    }
+}

@@ -1,0 +1,69 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using Graft.Checkpoints;
+using Graft.Data;
+using Graft.Torch;
+
+namespace Graft.FewShot;
+
+/// <summary>A trained few-shot learner in one file: its parameters, its settings, its pictures' preprocessing, and the classes that it was trained on.</summary>
+/// <param name="Learner">Answers for queries by a support set.</param>
+/// <param name="Preprocessing">What its pictures go through.</param>
+/// <param name="Grey">Whether they have one channel.</param>
+/// <param name="TrainClasses">Names; accuracy on these would tell nothing.</param>
+public sealed record FewShotModel(EpisodeLearner Learner, Preprocessing Preprocessing, bool Grey, IReadOnlyList<string> TrainClasses) : IDisposable
+{
+    /// <summary>The file's name within a run folder.</summary>
+    public const string FileName = "fewshot.safetensors";
+
+    private const string Format = "graft-fewshot-1";
+
+    private static readonly JsonSerializerOptions s_json = new(JsonSerializerDefaults.Web) { Converters = { new JsonStringEnumConverter(JsonNamingPolicy.KebabCaseLower) } };
+
+    /// <summary>Writes the model, atomically.</summary>
+    public void Save(string path) => Safetensors.Write(path, Learner.State(), new Dictionary<string, string>
+    {
+        ["format"] = Format, ["method"] = Learner.Options.Method, ["options"] = JsonSerializer.Serialize(Learner.Options with { Weights = null }, s_json), ["preprocessing"] = Preprocessing.ToJson(),
+        ["grey"] = Grey ? "yes" : "no", ["train-classes"] = JsonSerializer.Serialize(TrainClasses),
+    });
+
+    /// <summary>Whether a file or run folder is such a model.</summary>
+    public static bool Is(string path)
+    {
+        try
+        {
+            var file = Directory.Exists(path) ? Path.Combine(path, FileName) : path;
+            return File.Exists(file) && file.EndsWith(".safetensors", StringComparison.OrdinalIgnoreCase) && Safetensors.ReadMetadata(file).GetValueOrDefault("format") == Format;
+        }
+        catch (InvalidDataException)
+        {
+            return false;
+        }
+    }
+
+    /// <summary>Reads a model from a run folder or a file.</summary>
+    /// <exception cref="GraftException">There is none, or it is damaged.</exception>
+    public static FewShotModel Load(string runOrFile)
+    {
+        var path = Directory.Exists(runOrFile) ? Path.Combine(runOrFile, FileName) : runOrFile;
+        if (!File.Exists(path)) throw new GraftException($"{runOrFile} has no {FileName}: train one with graft fewshot train DATA --out {runOrFile}");
+        try
+        {
+            var checkpoint = Checkpoint.Read(path);
+            string Meta(string key) => checkpoint.Metadata.GetValueOrDefault(key) ?? throw new GraftException($"{path} is no few-shot model of Graft's: its metadata has no '{key}'");
+            if (Meta("format") != Format) throw new GraftException($"{path} is of the format '{Meta("format")}', and not a few-shot model");
+            using var skip = Initialisers.Skip();
+            var learner = FewShotMethods.Create(JsonSerializer.Deserialize<FewShotOptions>(Meta("options"), s_json)!);
+            CheckpointMatcher.Load(learner, checkpoint.Tensors, path);
+            learner.Prepare(transductive: false);
+            return new FewShotModel(learner, Preprocessing.FromJson(Meta("preprocessing")), Meta("grey") == "yes", JsonSerializer.Deserialize<string[]>(Meta("train-classes"))!);
+        }
+        catch (Exception reason) when (reason is InvalidDataException or JsonException or FormatException or OverflowException or ArgumentException or TorchException)
+        {
+            throw new GraftException($"{path}: what it says of itself is damaged ({reason.Message})", reason);
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => Learner.Dispose();
+}

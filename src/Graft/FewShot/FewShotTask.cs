@@ -1,0 +1,120 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using Graft.Backbones;
+using Graft.Data;
+using Graft.Torch;
+using Graft.Training;
+
+namespace Graft.FewShot;
+
+/// <summary>All that a few-shot training is asked for: the flags of <c>graft fewshot train</c>.</summary>
+public sealed record FewShotTrainOptions
+{
+    /// <summary>A dataset of class folders (with groups above them, where there are).</summary>
+    public string Data { get; init; } = "";
+
+    /// <summary>A second dataset for the test classes; null: classes of the first that are held out.</summary>
+    public string? Test { get; init; }
+
+    /// <summary>Leave test classes out that training has, or whose group it has.</summary>
+    public bool DropSeen { get; init; }
+
+    /// <summary>Method and network.</summary>
+    public FewShotOptions Method { get; init; } = new();
+
+    /// <summary>Pixels of the square picture; null: 28 for the ConvNet, or what the weights expect.</summary>
+    public int? Side { get; init; }
+
+    /// <summary>Training episodes.</summary>
+    public EpisodeOptions Episodes { get; init; } = new();
+
+    /// <summary>Turned pictures as classes of their own: 1 (no), 4, or 8 with mirrored ones.</summary>
+    public int Turns { get; init; } = 1;
+
+    /// <summary>Steps, rates, looks.</summary>
+    public EpisodeTrainOptions Training { get; init; } = new();
+
+    /// <summary>Where the model goes; null: runs/ and the time.</summary>
+    public string? Out { get; init; }
+
+    /// <summary>Of everything that is random.</summary>
+    public long Seed { get; init; }
+}
+
+/// <summary>What a few-shot training came to.</summary>
+public sealed record FewShotResult(string Run, string Method, int TrainClasses, int TestClasses, EpisodeAccuracy Inductive, EpisodeAccuracy? Transductive, EpisodeTraining Training, IReadOnlyList<BrokenPicture> Broken);
+
+/// <summary>From pictures in class folders to a few-shot model, tested on classes that it never saw.</summary>
+public sealed class FewShotTask(FewShotTrainOptions options)
+{
+    private static readonly JsonSerializerOptions s_json = new(JsonSerializerDefaults.Web) { WriteIndented = true, Converters = { new JsonStringEnumConverter(JsonNamingPolicy.KebabCaseLower) } };
+
+    /// <summary>Told while it goes on.</summary>
+    public Action<ProgressReport>? Progress { get; init; }
+
+    /// <summary>Lines for people.</summary>
+    public Action<string>? Log { get; init; }
+
+    /// <summary>Stops cleanly: what was learned so far is saved and tested.</summary>
+    public CancellationToken Cancel { get; init; }
+
+    /// <summary>Reads the data, trains, tests and saves.</summary>
+    public FewShotResult Run()
+    {
+        var run = options.Out ?? Path.Combine("runs", $"fewshot-{DateTime.Now:yyyyMMdd-HHmmss}");
+        if (File.Exists(Path.Combine(run, FewShotModel.FileName))) throw new GraftException($"{run} holds a model already: name another folder with --out");
+        TorchRuntime.ManualSeed(options.Seed);
+        var preprocessing = PreprocessingOf(options);
+        var data = FewShotData.Open(options.Data, options.Test, preprocessing, options.Episodes.WithinGroup, options.DropSeen, options.Seed, (done, total) => Progress?.Invoke(new ProgressReport("pictures", done, total, 0)), Cancel);
+        var turned = options.Turns switch { 4 => data.Train.WithTurns(), 8 => data.Train.WithTurns(mirrored: true), _ => data.Train };
+        var sampler = new EpisodeSampler(turned, options.Episodes with { Seed = options.Seed });
+        var like = options.Episodes with { Augmentation = null, Seed = options.Seed + 1, Way = Math.Min(options.Episodes.Way, options.Method.Way) };
+        var validation = data.Validation is { } held ? new EpisodeSampler(held, like) : null;
+        var test = new EpisodeSampler(data.Test, like);
+        var method = options.Method;
+        if (method.Weights is null && method.Backbone == "convnet")
+            method = method with { BackboneOptions = new Dictionary<string, string>(method.BackboneOptions) { ["side"] = $"{preprocessing.Width}", ["channels"] = $"{data.Train.Channels}" } };
+        else if (data.Train.Channels == 1)
+            throw new GraftException($"{options.Data} holds grey pictures, and {method.Weights ?? method.Backbone} sees colour: use the ConvNet, or pictures in colour");
+        using var learner = FewShotMethods.Create(method);
+        if (method.Weights is not null)
+        {
+            // From here on the architecture says all: the model's own file holds the weights.
+            var backbone = learner.Modules().OfType<Backbone>().First();
+            learner.Options = method with { Weights = null, Backbone = backbone.Architecture, BackboneOptions = backbone.Options };
+        }
+        Directory.CreateDirectory(run);
+        var model = new FewShotModel(learner, data.Train.Preprocessing, data.Train.Channels == 1, [.. data.Train.Classes.Select(found => found.Name)]);
+        Log?.Invoke($"{data.Train.Classes.Count} classes to learn from{(turned == data.Train ? "" : $" ({turned.Classes.Count} with turned ones)")}, {data.Test.Classes.Count} to be tested on; {learner.ParameterCount:N0} parameters");
+        var training = new EpisodeTrainer(learner, sampler, validation, options.Training)
+        {
+            Progress = Progress, Cancel = Cancel,
+            Looked = found =>
+            {
+                Log?.Invoke($"step {found.Step}: loss {found.Loss:0.0000}; held-out classes: right {found.Accuracy:P1} ({found.Seconds:0.0} s)");
+                model.Save(Path.Combine(run, FewShotModel.FileName));
+            },
+        }.Run();
+        model.Save(Path.Combine(run, FewShotModel.FileName));
+        EpisodeAccuracy Evaluate(bool transductive) => EpisodeEvaluator.Evaluate(learner, test, EpisodeEvaluator.LeastEpisodes, transductive, progress: (done, total) => Progress?.Invoke(new ProgressReport("test episodes", done, total, 0) { Unit = "episodes" }));
+        var inductive = Evaluate(false);
+        var transductive = learner.Modules().OfType<BatchNorm2d>().Any(norm => !norm.Frozen) ? Evaluate(true) : null;
+        learner.Prepare(transductive: false);
+        var result = new FewShotResult(run, options.Method.Method, data.Train.Classes.Count, data.Test.Classes.Count, inductive, transductive, training, [.. data.Train.Broken, .. data.Test.Broken]);
+        AtomicFile.WriteText(Path.Combine(run, "run.json"), JsonSerializer.Serialize(new { options, result, libtorch = TorchRuntime.Version }, s_json));
+        return result;
+    }
+
+    private static Preprocessing PreprocessingOf(FewShotTrainOptions options)
+    {
+        if (options.Method.Weights is { } file)
+        {
+            using var backbone = BackboneCatalogue.Load(file).Backbone;
+            if (options.Side is { } wanted && wanted != backbone.Preprocessing.Width) return (new InputOptions { Size = wanted }).Apply(backbone).Preprocessing;
+            return backbone.Preprocessing;
+        }
+        if (options.Method.Backbone == "convnet") return Preprocessing.Small(options.Side ?? 28, Normalize.Symmetric);
+        using var made = BackboneCatalogue.Create(options.Method.Backbone, null, options.Method.BackboneOptions);
+        return made.Preprocessing;
+    }
+}

@@ -1,0 +1,80 @@
+using Graft.Backbones;
+using Graft.Data;
+using Graft.Torch;
+using Graft.Transfer;
+
+namespace Graft.FewShot;
+
+/// <summary>Pictures to features that can be compared: a pretrained backbone as it is, or what a metric method learned.</summary>
+public sealed class PictureEncoder : IDisposable
+{
+    private readonly FewShotModel? _model;
+    private readonly FeatureCache? _cache;
+
+    private PictureEncoder(Backbone? backbone, FewShotModel? model, FeatureCache? cache, string source) => (Backbone, _model, _cache, Source) = (backbone, model, cache, source);
+
+    /// <summary>A pretrained backbone; null where a few-shot model encodes.</summary>
+    public Backbone? Backbone { get; }
+
+    /// <summary>Where it comes from.</summary>
+    public string Source { get; }
+
+    /// <summary>Compares like the trained method does; null for a backbone.</summary>
+    public MetricLearner? Learner => _model?.Learner as MetricLearner;
+
+    /// <summary>A pretrained network in any format, or a model that fewshot train saved.</summary>
+    /// <exception cref="GraftException">The model's method has no features to compare.</exception>
+    public static PictureEncoder Open(string path, InputOptions? input = null, FeatureCache? cache = null)
+    {
+        if (!FewShotModel.Is(path)) return Of((input ?? new InputOptions()).Apply(BackboneCatalogue.Load(path, null, input?.Size).Backbone), cache);
+        var model = FewShotModel.Load(path);
+        if (model.Learner is MetricLearner { EncodesVectors: true }) return new PictureEncoder(null, model, null, path);
+        var method = model.Learner.Options.Method;
+        model.Dispose();
+        throw new GraftException($"{path} was trained with the method '{method}', which has no features that could be compared: use a model of protonet, matching or siamese, or a pretrained backbone");
+    }
+
+    /// <summary>Of a backbone, which it owns from here on.</summary>
+    public static PictureEncoder Of(Backbone backbone, FeatureCache? cache = null) => new(backbone, null, cache, backbone.Provenance.Source);
+
+    /// <summary>Features of the pictures that can be read: n×d, which they are, and the others.</summary>
+    /// <param name="data">Pictures.</param>
+    /// <param name="views">Random views of each instead of the picture itself; 0: none. Row v·n + k is view v of picture k.</param>
+    public (Tensor Features, int[] Indices, IReadOnlyList<BrokenPicture> Broken) Encode(Dataset data, int views = 0)
+    {
+        using var mode = Autograd.NoGrad();
+        if (Backbone is { } backbone)
+        {
+            var preprocessing = backbone.Preprocessing;
+            if (views > 0) preprocessing = preprocessing.With([new RandomResizedCrop(preprocessing.Width, 0.35), new HorizontalFlip(), new ColorJitter(0.2, 0.2, 0.2), .. preprocessing.Steps.OfType<Grayscale>()]);
+            var extraction = new FeatureExtractor(backbone, _cache).Pooled(data, preprocessing, Math.Max(1, views));
+            using var rows = extraction.Rows;
+            return (extraction.Stage(backbone, backbone.Stages.Count - 1).Contiguous().Clone(), extraction.Indices, extraction.Broken);
+        }
+        var model = _model!;
+        var pool = EpisodePool.Read(data, model.Preprocessing, model.Grey);
+        int[] good = [.. pool.Classes.SelectMany(found => found.Rows).Order()];
+        var rng = new Rng(1);
+        var jitter = views > 0 ? new PictureJitter() : null;
+        var parts = new List<Tensor>();
+        for (var view = 0; view < Math.Max(1, views); view++)
+        {
+            foreach (var chunk in good.Chunk(256))
+            {
+                using var scope = new TensorScope();
+                parts.Add(scope.Keep(Learner!.Embedder.Forward(pool.Take(chunk, new int[chunk.Length], jitter, ref rng))));
+            }
+        }
+        return (Ops.Cat(parts, 0), good, pool.Broken);
+    }
+
+    /// <summary>n×m distances between features: by the distance asked for; a Siamese network's own, where it is one.</summary>
+    public Tensor Apart(Tensor a, Tensor b, DistanceKind distance) => Learner is SiameseNetwork siamese ? -siamese.Alike(a, b) : Distances.Between(a, b, distance);
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        Backbone?.Dispose();
+        _model?.Dispose();
+    }
+}
