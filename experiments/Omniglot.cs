@@ -75,8 +75,8 @@ public sealed class Omniglot : Experiment
                 Cancel = options.Cancel,
                 Progress = report => { if (report.Done % (500L * entry.Training.EpisodesPerStep) == 0) options.Log($"{entry.Label}: {report.Done} of {report.Total} episodes, loss {report.Loss:0.000}"); },
             }.Run();
-            EpisodeAccuracy? Score(int way, int shot, bool challenge, bool transductive, int views = 1) => learner.FixedWay < way ? null
-                : EpisodeEvaluator.Evaluate(learner, new EpisodeSampler(test, new EpisodeOptions { Way = way, Shot = shot, Query = challenge ? 1 : 5, WithinGroup = challenge, SameInstances = challenge, Seed = 77 }), episodes, transductive, cancel: options.Cancel, views: views);
+            EpisodeAccuracy? Score(int way, int shot, bool challenge, bool transductive, int views = 1, bool balanced = false) => learner.FixedWay < way ? null
+                : EpisodeEvaluator.Evaluate(learner, new EpisodeSampler(test, new EpisodeOptions { Way = way, Shot = shot, Query = challenge ? 1 : 5, WithinGroup = challenge, SameInstances = challenge, Seed = 77 }), episodes, transductive, cancel: options.Cancel, views: views, balanced: balanced);
             // The papers' own evaluation of MAML and Reptile normalises the queries together.
             var together = learner is TaskLearner;
             string Cell(EpisodeAccuracy? found) => found?.ToString() ?? "";
@@ -86,6 +86,8 @@ public sealed class Omniglot : Experiment
             options.Log($"{entry.Label}: {string.Join(", ", cells)} after {training.Seconds:0} s, {training.EpisodesPerSecond:0.0} episodes/s");
             if (together && !options.Short) rows.Add([entry.Label + " (inductive)", Cell(Score(5, 1, false, false)), Cell(Score(5, 5, false, false)), "", "", "", "", ""]);
             if (entry.Views > 1) rows.Add([$"{entry.Label}, {entry.Views} views of every picture", "", "", "", "", Cell(Score(20, 1, true, false, entry.Views)), "", ""]);
+            if (learner is LocalMatchingNetwork or PrototypicalNetwork && !options.Short)
+                rows.Add([$"{entry.Label}, one query of each class (transductive, balanced)", "", "", "", "", Cell(Score(20, 1, true, false, entry.Views, balanced: true)), "", ""]);
             if (learner is Mann memory) remarks.Add(ByInstance(memory, test));
             if (learner is LocalMatchingNetwork or PrototypicalNetwork && !options.Short) remarks.Add(ByAlphabet(entry, learner, test, options));
         }

@@ -249,6 +249,29 @@ public sealed class FewShotTests : IDisposable
     }
 
     [Fact]
+    public void A_class_that_is_only_described_is_recognised()
+    {
+        // Pictures' features are a linear map of their class's description, with noise; classes 0 … 19 are learned, 20 … 29 only described.
+        TorchRuntime.ManualSeed(1);
+        using var map = Ops.Randn([8, 32]);
+        using var descriptions = Ops.Randn([30, 8]);
+        using var model = new DescribedPrototypes(32, 8, 16);
+        using var optimizer = new Adam([new ParameterGroup("all", [.. model.Parameters()], 1e-2)]);
+        Tensor Pictures(Tensor described) => described.Matmul(map) + Ops.Randn([described.Shape[0], 32]) * 0.3;
+        for (var step = 0; step < 200; step++)
+        {
+            using var scope = new TensorScope();
+            optimizer.ZeroGrad();
+            model.Loss(descriptions[..20], Pictures(descriptions[..20]), Ops.Arange(0L, 20L)).Backward();
+            optimizer.Step();
+        }
+        using var mode = Autograd.NoGrad();
+        using var last = new TensorScope();
+        var said = Enumerable.Range(0, 20).Select(_ => model.Scores(descriptions[20..], Pictures(descriptions[20..])).Argmax(1).ToArray<long>()).ToArray();
+        Assert.InRange(said.Average(row => row.Select((label, k) => label == k).Count(right => right)), 8, 10);
+    }
+
+    [Fact]
     public void A_relation_networks_split_convolution_is_that_of_maps_side_by_side()
     {
         using var scope = new TensorScope();
@@ -273,6 +296,16 @@ public sealed class FewShotTests : IDisposable
         Assert.All(found.Values, accuracy => Assert.InRange(accuracy, 0.8, 1));
         Assert.True(found["LaplacianShot (transductive)"] > found["SimpleShot"]);
         Assert.Contains("'a' has 40 pictures", Refused(() => FrozenEvaluation.Run(features, labels, ["a", "b", "c", "d", "e"], FeatureRules.All(), new EpisodeOptions { Way = 5, Shot = 30, Query = 15 }, 1)), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_balanced_assignment_gives_every_class_its_share()
+    {
+        using var scope = new TensorScope();
+        // Both queries prefer the first class; the second one less.
+        var shares = BalancedAssignment.Apply(Tensor.From([5.0, 1, 3, 2.5], 2, 2)).ToArray<double>();
+        Assert.Equal([1.0, 1.0], [shares[0] + shares[1], shares[0] + shares[2]], Close);
+        Assert.True(shares[0] > shares[1] && shares[3] > shares[2]);
     }
 
     [Fact]

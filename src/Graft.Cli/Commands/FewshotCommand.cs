@@ -49,6 +49,7 @@ internal static class FewshotCommand
         var within = new Option<bool>("--within-groups") { Description = "All classes of an episode come from one group" };
         var turns = Number("--turns", "Turned pictures as classes of their own: 1 (no), 4, or 8 with mirrored ones", 1);
         var augment = new Option<bool>("--augment") { Description = "Random affine changes of every training picture" };
+        var trim = new Option<bool>("--trim") { Description = "Cut drawings out of a plain ground, so that all fill the picture alike" };
         var (steps, batch) = (Number("--steps", "Steps of the optimiser", 2000), Number("--batch", "Episodes of a step", 2));
         var rate = new Option<double?>("--rate") { Description = "Learning rate (default 0.001; Reptile 1)", HelpName = "X" };
         var (innerRate, innerSteps) = (new Option<double?>("--inner-rate") { Description = "MAML and Reptile: the rate within a task", HelpName = "X" }, new Option<int?>("--inner-steps") { Description = "MAML and Reptile: steps within a task", HelpName = "N" });
@@ -63,24 +64,24 @@ internal static class FewshotCommand
             Learn to learn from few examples, on many small tasks.
 
             Examples:
-              graft fewshot train omniglot.zip --method protonet --way 20 --within-groups --turns 4 --augment
+              graft fewshot train omniglot.zip --method protonet --way 20 --within-groups --turns 4 --augment --trim
               graft fewshot train photos/ --method maml --way 5 --shot 5 --side 84 --out runs/maml
               graft fewshot train small1.zip --test small2.zip --drop-seen --method matching
             """) { data };
-        foreach (var option in new Option[] { method, test, dropSeen, way, shot, query, within, turns, augment, steps, batch, rate, innerRate, innerSteps, learnRates, loss, distance, backbone, weights, side, output, seed }) command.Options.Add(option);
+        foreach (var option in new Option[] { method, test, dropSeen, way, shot, query, within, turns, augment, trim, steps, batch, rate, innerRate, innerSteps, learnRates, loss, distance, backbone, weights, side, output, seed }) command.Options.Add(option);
         Shell.Handle(command, (shell, parsed) =>
         {
             if (parsed.GetValue(turns) is not (1 or 4 or 8)) throw new GraftException($"--turns {parsed.GetValue(turns)}: 1, 4 or 8");
             var name = parsed.GetValue(method)!;
             var options = new FewShotTrainOptions
             {
-                Data = parsed.GetValue(data)!, Test = parsed.GetValue(test), DropSeen = parsed.GetValue(dropSeen), Side = parsed.GetValue(side), Turns = parsed.GetValue(turns), Out = parsed.GetValue(output), Seed = parsed.GetValue(seed),
+                Data = parsed.GetValue(data)!, Test = parsed.GetValue(test), DropSeen = parsed.GetValue(dropSeen), Side = parsed.GetValue(side), Turns = parsed.GetValue(turns), Trim = parsed.GetValue(trim), Out = parsed.GetValue(output), Seed = parsed.GetValue(seed),
                 Method = new FewShotOptions
                 {
                     Method = name, Backbone = parsed.GetValue(backbone)!, Weights = parsed.GetValue(weights), Distance = parsed.GetValue(distance), PairLoss = parsed.GetValue(loss), Way = parsed.GetValue(way),
                     InnerRate = parsed.GetValue(innerRate), InnerSteps = parsed.GetValue(innerSteps), LearnRates = parsed.GetValue(learnRates),
                 },
-                Episodes = new EpisodeOptions { Way = parsed.GetValue(way), Shot = parsed.GetValue(shot), Query = parsed.GetValue(query), WithinGroup = parsed.GetValue(within), Augmentation = parsed.GetValue(augment) ? new PictureJitter() : null },
+                Episodes = new EpisodeOptions { Way = parsed.GetValue(way), Shot = parsed.GetValue(shot), Query = parsed.GetValue(query), WithinGroup = parsed.GetValue(within), Augmentation = parsed.GetValue(augment) ? new PictureJitter { Elastic = 0.03 } : null },
                 Training = new EpisodeTrainOptions { Steps = parsed.GetValue(steps), EpisodesPerStep = parsed.GetValue(batch), LearningRate = parsed.GetValue(rate) ?? (name == "reptile" ? 1 : 1e-3) },
             };
             var result = new FewShotTask(options) { Progress = shell.Progress, Log = shell.Log, Cancel = shell.Stop }.Run();

@@ -38,13 +38,14 @@ public static class EpisodeEvaluator
     /// <param name="progress">Episodes done, of all.</param>
     /// <param name="cancel">Stops.</param>
     /// <param name="views">Metric methods: each picture is seen so many times, mildly jittered but for the first, and scores are averaged.</param>
-    public static EpisodeAccuracy Evaluate(EpisodeLearner learner, EpisodeSampler sampler, int episodes = LeastEpisodes, bool transductive = false, long first = 0, Action<int, int>? progress = null, CancellationToken cancel = default, int views = 1)
+    /// <param name="balanced">Queries are known to be spread evenly over the classes (<see cref="BalancedAssignment"/>); transductive.</param>
+    public static EpisodeAccuracy Evaluate(EpisodeLearner learner, EpisodeSampler sampler, int episodes = LeastEpisodes, bool transductive = false, long first = 0, Action<int, int>? progress = null, CancellationToken cancel = default, int views = 1, bool balanced = false)
     {
         using var workers = new EpisodeWorkers(learner, Math.Min(episodes, TorchRuntime.DefaultThreads));
-        return Evaluate(workers, sampler, episodes, transductive, first, progress, cancel, views);
+        return Evaluate(workers, sampler, episodes, transductive, first, progress, cancel, views, balanced);
     }
 
-    internal static EpisodeAccuracy Evaluate(EpisodeWorkers workers, EpisodeSampler sampler, int episodes, bool transductive, long first = 0, Action<int, int>? progress = null, CancellationToken cancel = default, int views = 1)
+    internal static EpisodeAccuracy Evaluate(EpisodeWorkers workers, EpisodeSampler sampler, int episodes, bool transductive, long first = 0, Action<int, int>? progress = null, CancellationToken cancel = default, int views = 1, bool balanced = false)
     {
         var clock = Stopwatch.StartNew();
         foreach (var learner in workers.Learners) learner.Prepare(transductive);
@@ -57,20 +58,23 @@ public static class EpisodeEvaluator
             cancel.ThrowIfCancellationRequested();
             using var mode = Autograd.NoGrad();
             using var scope = new TensorScope();
+            Tensor scores;
+            long[] labels;
             if (table is not null)
             {
                 var (support, query) = sampler.DrawItems(first + k);
-                accuracies[k] = Right(table.Scores((MetricLearner)learner, support, query, sampler.Options.Way), [.. query.Select(item => item.Label)]);
+                (scores, labels) = (table.Scores((MetricLearner)learner, support, query, sampler.Options.Way), [.. query.Select(item => item.Label)]);
             }
             else
             {
                 var episode = sampler.Draw(first + k);
-                accuracies[k] = Right(learner.Scores(episode.Support, episode.Queries), episode.QueryLabels);
+                (scores, labels) = (learner.Scores(episode.Support, episode.Queries), episode.QueryLabels);
             }
+            accuracies[k] = Right(balanced ? BalancedAssignment.Apply(scores) : scores, labels);
             var count = Interlocked.Increment(ref done);
             progress?.Invoke(count, episodes);
         });
-        return EpisodeAccuracy.Of(accuracies, transductive, clock.Elapsed.TotalSeconds);
+        return EpisodeAccuracy.Of(accuracies, transductive || balanced, clock.Elapsed.TotalSeconds);
     }
 
     internal static double Right(Tensor scores, long[] labels)

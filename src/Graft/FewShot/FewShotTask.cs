@@ -31,6 +31,9 @@ public sealed record FewShotTrainOptions
     /// <summary>Turned pictures as classes of their own: 1 (no), 4, or 8 with mirrored ones.</summary>
     public int Turns { get; init; } = 1;
 
+    /// <summary>Cut drawings out of a plain ground (<see cref="Data.Trim"/>).</summary>
+    public bool Trim { get; init; }
+
     /// <summary>Steps, rates, looks.</summary>
     public EpisodeTrainOptions Training { get; init; } = new();
 
@@ -65,6 +68,7 @@ public sealed class FewShotTask(FewShotTrainOptions options)
         if (File.Exists(Path.Combine(run, FewShotModel.FileName))) throw new GraftException($"{run} holds a model already: name another folder with --out");
         TorchRuntime.ManualSeed(options.Seed);
         var preprocessing = PreprocessingOf(options);
+        if (options.Trim) preprocessing = preprocessing with { Steps = [new Trim(), .. preprocessing.Steps] };
         var data = FewShotData.Open(options.Data, options.Test, preprocessing, options.Episodes.WithinGroup, options.DropSeen, options.Seed, (done, total) => Progress?.Invoke(new ProgressReport("pictures", done, total, 0)), Cancel);
         var turned = options.Turns switch { 4 => data.Train.WithTurns(), 8 => data.Train.WithTurns(mirrored: true), _ => data.Train };
         var sampler = new EpisodeSampler(turned, options.Episodes with { Seed = options.Seed });

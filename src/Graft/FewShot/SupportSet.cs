@@ -116,6 +116,8 @@ public sealed class SupportSet : IDisposable
             return;
         }
         Threshold = new ErrorCurve(own, strangers).Best.Threshold;
+        // Views are more alike than other pictures of a class: where some stand in for those, be as lax as half of the strangers.
+        if (counts.Any(count => count == 1)) Threshold = Math.Max(Threshold.Value, strangers.Order().ElementAt(strangers.Count / 2));
     }
 
     /// <summary>The nearest class of each picture, or none.</summary>
