@@ -13,6 +13,8 @@ public sealed class MamlSinusoid : Experiment
     private const int Shots = 10, Tasks = 25, TestTasks = 600;
     private const double InnerRate = 0.01;
 
+    private static readonly double[] s_baselineRates = [0.02, 0.01, 0.005, 0.002, 0.001];
+
     /// <inheritdoc/>
     public override string Name => "maml-sinusoid";
 
@@ -88,7 +90,13 @@ public sealed class MamlSinusoid : Experiment
     public override ExperimentResult Run(ExperimentOptions options)
     {
         var iterations = options.Short ? 6_000 : 70_000;
-        (double Mean, double Half)[] Train(bool meta, double testRate)
+        var baselineRate = 0.0;
+        (double Mean, double Half)[] Keep((double Rate, (double Mean, double Half)[] Found) best)
+        {
+            baselineRate = best.Rate;
+            return best.Found;
+        }
+        (double Mean, double Half)[] Train(bool meta)
         {
             TorchRuntime.ManualSeed(1);
             using var wave = new Wave();
@@ -106,16 +114,17 @@ public sealed class MamlSinusoid : Experiment
                 optimizer.Step();
                 if ((step + 1) % 10_000 == 0) options.Log($"{(meta ? "MAML" : "pretrained")}: {step + 1} of {iterations} iterations");
             }
-            return Test(wave, testRate);
+            // The baseline gets the rate that serves it best after ten steps: at 0.02, the paper's, it can diverge.
+            return meta ? Test(wave, InnerRate) : s_baselineRates.Select(rate => (Rate: rate, Found: Test(wave, rate))).Where(tried => double.IsFinite(tried.Found[10].Mean)).MinBy(tried => tried.Found[10].Mean) is { Found: not null } best ? Keep(best) : [];
         }
         var threads = TorchRuntime.Threads;
         TorchRuntime.Threads = 1;
         using var blas = TorchRuntime.OneBlasThread();
-        var (meta, pretrained) = (Train(true, InnerRate), Train(false, 0.02));
+        var (meta, pretrained) = (Train(true), Train(false));
         TorchRuntime.Threads = threads;
         string Cell((double Mean, double Half) found) => $"{found.Mean:0.000} ± {found.Half:0.000}";
         var paper = new Dictionary<int, string> { [1] = "0.77 ± 0.11 (Li et al. 2017, table 1)" };
-        return new ExperimentResult(Name, ["gradient steps", "MAML", "pretrained on all waves, rate 0.02", "MAML, as published"],
+        return new ExperimentResult(Name, ["gradient steps", "MAML", $"pretrained on all waves, rate {baselineRate}", "MAML, as published"],
             [.. Enumerable.Range(0, 11).Select(step => new[] { $"{step}", Cell(meta[step]), Cell(pretrained[step]), paper.GetValueOrDefault(step, "") })],
             [$"{Shots} points of each of {TestTasks} unseen waves; mean squared error over 100 further points, 95% interval; {iterations} iterations of {Tasks} waves.",
              "Finn et al. print no numbers, only curves (figure 3): for ten shots about 3 before any step, about 0.5 to 0.8 after one, and a few tenths after ten."]);

@@ -86,7 +86,7 @@ public sealed class NeuralTuringTasks : Experiment
         var threads = TorchRuntime.Threads;
         TorchRuntime.Threads = 1;
         using var blas = TorchRuntime.OneBlasThread();
-        foreach (var task in brief ? tasks[..1] : tasks)
+        foreach (var task in (brief ? tasks[..1] : tasks).Where(found => options.Wants(found.Name)))
         {
             var clock = System.Diagnostics.Stopwatch.StartNew();
             var (machine, steps) = Learn(task, options);

@@ -93,7 +93,7 @@ public sealed class CommandTests : IDisposable
     [Fact]
     public void Every_command_has_help_with_an_example()
     {
-        foreach (var command in new[] { "quickstart", "train", "evaluate", "predict", "advise", "compare", "data inspect", "models show", "cache", "report", "reproduce", "pretrain-shapes" })
+        foreach (var command in new[] { "quickstart", "train", "evaluate", "predict", "advise", "compare", "data inspect", "models show", "cache", "report", "reproduce", "pretrain-shapes", "fewshot classify", "fewshot verify", "fewshot train", "fewshot eval" })
         {
             var (status, output, _) = Graft([.. command.Split(' '), "--help"]);
             Assert.Equal(0, status);
@@ -201,5 +201,48 @@ public sealed class CommandTests : IDisposable
         // Chance is 50%. Which way is better differs from pair to pair; docs/figures.md has the figures.
         Assert.InRange(Share(1), 0, 15);
         Assert.InRange(Share(2), 0, 15);
+    }
+
+    // Bars for regressions, well below what the short forms give and far below what the full forms do (docs/figures.md).
+    [SkippableTheory]
+    [InlineData("protonet", 85)]
+    [InlineData("matching", 70)]
+    [InlineData("relation", 70)]
+    [InlineData("siamese", 70)]
+    [InlineData("local", 85)]
+    [InlineData("maml", 70)]
+    [InlineData("fomaml", 65)]
+    [InlineData("anil", 60)]
+    [InlineData("reptile", 60)]
+    public void Every_few_shot_method_learns_in_its_short_form(string method, double bar)
+    {
+        Workshop.Need("omniglot");
+        var (status, output, errors) = Graft("reproduce", "omniglot", "--only", method, "--data", Workshop.Data, "--short", "--json");
+        Assert.True(status == 0, errors);
+        var row = JsonDocument.Parse(output).RootElement.GetProperty("rows")[0];
+        Assert.InRange(double.Parse(row[1].GetString()!.Split(' ')[0]), bar, 100);
+    }
+
+    [SkippableFact]
+    public void A_support_folder_classifies_without_training_and_says_what_is_missing()
+    {
+        var ants = Workshop.Need("hymenoptera", "train");
+        var weights = Workshop.Need("weights", "mobilenet_v2_imagenet.safetensors");
+        foreach (var kind in new[] { "ants", "bees" })
+        {
+            Directory.CreateDirectory(_shop["support", kind]);
+            foreach (var file in Directory.EnumerateFiles(Path.Combine(ants, kind), "*.jpg").Order(StringComparer.Ordinal).Take(3)) File.Copy(file, _shop["support", kind, Path.GetFileName(file)]);
+        }
+        var picture = Directory.EnumerateFiles(Path.Combine(ants, "bees"), "*.jpg").Order(StringComparer.Ordinal).First();
+        var found = Json("fewshot", "classify", "--support", _shop["support"], picture, "--weights", weights, "--save", _shop["set.safetensors"]);
+        Assert.Equal("bees", found.GetProperty("answers")[0].GetProperty("label").GetString());
+        Assert.Equal("bees", Json("fewshot", "classify", "--support", _shop["set.safetensors"], picture).GetProperty("answers")[0].GetProperty("label").GetString());
+        Assert.True(Json("fewshot", "verify", picture, picture, "--weights", weights, "--calibrate", _shop["support"], "--curve", _shop["curve.svg"]).GetProperty("same").GetBoolean());
+        Assert.StartsWith("<svg", File.ReadAllText(_shop["curve.svg"]), StringComparison.Ordinal);
+        Directory.CreateDirectory(_shop["support", "wasps"]);
+        var (status, _, errors) = Graft("fewshot", "classify", "--support", _shop["support"], picture, "--weights", weights);
+        Assert.Equal(1, status);
+        Assert.Contains("wasps holds no picture", errors, StringComparison.Ordinal);
+        Assert.Contains("5-way episodes need 5 classes, and there are 2", Graft("fewshot", "eval", weights, ants).Errors, StringComparison.Ordinal);
     }
 }

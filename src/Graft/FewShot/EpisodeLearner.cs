@@ -15,8 +15,11 @@ public interface IEpisodeLearner
 /// </summary>
 public abstract class EpisodeLearner : Module, IEpisodeLearner
 {
-    /// <summary>What made it: a method, its network and its settings. Enough to make it again.</summary>
-    public FewShotOptions Options { get; internal set; } = new();
+    /// <summary>What made it: a method, its network and its settings; saved with it.</summary>
+    public FewShotOptions Options { get; internal set; } = new() { Method = "" };
+
+    /// <summary>Makes a learner of the same shape, for another thread; null: one thread has to do.</summary>
+    public Func<EpisodeLearner>? Another { get; set; }
 
     /// <inheritdoc/>
     public abstract Tensor Scores(Support support, Tensor queries);
@@ -33,9 +36,6 @@ public abstract class EpisodeLearner : Module, IEpisodeLearner
         var loss = Loss(episodes);
         return (Autograd.Grad([loss], parameters, allowUnused: true), loss.Item());
     }
-
-    /// <summary>Whether scoring changes the module for a while, so that two threads need copies.</summary>
-    public virtual bool NeedsOwnCopy => false;
 
     /// <summary>Classes that its last layer is made for, where that is fixed.</summary>
     public virtual int? FixedWay => null;
@@ -57,14 +57,11 @@ public abstract class EpisodeLearner : Module, IEpisodeLearner
         foreach (var norm in Modules().OfType<BatchNorm2d>()) norm.Momentum = 0.1;
     }
 
-    /// <summary>
-    /// A learner of the same shape that shares this one's parameters and has buffers of its own: for another thread. Do not
-    /// dispose it.
-    /// </summary>
-    public EpisodeLearner Share()
+    /// <summary>Another learner that shares this one's parameters and has buffers of its own. Do not dispose it.</summary>
+    internal EpisodeLearner Share()
     {
         using var skip = Initialisers.Skip();
-        var copy = FewShotMethods.Create(Options);
+        var copy = Another!();
         copy.CopyFrom(State().Where(item => item.Value.Type != DType.Float32 || !item.Value.RequiresGrad).ToDictionary());
         foreach (var (own, other) in NamedSlots().Zip(copy.NamedSlots()))
         {
@@ -72,7 +69,6 @@ public abstract class EpisodeLearner : Module, IEpisodeLearner
             other.Slot.Value.Dispose();
             other.Slot.Value = own.Slot.Value;
         }
-        copy.Options = Options;
         return copy;
     }
 

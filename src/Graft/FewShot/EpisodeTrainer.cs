@@ -29,8 +29,8 @@ public sealed record EpisodeTrainOptions
     public int ValidationEpisodes { get; init; } = 200;
 }
 
-/// <summary>A look at the validation classes.</summary>
-public sealed record EpisodeRecord(int Step, double Loss, double Accuracy, double Seconds);
+/// <summary>A look at the validation classes; <paramref name="Best"/>: none before was better.</summary>
+public sealed record EpisodeRecord(int Step, double Loss, double Accuracy, double Seconds, bool Best);
 
 /// <summary>What a training came to.</summary>
 /// <param name="History">Every look.</param>
@@ -42,11 +42,16 @@ public sealed record EpisodeTraining(IReadOnlyList<EpisodeRecord> History, int B
 /// <summary>Trains a learner on episodes, several side by side; keeps the parameters that do best on the validation classes.</summary>
 public sealed class EpisodeTrainer(EpisodeLearner learner, EpisodeSampler train, EpisodeSampler? validation, EpisodeTrainOptions options)
 {
+    private static readonly TimeSpan s_saveEvery = TimeSpan.FromSeconds(30);
+
     /// <summary>Told while it goes on.</summary>
     public Action<ProgressReport>? Progress { get; init; }
 
-    /// <summary>Told after every look, with the learner at its best so far: the place to save it.</summary>
+    /// <summary>Told after every look at the validation classes.</summary>
     public Action<EpisodeRecord>? Looked { get; init; }
+
+    /// <summary>Told when the learner is worth saving: after a look that was the best, or, without validation, every half a minute.</summary>
+    public Action? Worth { get; init; }
 
     /// <summary>Stops after the step at hand; what was learned so far is kept.</summary>
     public CancellationToken Cancel { get; init; }
@@ -66,7 +71,7 @@ public sealed class EpisodeTrainer(EpisodeLearner learner, EpisodeSampler train,
         var best = new Dictionary<string, Tensor>();
         var (bestStep, bestAccuracy, mean) = (0, -1.0, double.NaN);
         var (clock, training) = (Stopwatch.StartNew(), new Stopwatch());
-        var step = 0;
+        var (step, saved) = (0, Stopwatch.StartNew());
         try
         {
             for (; step < options.Steps && !Cancel.IsCancellationRequested; step++)
@@ -77,15 +82,23 @@ public sealed class EpisodeTrainer(EpisodeLearner learner, EpisodeSampler train,
                 mean = double.IsNaN(mean) ? loss : 0.98 * mean + 0.02 * loss;
                 training.Stop();
                 Progress?.Invoke(new ProgressReport("episodes", (step + 1L) * options.EpisodesPerStep, (long)options.Steps * options.EpisodesPerStep, (step + 1) * options.EpisodesPerStep / training.Elapsed.TotalSeconds, mean) { Unit = "episodes" });
-                if (validation is null || options.ValidateEvery <= 0 || ((step + 1) % options.ValidateEvery != 0 && step + 1 != options.Steps)) continue;
+                var looks = validation is not null && options.ValidateEvery > 0;
+                if (!looks && saved.Elapsed > s_saveEvery)
+                {
+                    workers.AverageBuffers();
+                    Worth?.Invoke();
+                    saved.Restart();
+                }
+                if (!looks || ((step + 1) % options.ValidateEvery != 0 && step + 1 != options.Steps)) continue;
                 workers.AverageBuffers();
-                var found = EpisodeEvaluator.Evaluate(workers, validation, options.ValidationEpisodes, learner.FixedWay is not null && learner is TaskLearner, cancel: Cancel);
+                var found = EpisodeEvaluator.Evaluate(workers, validation!, options.ValidationEpisodes, learner is TaskLearner, cancel: Cancel);
                 foreach (var own in workers.Learners) own.PrepareTraining();
-                history.Add(new EpisodeRecord(step + 1, mean, found.Accuracy, clock.Elapsed.TotalSeconds));
-                if (found.Accuracy >= bestAccuracy)
+                history.Add(new EpisodeRecord(step + 1, mean, found.Accuracy, clock.Elapsed.TotalSeconds, found.Accuracy >= bestAccuracy));
+                if (history[^1].Best)
                 {
                     (bestStep, bestAccuracy) = (step + 1, found.Accuracy);
                     Keep(best);
+                    Worth?.Invoke();
                 }
                 Looked?.Invoke(history[^1]);
             }
@@ -117,7 +130,7 @@ public sealed class EpisodeTrainer(EpisodeLearner learner, EpisodeSampler train,
             losses[w] = loss;
         });
         var mean = losses.Zip(counts, (loss, count) => loss * count).Sum() / options.EpisodesPerStep;
-        if (!double.IsFinite(mean)) throw new TrainingStoppedException($"the loss is no number at step {step + 1}: try a smaller learning rate than {options.LearningRate}. What did best so far is kept");
+        if (!double.IsFinite(mean)) throw new TrainingStoppedException($"the loss is no number at step {step + 1}: try a smaller learning rate than {options.LearningRate}. The parameters are those of the step before");
         using (Autograd.NoGrad())
         using (new TensorScope())
         {

@@ -16,6 +16,7 @@ internal sealed class EpisodeWorkers : IDisposable
 
     public EpisodeWorkers(EpisodeLearner learner, int count)
     {
+        if (learner.Another is null) count = 1;
         Learners = [learner, .. Enumerable.Range(1, Math.Max(0, count - 1)).Select(_ => learner.Share())];
         _queues = [.. Learners.Select(_ => new BlockingCollection<Action<EpisodeLearner>>())];
         _threads = [.. Learners.Select((own, k) => new Thread(() => Work(own, _queues[k], count)) { IsBackground = true })];

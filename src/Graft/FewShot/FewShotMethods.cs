@@ -27,11 +27,12 @@ public static class FewShotMethods
         if (!Names.ContainsKey(options.Method)) throw new GraftException($"there is no method '{options.Method}'. There are: {string.Join(", ", Names.Keys)}");
         Backbone Backbone(string key = "", string value = "")
         {
-            if (options.Weights is { } file) return BackboneCatalogue.Load(file).Backbone;
             var given = new Dictionary<string, string>(options.BackboneOptions);
             if (options.Backbone == "convnet") { given.TryAdd("widths", "64-64-64-64"); given.TryAdd("side", "28"); given.TryAdd("channels", "1"); }
             if (key.Length > 0 && options.Backbone == "convnet") given.TryAdd(key, value);
-            return BackboneCatalogue.Create(options.Backbone, null, given);
+            var made = options.Weights is { } file ? BackboneCatalogue.Load(file).Backbone : BackboneCatalogue.Create(options.Backbone, null, given);
+            if (options.FrozenNorms) made.FreezeBelow(0, freezeStatistics: true);
+            return made;
         }
         // The Omniglot network of Finn et al. 2017 halves by strides, which quarters the work; Sung et al. 2018 keep 7×7 maps.
         Backbone Strided() => Backbone("strided", "yes");
@@ -50,6 +51,7 @@ public static class FewShotMethods
             _ => new Mann(new Embedder(Strided()), options.Way, options.Controller),
         };
         learner.Options = options;
+        learner.Another = () => Create(options);
         return learner;
     }
 }

@@ -15,6 +15,9 @@ public sealed record FewShotOptions
     /// <summary>A checkpoint to start from.</summary>
     public string? Weights { get; init; }
 
+    /// <summary>BatchNorm keeps its statistics: for pretrained networks, which small batches would spoil.</summary>
+    public bool FrozenNorms { get; init; }
+
     /// <summary>Between embeddings.</summary>
     public DistanceKind Distance { get; init; } = DistanceKind.SquaredEuclidean;
 
@@ -42,6 +45,6 @@ public sealed record FewShotOptions
     /// <summary>MAML: a learned rate for each layer and step.</summary>
     public bool LearnRates { get; init; }
 
-    /// <summary>MANN: numbers of the controller, rows and columns of the memory.</summary>
+    /// <summary>MANN: numbers of the controller.</summary>
     public int Controller { get; init; } = 200;
 }

@@ -75,7 +75,7 @@ public sealed class FewShotTask(FewShotTrainOptions options)
         var like = options.Episodes with { Augmentation = null, Seed = options.Seed + 1, Way = Math.Min(options.Episodes.Way, options.Method.Way) };
         var validation = data.Validation is { } held ? new EpisodeSampler(held, like) : null;
         var test = new EpisodeSampler(data.Test, like);
-        var method = options.Method;
+        var method = options.Method with { FrozenNorms = options.Method.Weights is not null };
         if (method.Weights is null && method.Backbone == "convnet")
             method = method with { BackboneOptions = new Dictionary<string, string>(method.BackboneOptions) { ["side"] = $"{preprocessing.Width}", ["channels"] = $"{data.Train.Channels}" } };
         else if (data.Train.Channels == 1)
@@ -93,11 +93,8 @@ public sealed class FewShotTask(FewShotTrainOptions options)
         var training = new EpisodeTrainer(learner, sampler, validation, options.Training)
         {
             Progress = Progress, Cancel = Cancel,
-            Looked = found =>
-            {
-                Log?.Invoke($"step {found.Step}: loss {found.Loss:0.0000}; held-out classes: right {found.Accuracy:P1} ({found.Seconds:0.0} s)");
-                model.Save(Path.Combine(run, FewShotModel.FileName));
-            },
+            Looked = found => Log?.Invoke($"step {found.Step}: loss {found.Loss:0.0000}; validation classes: right {found.Accuracy:P1} ({found.Seconds:0.0} s)"),
+            Worth = () => model.Save(Path.Combine(run, FewShotModel.FileName)),
         }.Run();
         model.Save(Path.Combine(run, FewShotModel.FileName));
         EpisodeAccuracy Evaluate(bool transductive) => EpisodeEvaluator.Evaluate(learner, test, EpisodeEvaluator.LeastEpisodes, transductive, progress: (done, total) => Progress?.Invoke(new ProgressReport("test episodes", done, total, 0) { Unit = "episodes" }));

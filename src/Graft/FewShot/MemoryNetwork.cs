@@ -65,22 +65,24 @@ public sealed class MemoryNetwork : Module
     public (Tensor Stories, Tensor Ages, Tensor Questions, Tensor Answers) Batch(IReadOnlyList<StoryQuestion> questions, IReadOnlyDictionary<string, int> words, Rng? rng = null)
     {
         var length = questions.Max(item => Math.Max(item.Story.Max(sentence => sentence.Length), item.Question.Length));
-        var (stories, ages, asked) = (new long[questions.Count * _memory * length], new long[questions.Count * _memory], new long[questions.Count * length]);
+        // No longer than the longest story: empty memories cost as much as full ones.
+        var memory = Math.Min(_memory, questions.Max(item => item.Story.Count));
+        var (stories, ages, asked) = (new long[questions.Count * memory * length], new long[questions.Count * memory], new long[questions.Count * length]);
         var draw = rng ?? new Rng(0);
         for (var b = 0; b < questions.Count; b++)
         {
             var age = 0;
             var story = questions[b].Story;
-            for (var m = 0; m < Math.Min(_memory, story.Count); m++)
+            for (var m = 0; m < Math.Min(memory, story.Count); m++)
             {
                 if (rng is not null && draw.Next() < 0.1) age++;
-                ages[b * _memory + m] = Math.Min(_memory - 1, age++);
+                ages[b * memory + m] = Math.Min(_memory - 1, age++);
                 var sentence = story[^(m + 1)];
-                for (var k = 0; k < sentence.Length; k++) stories[(b * _memory + m) * length + k] = words[sentence[k]];
+                for (var k = 0; k < sentence.Length; k++) stories[(b * memory + m) * length + k] = words[sentence[k]];
             }
             for (var k = 0; k < questions[b].Question.Length; k++) asked[b * length + k] = words[questions[b].Question[k]];
         }
-        return (Tensor.From(stories, questions.Count, _memory, length), Tensor.From(ages, questions.Count, _memory), Tensor.From(asked, questions.Count, length),
+        return (Tensor.From(stories, questions.Count, memory, length), Tensor.From(ages, questions.Count, memory), Tensor.From(asked, questions.Count, length),
             Tensor.From([.. questions.Select(item => (long)words[item.Answer])]));
     }
 

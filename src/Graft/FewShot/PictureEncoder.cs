@@ -62,7 +62,7 @@ public sealed class PictureEncoder : IDisposable
             foreach (var chunk in good.Chunk(256))
             {
                 using var scope = new TensorScope();
-                parts.Add(scope.Keep(Learner!.Embedder.Forward(pool.Take(chunk, new int[chunk.Length], jitter, ref rng))));
+                parts.Add(scope.Keep(Learner!.Encode(pool.Take(chunk, new int[chunk.Length], jitter, ref rng))));
             }
         }
         return (Ops.Cat(parts, 0), good, pool.Broken);

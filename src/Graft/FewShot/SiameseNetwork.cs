@@ -21,9 +21,11 @@ public enum PairLoss
 /// </summary>
 public sealed class SiameseNetwork : MetricLearner
 {
+    private const int Units = 128;
+
     private readonly PairLoss _loss;
     private readonly double _margin;
-    private readonly Linear _same;
+    private readonly Linear _last, _same;
 
     /// <param name="embedder">From pictures to embeddings; owned.</param>
     /// <param name="loss">What training minimises.</param>
@@ -31,15 +33,21 @@ public sealed class SiameseNetwork : MetricLearner
     public SiameseNetwork(Embedder embedder, PairLoss loss = PairLoss.CrossEntropy, double margin = 0.5) : base(embedder)
     {
         (_loss, _margin) = (loss, margin);
-        _same = Child("same", new Linear(embedder.Size, 1));
+        // The fully connected layer with sigmoid units that ends each twin (section 3.1).
+        _last = Child("last", new Linear(embedder.Size, Units));
+        _same = Child("same", new Linear(Units, 1));
         // Farther is less likely the same: so it starts, and may learn otherwise.
-        Initialisers.Constant(_same.Weight, -1.0 / Math.Sqrt(embedder.Size));
+        Initialisers.Constant(_same.Weight, -0.2);
+        Initialisers.Constant(_same.Bias!, 2);
     }
 
     /// <summary>How alike each of n pictures is to each of m: n×m log-odds of "same", or the negative distance of the other losses.</summary>
     public Tensor Alike(Tensor a, Tensor b) => _loss == PairLoss.CrossEntropy
-        ? (a.Sigmoid().Unsqueeze(1) - b.Sigmoid().Unsqueeze(0)).Abs().Matmul(_same.Weight.T()).Squeeze(2) + _same.Bias!
+        ? (a.Unsqueeze(1) - b.Unsqueeze(0)).Abs().Matmul(_same.Weight.T()).Squeeze(2) + _same.Bias!
         : -Distances.Between(Distances.Unit(a), Distances.Unit(b), DistanceKind.Euclidean);
+
+    /// <inheritdoc/>
+    public override Tensor Encode(Tensor pictures) => _loss == PairLoss.CrossEntropy ? _last.Forward(Embedder.Forward(pictures)).Sigmoid() : Embedder.Forward(pictures);
 
     /// <inheritdoc/>
     public override Tensor FromEmbeddings(Tensor support, Tensor labels, int way, Tensor queries)
@@ -51,7 +59,7 @@ public sealed class SiameseNetwork : MetricLearner
     /// <inheritdoc/>
     protected override Tensor Loss(Episode episode)
     {
-        var z = Embedder.Forward(Ops.Cat([episode.Support.Pictures, episode.Queries], 0));
+        var z = Encode(Ops.Cat([episode.Support.Pictures, episode.Queries], 0));
         var labels = Ops.Cat([episode.Support.Targets, episode.QueryTargets], 0);
         var same = labels.Unsqueeze(1).Eq(labels.Unsqueeze(0)).To(DType.Float32);
         var other = 1 - same;

@@ -25,9 +25,6 @@ public abstract class TaskLearner : EpisodeLearner
     /// <inheritdoc/>
     public sealed override int? FixedWay { get; }
 
-    /// <inheritdoc/>
-    public sealed override bool NeedsOwnCopy => true;
-
     /// <summary>Parameters that fit the support, by name.</summary>
     protected abstract Dictionary<string, Tensor> Adapt(Support support);
 
