@@ -56,6 +56,7 @@ public sealed class Omniglot : Experiment
     {
         Training = entry.Training with { Steps = entry.Method.Method switch { "maml" or "fomaml" or "anil" => 250, "reptile" => 120, "mann" => 60, "local" => 60, _ => 80 } },
         Episodes = entry.Episodes with { Way = Math.Min(10, entry.Episodes.Way) },
+        Method = entry.Method.Method == "reptile" ? entry.Method with { TestSteps = 10 } : entry.Method,
         Views = 1,
     };
 
@@ -83,7 +84,7 @@ public sealed class Omniglot : Experiment
             // The papers' own evaluation of MAML and Reptile normalises the queries together.
             var together = learner is TaskLearner;
             string Cell(EpisodeAccuracy? found) => found?.ToString() ?? "";
-            var cells = options.Short ? [Cell(Score(5, 1, false, together)), Cell(Score(5, 5, false, together)), "", "", ""]
+            var cells = options.Short ? [Cell(Score(5, 1, false, together)), "", "", "", ""]
                 : new[] { Cell(Score(5, 1, false, together)), Cell(Score(5, 5, false, together)), Cell(Score(20, 1, false, together)), Cell(Score(20, 5, false, together)), Cell(Score(20, 1, true, together)) };
             rows.Add([entry.Label + (together ? " (transductive)" : ""), .. cells, $"{training.Seconds / 60:0.0}", entry.Paper]);
             options.Log($"{entry.Label}: {string.Join(", ", cells)} after {training.Seconds:0} s, {training.EpisodesPerSecond:0.0} episodes/s");

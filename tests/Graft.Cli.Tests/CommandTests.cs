@@ -205,11 +205,11 @@ public sealed class CommandTests : IDisposable
 
     // Bars for regressions, well below what the short forms give and far below what the full forms do (docs/figures.md).
     [SkippableTheory]
-    [InlineData("protonet", 85)]
+    [InlineData("protonet", 75)]
     [InlineData("matching", 70)]
     [InlineData("relation", 70)]
     [InlineData("siamese", 70)]
-    [InlineData("local", 85)]
+    [InlineData("local", 80)]
     [InlineData("maml", 70)]
     [InlineData("fomaml", 65)]
     [InlineData("anil", 60)]
