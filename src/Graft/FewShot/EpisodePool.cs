@@ -170,7 +170,8 @@ public sealed class EpisodePool
         var normalize = Preprocessing.Normalize;
         x = Channels == 1 ? (x - normalize.Mean[0]) / normalize.Std[0]
             : (x - Tensor.From(Array.ConvertAll(normalize.Mean, value => (float)value), 1, 3, 1, 1)) / Tensor.From(Array.ConvertAll(normalize.Std, value => (float)value), 1, 3, 1, 1);
-        return x.Contiguous(MemoryFormat.ChannelsLast);
+        // Contiguous would leave one channel as it is, which is both layouts at once, and the network would run in the slower one.
+        return Ops.Empty(x.Shape, memoryFormat: MemoryFormat.ChannelsLast).CopyInPlace(x);
     }
 
     private static Tensor Turned(Tensor x, int[] turns)

@@ -9,9 +9,10 @@ namespace Graft.FewShot;
 public sealed class PictureEncoder : IDisposable
 {
     private readonly FewShotModel? _model;
-    private readonly FeatureCache? _cache;
+    private readonly FeatureExtractor? _extractor;
 
-    private PictureEncoder(Backbone? backbone, FewShotModel? model, FeatureCache? cache, string source) => (Backbone, _model, _cache, Source) = (backbone, model, cache, source);
+    private PictureEncoder(Backbone? backbone, FewShotModel? model, FeatureCache? cache, string source) =>
+        (Backbone, _model, _extractor, Source) = (backbone, model, backbone is null ? null : new FeatureExtractor(backbone, cache) { KeepNetwork = true }, source);
 
     /// <summary>A pretrained backbone; null where a few-shot model encodes.</summary>
     public Backbone? Backbone { get; }
@@ -47,7 +48,7 @@ public sealed class PictureEncoder : IDisposable
         {
             var preprocessing = backbone.Preprocessing;
             if (views > 0) preprocessing = preprocessing.With([new RandomResizedCrop(preprocessing.Width, 0.35), new HorizontalFlip(), new ColorJitter(0.2, 0.2, 0.2), .. preprocessing.Steps.OfType<Grayscale>()]);
-            var extraction = new FeatureExtractor(backbone, _cache).Pooled(data, preprocessing, Math.Max(1, views));
+            var extraction = _extractor!.Pooled(data, preprocessing, Math.Max(1, views));
             using var rows = extraction.Rows;
             return (extraction.Stage(backbone, backbone.Stages.Count - 1).Contiguous().Clone(), extraction.Indices, extraction.Broken);
         }
@@ -74,6 +75,7 @@ public sealed class PictureEncoder : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
+        _extractor?.Dispose();
         Backbone?.Dispose();
         _model?.Dispose();
     }

@@ -26,8 +26,20 @@ public sealed record Extraction(Tensor Rows, long[] Shape, int[] Indices, IReadO
 /// Runs the frozen part of a backbone once over each picture: decoding, resizing and the network side by side, one picture
 /// batch to a core, the network traced and optimised for inference. What the cache has is not computed again.
 /// </summary>
-public sealed class FeatureExtractor(Backbone backbone, FeatureCache? cache, Device device = default)
+public sealed class FeatureExtractor(Backbone backbone, FeatureCache? cache, Device device = default) : IDisposable
 {
+    private readonly Dictionary<string, Script> _kept = [];
+
+    /// <summary>The traced network is kept for further extractions, until this is disposed: for a backbone that no longer changes.</summary>
+    public bool KeepNetwork { get; init; }
+
+    /// <summary>Frees what was kept.</summary>
+    public void Dispose()
+    {
+        foreach (var script in _kept.Values) script.Dispose();
+        _kept.Clear();
+    }
+
     // All batches have this many pictures (the last one is filled up): so every picture meets the same kernels, and its
     // features do not depend on its neighbours.
     private const int BatchSize = 2;
@@ -73,8 +85,10 @@ public sealed class FeatureExtractor(Backbone backbone, FeatureCache? cache, Dev
         var function = $"{backbone.Fingerprint()} {JsonSerializer.Serialize(preprocessing)} {stages} {random} libtorch {TorchRuntime.Version} {(device.IsCuda ? "cuda" : "cpu")}";
         var job = new Job(data, preprocessing, seed, views, function, rowLength, forward, progress, cancel);
         using var shelf = cache?.Open(function, rowLength);
-        using var work = new Work(job, shelf, backbone, device);
+        var key = $"{stages} {preprocessing.Width}x{preprocessing.Height}";
+        using var work = new Work(job, shelf, backbone, device, _kept.GetValueOrDefault(key));
         work.Run();
+        if (KeepNetwork && work.TakeScript() is { } script) _kept[key] = script;
         return work.Result(shape, clock.Elapsed.TotalSeconds);
     }
 
@@ -95,12 +109,15 @@ public sealed class FeatureExtractor(Backbone backbone, FeatureCache? cache, Dev
         private volatile bool _cacheFailed;
         private volatile Exception? _failure;
 
-        public Work(Job job, FeatureCache.Shelf? shelf, Backbone backbone, Device device)
+        private bool _ownsScript;
+
+        public Work(Job job, FeatureCache.Shelf? shelf, Backbone backbone, Device device, Script? kept)
         {
+            _ownsScript = kept is null;
             (_job, _shelf, _backbone, _device) = (job, shelf, backbone, device);
             _rows = TensorScope.Detach(Ops.Zeros([(long)job.Views * job.Data.Count, job.RowLength]));
             _errors = new string?[job.Data.Count];
-            _script = new Lazy<Script>(Compile);
+            _script = kept is null ? new Lazy<Script>(Compile) : new Lazy<Script>(kept);
         }
 
         private int Items => _job.Views * _job.Data.Count;
@@ -236,9 +253,16 @@ public sealed class FeatureExtractor(Backbone backbone, FeatureCache? cache, Dev
             return new Extraction(rows, shape, good, broken, _fromCache, seconds, _notes);
         }
 
+        /// <summary>The network as it was traced, if it was; whoever takes it disposes it.</summary>
+        public Script? TakeScript()
+        {
+            _ownsScript = false;
+            return _script.IsValueCreated ? _script.Value : null;
+        }
+
         public void Dispose()
         {
-            if (_script.IsValueCreated) _script.Value.Dispose();
+            if (_ownsScript && _script.IsValueCreated) _script.Value.Dispose();
         }
     }
 }
