@@ -101,7 +101,7 @@ public sealed class FewShotTask(FewShotTrainOptions options)
         var inductive = Evaluate(false);
         var transductive = learner.Modules().OfType<BatchNorm2d>().Any(norm => !norm.Frozen) ? Evaluate(true) : null;
         learner.Prepare(transductive: false);
-        var result = new FewShotResult(run, options.Method.Method, data.Train.Classes.Count, data.Test.Classes.Count, inductive, transductive, training, [.. data.Train.Broken, .. data.Test.Broken]);
+        var result = new FewShotResult(run, options.Method.Method, data.Train.Classes.Count, data.Test.Classes.Count, inductive, transductive, training, [.. data.Train.Broken.Concat(data.Validation?.Broken ?? []).Concat(data.Test.Broken).Distinct()]);
         AtomicFile.WriteText(Path.Combine(run, "run.json"), JsonSerializer.Serialize(new { options, result, libtorch = TorchRuntime.Version }, s_json));
         return result;
     }

@@ -64,19 +64,24 @@ public sealed class SupportSet : IDisposable
         using var mode = Autograd.NoGrad();
         using var scope = new TensorScope();
         var (features, indices, broken) = Encoder.Encode(data);
-        var (views, _, _) = Encoder.Encode(data.Subset(indices), Views);
         for (var c = 0; c < data.Classes.Count; c++)
         {
             if (!indices.Any(k => data.Labels[k] == c) && !_classes.Contains(data.Classes[c]))
                 throw new GraftException($"no picture of the class '{data.Classes[c]}' can be read{(broken.Count > 0 ? $" ({broken[0].File}: {broken[0].Error})" : "")}: every class of a support set needs at least one");
         }
+        var (views, _, _) = Encoder.Encode(data.Subset(indices), Views);
         foreach (var name in data.Classes.Where(name => !_classes.Contains(name))) _classes.Add(name);
         _labels.AddRange(indices.Select(k => _classes.IndexOf(data.Classes[data.Labels[k]])));
         _files.AddRange(indices.Select(data.Name));
         var grouped = views.View([Views, indices.Length, -1]).Transpose(0, 1).Contiguous();
-        (_features, _views) = (TensorScope.Detach(_features is null ? features : Ops.Cat([_features, features], 0)), TensorScope.Detach(_views is null ? grouped : Ops.Cat([_views, grouped], 0)));
+        (_features, _views) = (Append(_features, features), Append(_views, grouped));
         Calibrate();
         return broken;
+    }
+
+    private static Tensor Append(Tensor? rows, Tensor more)
+    {
+        using (rows) return TensorScope.Detach(rows is null ? more : Ops.Cat([rows, more], 0));
     }
 
     private Tensor Means(Tensor features, IReadOnlyList<int> labels) => FewShot.Distances.Means(features, Tensor.From([.. labels.Select(label => (long)label)]), _classes.Count);
@@ -89,6 +94,7 @@ public sealed class SupportSet : IDisposable
     {
         using var scope = new TensorScope();
         using var mode = Autograd.NoGrad();
+        _means?.Dispose();
         _means = TensorScope.Detach(Means(_features!, _labels));
         var (own, strangers) = (new List<double>(), new List<double>());
         var counts = Counts;
