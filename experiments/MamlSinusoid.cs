@@ -91,11 +91,6 @@ public sealed class MamlSinusoid : Experiment
     {
         var iterations = options.Short ? 6_000 : 70_000;
         var baselineRate = 0.0;
-        (double Mean, double Half)[] Keep((double Rate, (double Mean, double Half)[] Found) best)
-        {
-            baselineRate = best.Rate;
-            return best.Found;
-        }
         (double Mean, double Half)[] Train(bool meta)
         {
             TorchRuntime.ManualSeed(1);
@@ -115,13 +110,13 @@ public sealed class MamlSinusoid : Experiment
                 if ((step + 1) % 10_000 == 0) options.Log($"{(meta ? "MAML" : "pretrained")}: {step + 1} of {iterations} iterations");
             }
             // The baseline gets the rate that serves it best after ten steps: at 0.02, the paper's, it can diverge.
-            return meta ? Test(wave, InnerRate) : s_baselineRates.Select(rate => (Rate: rate, Found: Test(wave, rate))).Where(tried => double.IsFinite(tried.Found[10].Mean)).MinBy(tried => tried.Found[10].Mean) is { Found: not null } best ? Keep(best) : [];
+            if (meta) return Test(wave, InnerRate);
+            var tried = s_baselineRates.Select(rate => (Rate: rate, Found: Test(wave, rate))).ToArray();
+            (baselineRate, var best) = tried.MinBy(found => double.IsFinite(found.Found[10].Mean) ? found.Found[10].Mean : double.MaxValue);
+            return best;
         }
-        var threads = TorchRuntime.Threads;
-        TorchRuntime.Threads = 1;
-        using var blas = TorchRuntime.OneBlasThread();
+        using var threads = TorchRuntime.OneThread();
         var (meta, pretrained) = (Train(true), Train(false));
-        TorchRuntime.Threads = threads;
         string Cell((double Mean, double Half) found) => $"{found.Mean:0.000} ± {found.Half:0.000}";
         var paper = new Dictionary<int, string> { [1] = "0.77 ± 0.11 (Li et al. 2017, table 1)" };
         return new ExperimentResult(Name, ["gradient steps", "MAML", $"pretrained on all waves, rate {baselineRate}", "MAML, as published"],

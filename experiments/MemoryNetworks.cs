@@ -23,10 +23,7 @@ public sealed class MemoryNetworks : Experiment
     public override ExperimentResult Run(ExperimentOptions options)
     {
         var rows = new List<string[]>();
-        // Small matrices: a second thread only waits.
-        var threads = TorchRuntime.Threads;
-        TorchRuntime.Threads = 1;
-        using var blas = TorchRuntime.OneBlasThread();
+        using var threads = TorchRuntime.OneThread();
         int[] tasks = options.Short ? [1] : [.. Stories.Tasks.Keys.Where(task => options.Wants($"{task}"))];
         foreach (var task in tasks)
         {
@@ -41,8 +38,7 @@ public sealed class MemoryNetworks : Experiment
             rows.Add([$"{task}: {Stories.Tasks[task]}", $"{100 * error:0.0}%", s_paper[task] + "%", $"{clock.Elapsed.TotalSeconds:0}"]);
             options.Log($"task {task} ({Stories.Tasks[task]}): {100 * error:0.0}% wrong");
         }
-        TorchRuntime.Threads = threads;
-        return new ExperimentResult(Name, ["task", "error", "paper, on bAbI", "seconds"], rows, ["1,000 questions to train on and 1,000 to test on for each task, from Graft's own simulated world; the paper's are of bAbI's sentences."]);
+        return new ExperimentResult(Name, ["task", "error", "paper, on bAbI", "seconds"], rows, [$"{(options.Short ? 500 : 1000)} questions to train on and {(options.Short ? 200 : 1000)} to test on for each task, from Graft's own simulated world; the paper's are of bAbI's sentences."]);
     }
 
     private static (MemoryNetwork Network, double Loss) Train(IReadOnlyList<StoryQuestion> train, IReadOnlyDictionary<string, int> words, int seed, ExperimentOptions options)

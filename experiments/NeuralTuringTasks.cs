@@ -82,10 +82,7 @@ public sealed class NeuralTuringTasks : Experiment
             new("associative recall", SequenceTasks.RecallBits + 2, SequenceTasks.RecallBits, 128, 2, brief ? 2 : 6, brief ? 3 : 12, brief ? 900 : 8_000, Recall),
         ];
         var rows = new List<string[]>();
-        // Small matrices: a second thread only waits.
-        var threads = TorchRuntime.Threads;
-        TorchRuntime.Threads = 1;
-        using var blas = TorchRuntime.OneBlasThread();
+        using var threads = TorchRuntime.OneThread();
         foreach (var task in (brief ? tasks[..1] : tasks).Where(found => options.Wants(found.Name)))
         {
             var clock = System.Diagnostics.Stopwatch.StartNew();
@@ -96,7 +93,6 @@ public sealed class NeuralTuringTasks : Experiment
             foreach (var length in new[] { task.Most / 2, task.Most, task.Longer }.Where(length => length >= task.Least).Distinct())
                 rows.Add([task.Name, $"{length} {unit}{(length > task.Most ? " (unseen)" : "")}", $"{WrongBits(machine, task, length, brief ? 64 : 600):0.000}", length > task.Most ? "few" : "about 0", $"{steps * Batch}", $"{seconds:0}"]);
         }
-        TorchRuntime.Threads = threads;
         return new ExperimentResult(Name, ["task", "length", "wrong bits per sequence", "paper", "sequences trained on", "seconds"], rows,
             ["The paper shows curves (figures 3 and 10): the cost per sequence falls to almost nothing within some 30,000 (copy) and 30,000 (recall) sequences, and stays small at twice the length."]);
     }

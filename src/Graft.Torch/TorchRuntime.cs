@@ -35,6 +35,23 @@ public static class TorchRuntime
     /// </summary>
     public static IDisposable OneBlasThread() => new BlasThreads();
 
+    /// <summary>Until the result is disposed on the same thread, its operators use one thread each: for small tensors, where a second only waits.</summary>
+    public static IDisposable OneThread() => new SingleThread();
+
+    private sealed class SingleThread : IDisposable
+    {
+        private readonly IDisposable _blas = OneBlasThread();
+        private readonly int _before = Threads;
+
+        public SingleThread() => Threads = 1;
+
+        public void Dispose()
+        {
+            Threads = _before;
+            _blas.Dispose();
+        }
+    }
+
     private sealed class BlasThreads : IDisposable
     {
         private int _before;
