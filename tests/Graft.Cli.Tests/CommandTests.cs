@@ -214,6 +214,7 @@ public sealed class CommandTests : IDisposable
     [InlineData("fomaml", 55)]
     [InlineData("anil", 50)]
     [InlineData("reptile", 45)]
+    [InlineData("mann", 50)]
     public void Every_few_shot_method_learns_in_its_short_form(string method, double bar)
     {
         Workshop.Need("omniglot");

@@ -80,6 +80,33 @@ public sealed class FewShotTests : IDisposable
     }
 
     [Fact]
+    public void Composed_classes_are_pairs_of_parts_that_several_share()
+    {
+        using var scope = new TensorScope();
+        for (var c = 0; c < 6; c++)
+        {
+            Directory.CreateDirectory(_shop["flat", $"level{c}"]);
+            for (var k = 0; k < 5; k++) Grey(_shop["flat", $"level{c}", $"{k}.jpg"], 28, (_, _) => 20 + 40 * c);
+        }
+        var sampler = new EpisodeSampler(Pool(_shop["flat"]), new EpisodeOptions { Way = 6, Shot = 2, Query = 3, Composed = 1, Seed = 4 });
+        for (var k = 0; k < 20; k++)
+        {
+            var episode = sampler.Draw(k);
+            Assert.True(episode.Queries.Equal(sampler.Draw(k).Queries));
+            Assert.Equal([0L, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5], episode.Support.Labels);
+            Assert.Equal([0L, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4, 5, 5, 5], episode.QueryLabels);
+            var pictures = Ops.Cat([episode.Support.Pictures, episode.Queries], 0);
+            long[] labels = [.. episode.Support.Labels, .. episode.QueryLabels];
+            // Opposite corners lie in different parts, whichever way the two are laid.
+            (int, int) Parts(long row) => (Level(pictures[row][0][0][0]), Level(pictures[row][0][-1][-1]));
+            static int Level(Tensor value) => (int)Math.Round((value.Item() * 127.5 + 127.5 - 20) / 40);
+            var pairs = Enumerable.Range(0, labels.Length).GroupBy(row => labels[row], row => Parts(row)).Select(group => Assert.Single(group.Distinct())).ToArray();
+            Assert.Equal(6, pairs.Distinct().Count());
+            Assert.True(pairs.GroupBy(pair => pair.Item1).Any(group => group.Count() > 1) || pairs.GroupBy(pair => pair.Item2).Any(group => group.Count() > 1));
+        }
+    }
+
+    [Fact]
     public void Too_few_classes_or_pictures_and_shared_classes_are_refused_by_name()
     {
         var pool = Pool();
@@ -94,6 +121,21 @@ public sealed class FewShotTests : IDisposable
     }
 
     private static string Refused(Action action) => Assert.Throws<GraftException>(action).Message;
+
+    [Fact]
+    public void Fewer_test_classes_than_ways_are_tested_at_as_many_as_there_are()
+    {
+        var said = new List<string>();
+        var options = new FewShotTrainOptions
+        {
+            Data = Bars(), Out = _shop["run"], Episodes = new EpisodeOptions { Way = 8, Query = 2, Composed = 0.5 },
+            Method = new FewShotOptions { Way = 8, BackboneOptions = new Dictionary<string, string> { ["widths"] = "8-8-8-8" } }, Training = new EpisodeTrainOptions { Steps = 2 },
+        };
+        var result = new FewShotTask(options) { Log = said.Add }.Run();
+        Assert.Equal((8, 4), (result.TrainClasses, result.TestClasses));
+        Assert.Contains("the test classes are tested 4-way: there are not 8", said);
+        Assert.Contains("0 steps", Refused(() => new FewShotTask(options with { Out = _shop["none"], Training = new EpisodeTrainOptions { Steps = 0 } }).Run()), StringComparison.Ordinal);
+    }
 
     [Fact]
     public void A_folder_whose_parts_share_no_class_keeps_its_parts()

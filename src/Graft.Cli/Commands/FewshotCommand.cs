@@ -48,10 +48,11 @@ internal static class FewshotCommand
         var (way, shot, query) = (Number("--way", "Classes of a training episode", 5), Number("--shot", "Support pictures of each class", 1), Number("--query", "Query pictures of each class", 5));
         var within = new Option<bool>("--within-groups") { Description = "All classes of an episode come from one group" };
         var turns = Number("--turns", "Turned pictures as classes of their own: 1 (no), 4, or 8 with mirrored ones", 1);
+        var compose = new Option<double>("--compose") { Description = "Share of episodes whose classes are pairs of drawings, side by side: new classes that share parts", HelpName = "SHARE" };
         var augment = new Option<bool>("--augment") { Description = "Random affine changes of every training picture" };
         var trim = new Option<bool>("--trim") { Description = "Cut drawings out of a plain ground, so that all fill the picture alike" };
-        var (steps, batch) = (Number("--steps", "Steps of the optimiser", 2000), Number("--batch", "Episodes of a step", 2));
-        var rate = new Option<double?>("--rate") { Description = "Learning rate (default 0.001; Reptile 1)", HelpName = "X" };
+        var (steps, batch) = (new Option<int?>("--steps") { Description = "Steps of the optimiser (default 2000; MANN 1500)", HelpName = "N" }, new Option<int?>("--batch") { Description = "Episodes of a step (default 2; Reptile 4, MAML and its kin 8, MANN 16)", HelpName = "N" });
+        var rate = new Option<double?>("--rate") { Description = "Learning rate (default 0.001; MANN 0.002, Reptile 1)", HelpName = "X" };
         var (innerRate, innerSteps) = (new Option<double?>("--inner-rate") { Description = "MAML and Reptile: the rate within a task", HelpName = "X" }, new Option<int?>("--inner-steps") { Description = "MAML and Reptile: steps within a task", HelpName = "N" });
         var learnRates = new Option<bool>("--learn-rates") { Description = "MAML: a learned rate for each layer and step" };
         var loss = new Option<PairLoss>("--loss") { Description = "Siamese: cross-entropy, contrastive or triplet", HelpName = "NAME", CustomParser = found => Enum.TryParse<PairLoss>(found.Tokens[0].Value.Replace("-", "", StringComparison.Ordinal), true, out var kind) ? kind : Refuse(found) };
@@ -64,15 +65,17 @@ internal static class FewshotCommand
             Learn to learn from few examples, on many small tasks.
 
             Examples:
-              graft fewshot train omniglot.zip --method protonet --way 20 --within-groups --turns 4 --augment --trim
+              graft fewshot train omniglot.zip --method protonet --way 20 --within-groups --turns 8 --compose 0.4 --augment --trim --side 32
               graft fewshot train photos/ --method maml --way 5 --shot 5 --side 84 --out runs/maml
               graft fewshot train small1.zip --test small2.zip --drop-seen --method matching
             """) { data };
-        foreach (var option in new Option[] { method, test, dropSeen, way, shot, query, within, turns, augment, trim, steps, batch, rate, innerRate, innerSteps, learnRates, loss, distance, backbone, weights, side, output, seed }) command.Options.Add(option);
+        foreach (var option in new Option[] { method, test, dropSeen, way, shot, query, within, turns, compose, augment, trim, steps, batch, rate, innerRate, innerSteps, learnRates, loss, distance, backbone, weights, side, output, seed }) command.Options.Add(option);
         Shell.Handle(command, (shell, parsed) =>
         {
             if (parsed.GetValue(turns) is not (1 or 4 or 8)) throw new GraftException($"--turns {parsed.GetValue(turns)}: 1, 4 or 8");
+            if (parsed.GetValue(compose) is not (>= 0 and <= 1)) throw new GraftException($"--compose {parsed.GetValue(compose)}: a share of the episodes, 0 to 1");
             var name = parsed.GetValue(method)!;
+            var training = FewShotMethods.Training(name);
             var options = new FewShotTrainOptions
             {
                 Data = parsed.GetValue(data)!, Test = parsed.GetValue(test), DropSeen = parsed.GetValue(dropSeen), Side = parsed.GetValue(side), Turns = parsed.GetValue(turns), Trim = parsed.GetValue(trim), Out = parsed.GetValue(output), Seed = parsed.GetValue(seed),
@@ -81,8 +84,8 @@ internal static class FewshotCommand
                     Method = name, Backbone = parsed.GetValue(backbone)!, Weights = parsed.GetValue(weights), Distance = parsed.GetValue(distance), PairLoss = parsed.GetValue(loss), Way = parsed.GetValue(way),
                     InnerRate = parsed.GetValue(innerRate), InnerSteps = parsed.GetValue(innerSteps), LearnRates = parsed.GetValue(learnRates),
                 },
-                Episodes = new EpisodeOptions { Way = parsed.GetValue(way), Shot = parsed.GetValue(shot), Query = parsed.GetValue(query), WithinGroup = parsed.GetValue(within), Augmentation = parsed.GetValue(augment) ? new PictureJitter { Elastic = 0.03 } : null },
-                Training = new EpisodeTrainOptions { Steps = parsed.GetValue(steps), EpisodesPerStep = parsed.GetValue(batch), LearningRate = parsed.GetValue(rate) ?? (name == "reptile" ? 1 : 1e-3) },
+                Episodes = new EpisodeOptions { Way = parsed.GetValue(way), Shot = parsed.GetValue(shot), Query = parsed.GetValue(query), WithinGroup = parsed.GetValue(within), Composed = parsed.GetValue(compose), Augmentation = parsed.GetValue(augment) ? new PictureJitter { Elastic = 0.03 } : null },
+                Training = training with { Steps = parsed.GetValue(steps) ?? training.Steps, EpisodesPerStep = parsed.GetValue(batch) ?? training.EpisodesPerStep, LearningRate = parsed.GetValue(rate) ?? training.LearningRate },
             };
             var result = new FewShotTask(options) { Progress = shell.Progress, Log = shell.Log, Cancel = shell.Stop }.Run();
             shell.Result(new

@@ -14,7 +14,7 @@ public sealed record Support(Tensor Pictures, long[] Labels, int Way)
 /// <param name="Support">What is learned from.</param>
 /// <param name="Queries">Q×C×H×W.</param>
 /// <param name="QueryLabels">The queries' true classes.</param>
-/// <param name="Classes">The pool's classes, in the order of the episode's numbers.</param>
+/// <param name="Classes">The pool's classes, in the order of the episode's numbers; of a composed episode, those that its parts come from.</param>
 public sealed record Episode(Support Support, Tensor Queries, long[] QueryLabels, int[] Classes)
 {
     /// <summary>Q whole numbers.</summary>
@@ -41,6 +41,12 @@ public sealed record EpisodeOptions
     /// all queries by another, as in its one-shot challenge (Lake et al. 2015).
     /// </summary>
     public bool SameInstances { get; init; }
+
+    /// <summary>
+    /// Share of episodes whose classes are pairs of characters, written side by side or one above the other: new classes that
+    /// share parts, so that a look at one part does not tell them apart. For drawings.
+    /// </summary>
+    public double Composed { get; init; }
 
     /// <summary>Random changes of every picture.</summary>
     public PictureJitter? Augmentation { get; init; }
@@ -88,6 +94,7 @@ public sealed class EpisodeSampler
     public Episode Draw(long index)
     {
         var rng = new Rng(Options.Seed, 3, index);
+        if (Options.Composed > 0 && rng.Next() < Options.Composed) return ComposedEpisode.Draw(Pool, Group(ref rng), Options, ref rng);
         var (support, query, classes) = Choose(ref rng);
         EpisodeItem[] all = [.. support, .. query];
         var pictures = Pool.Take([.. all.Select(item => item.Row)], [.. all.Select(item => item.Turn)], Options.Augmentation, ref rng);
@@ -103,19 +110,21 @@ public sealed class EpisodeSampler
         return (support, query);
     }
 
+    // A group as often as it has classes, so that every class is as likely.
+    private int[] Group(ref Rng rng)
+    {
+        if (_groups.Length == 1) return _groups[0];
+        var place = rng.Below(_groups.Sum(found => found.Length));
+        foreach (var group in _groups)
+        {
+            if ((place -= group.Length) < 0) return group;
+        }
+        return _groups[^1];
+    }
+
     private (List<EpisodeItem> Support, List<EpisodeItem> Query, int[] Classes) Choose(ref Rng rng)
     {
-        // A group as often as it has classes, so that every class is as likely.
-        var group = _groups[0];
-        if (_groups.Length > 1)
-        {
-            var place = rng.Below(_groups.Sum(found => found.Length));
-            foreach (var found in _groups)
-            {
-                group = found;
-                if ((place -= found.Length) < 0) break;
-            }
-        }
+        var group = Group(ref rng);
         int[] classes = [.. rng.Permutation(group.Length).Take(Options.Way).Select(k => group[k])];
         var (support, query) = (new List<EpisodeItem>(), new List<EpisodeItem>());
         var shared = Options.SameInstances ? rng.Permutation(classes.Min(k => Pool.Classes[k].Rows.Length)) : null;

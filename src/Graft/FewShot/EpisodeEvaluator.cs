@@ -51,7 +51,7 @@ public static class EpisodeEvaluator
         foreach (var learner in workers.Learners) learner.Prepare(transductive);
         var accuracies = new double[episodes];
         var done = 0;
-        using var table = !transductive && sampler.Options.Augmentation is null && workers.Learners[0] is MetricLearner ? new EncodedPool(workers, sampler.Pool, views) : null;
+        using var table = !transductive && sampler.Options is { Augmentation: null, Composed: 0 } && workers.Learners[0] is MetricLearner ? new EncodedPool(workers, sampler.Pool, views) : null;
         if (views > 1 && table is null) throw new ArgumentException("several views are compared by metric methods only, and inductively");
         workers.Run(episodes, (k, learner) =>
         {

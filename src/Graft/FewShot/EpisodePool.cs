@@ -162,10 +162,18 @@ public sealed class EpisodePool
     /// <param name="turns">For each row, how it is turned.</param>
     /// <param name="augmentation">Random changes, drawn from <paramref name="rng"/>.</param>
     /// <param name="rng">Where from.</param>
-    public Tensor Take(int[] rows, int[] turns, PictureJitter? augmentation, ref Rng rng)
+    public Tensor Take(int[] rows, int[] turns, PictureJitter? augmentation, ref Rng rng) => Normalise(Levels(rows, turns), augmentation, ref rng);
+
+    /// <summary>Rows as levels of 0 … 1, turned.</summary>
+    internal Tensor Levels(int[] rows, int[] turns)
     {
         var x = Pictures.IndexSelect(0, Tensor.From(Array.ConvertAll(rows, row => (long)row))).To(DType.Float32) / 255;
-        if (turns.Any(turn => turn != 0)) x = Turned(x, turns);
+        return turns.Any(turn => turn != 0) ? Turned(x, turns) : x;
+    }
+
+    /// <summary>Levels, changed at random and normalised, channels last.</summary>
+    internal Tensor Normalise(Tensor x, PictureJitter? augmentation, ref Rng rng)
+    {
         if (augmentation is not null) x = augmentation.Apply(x, ref rng);
         var normalize = Preprocessing.Normalize;
         x = Channels == 1 ? (x - normalize.Mean[0]) / normalize.Std[0]

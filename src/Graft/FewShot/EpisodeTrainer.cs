@@ -57,9 +57,12 @@ public sealed class EpisodeTrainer(EpisodeLearner learner, EpisodeSampler train,
     public CancellationToken Cancel { get; init; }
 
     /// <summary>Runs all steps.</summary>
+    /// <exception cref="GraftException">There is nothing to do: no steps, no episodes, no rate.</exception>
     /// <exception cref="TrainingStoppedException">The loss is no number.</exception>
     public EpisodeTraining Run()
     {
+        if (options is not { Steps: > 0, EpisodesPerStep: > 0, LearningRate: > 0 })
+            throw new GraftException($"{options.Steps} steps of {options.EpisodesPerStep} episodes at rate {options.LearningRate}: each has to be above zero");
         var parameters = learner.Parameters().ToArray();
         using Optimizer optimizer = learner is Reptile
             ? new Sgd([new ParameterGroup("all", parameters, options.LearningRate)], momentum: 0)

@@ -20,6 +20,18 @@ public static class FewShotMethods
         ["mann"] = "a network with a memory that it writes and reads (Santoro et al. 2016)",
     };
 
+    /// <summary>
+    /// How a method is trained unless told otherwise: as <c>reproduce omniglot</c> found to work, in fewer steps than the papers
+    /// take.
+    /// </summary>
+    public static EpisodeTrainOptions Training(string method) => method switch
+    {
+        "maml" or "fomaml" or "anil" => new EpisodeTrainOptions { EpisodesPerStep = 8 },
+        "reptile" => new EpisodeTrainOptions { EpisodesPerStep = 4, LearningRate = 1 },
+        "mann" => new EpisodeTrainOptions { EpisodesPerStep = 16, LearningRate = 2e-3, Steps = 1500 },
+        _ => new EpisodeTrainOptions(),
+    };
+
     /// <summary>A learner of these options, untrained (or on pretrained weights).</summary>
     /// <exception cref="GraftException">There is no such method, or it cannot work on this backbone.</exception>
     public static EpisodeLearner Create(FewShotOptions options)
@@ -36,7 +48,7 @@ public static class FewShotMethods
         }
         // The Omniglot network of Finn et al. 2017 halves by strides, which quarters the work; Sung et al. 2018 keep 7×7 maps.
         Backbone Strided() => Backbone("strided", "yes");
-        Maml Maml(MamlKind kind) => new(Strided(), options.Way, kind, options.InnerRate ?? 0.4, options.InnerSteps ?? 1, options.TestSteps ?? 3, options.LearnRates);
+        Maml Maml(MamlKind kind, int steps = 1, double rate = 0.4) => new(Strided(), options.Way, kind, options.InnerRate ?? rate, options.InnerSteps ?? steps, options.TestSteps ?? 3, options.LearnRates);
         EpisodeLearner learner = options.Method switch
         {
             "protonet" => new PrototypicalNetwork(new Embedder(Backbone()), options.Distance),
@@ -45,9 +57,10 @@ public static class FewShotMethods
             "local" => new LocalMatchingNetwork(new Embedder(Backbone("pools", "2")), options.Reach),
             "siamese" => new SiameseNetwork(new Embedder(Backbone()), options.PairLoss),
             "maml" => Maml(MamlKind.SecondOrder),
-            "fomaml" => Maml(MamlKind.FirstOrder),
+            // A single step's first-order gradient knows little of what the step did.
+            "fomaml" => Maml(MamlKind.FirstOrder, 3, 0.3),
             "anil" => Maml(MamlKind.Anil),
-            "reptile" => new Reptile(Strided(), options.Way, options.InnerRate ?? 1e-3, options.InnerSteps ?? 5, options.TestSteps ?? 50),
+            "reptile" => new Reptile(Strided(), options.Way, options.InnerRate ?? 0.01, options.InnerSteps ?? 5, options.TestSteps ?? 50),
             _ => new Mann(new Embedder(Strided()), options.Way, options.Controller),
         };
         learner.Options = options;

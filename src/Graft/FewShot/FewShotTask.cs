@@ -72,9 +72,8 @@ public sealed class FewShotTask(FewShotTrainOptions options)
         var data = FewShotData.Open(options.Data, options.Test, preprocessing, options.Episodes.WithinGroup, options.DropSeen, options.Seed, (done, total) => Progress?.Invoke(new ProgressReport("pictures", done, total, 0)), Cancel);
         var turned = options.Turns switch { 4 => data.Train.WithTurns(), 8 => data.Train.WithTurns(mirrored: true), _ => data.Train };
         var sampler = new EpisodeSampler(turned, options.Episodes with { Seed = options.Seed });
-        var like = options.Episodes with { Augmentation = null, Seed = options.Seed + 1, Way = Math.Min(options.Episodes.Way, options.Method.Way) };
-        var validation = data.Validation is { } held ? new EpisodeSampler(held, like) : null;
-        var test = new EpisodeSampler(data.Test, like);
+        var validation = data.Validation is { } held ? Unseen(held, "validation") : null;
+        var test = Unseen(data.Test, "test");
         var method = options.Method with { FrozenNorms = options.Method.Weights is not null };
         if (method.Weights is null && method.Backbone == "convnet")
             method = method with { BackboneOptions = new Dictionary<string, string>(method.BackboneOptions) { ["side"] = $"{preprocessing.Width}", ["channels"] = $"{data.Train.Channels}" } };
@@ -104,6 +103,16 @@ public sealed class FewShotTask(FewShotTrainOptions options)
         var result = new FewShotResult(run, options.Method.Method, data.Train.Classes.Count, data.Test.Classes.Count, inductive, transductive, training, [.. data.Train.Broken.Concat(data.Validation?.Broken ?? []).Concat(data.Test.Broken).Distinct()]);
         AtomicFile.WriteText(Path.Combine(run, "run.json"), JsonSerializer.Serialize(new { options, result, libtorch = TorchRuntime.Version }, s_json));
         return result;
+    }
+
+    /// <summary>Episodes of classes that training does not see: pictures as they are, and no more ways than there are classes.</summary>
+    private EpisodeSampler Unseen(EpisodePool pool, string part)
+    {
+        var asked = Math.Min(options.Episodes.Way, options.Method.Way);
+        var most = options.Episodes.WithinGroup ? pool.Classes.GroupBy(found => found.Group).Max(group => group.Count()) : pool.Classes.Count;
+        if (most is >= 2 && most < asked) Log?.Invoke($"the {part} classes are tested {most}-way: {(options.Episodes.WithinGroup ? "no group has" : "there are not")} {asked}");
+        var way = most >= 2 ? Math.Min(asked, most) : asked;
+        return new EpisodeSampler(pool, options.Episodes with { Augmentation = null, Composed = 0, Seed = options.Seed + 1, Way = way });
     }
 
     private static Preprocessing PreprocessingOf(FewShotTrainOptions options)
