@@ -48,11 +48,11 @@ public sealed class Omniglot : Experiment
         // Within a task there is little to learn from: milder changes than the metric methods take.
         var mild = five with { Augmentation = s_jitter.Times(0.5) };
         FewShotOptions Maml(string kind, int steps = 1, double rate = 0.4) => new() { Method = kind, InnerSteps = steps, TestSteps = steps, InnerRate = rate };
-        var reptile = new FewShotOptions { Method = "reptile", InnerRate = 0.01 };
+        var reptile = new FewShotOptions { Method = "reptile", InnerRate = 0.004 };
         (FewShotOptions, EpisodeTrainOptions) Twenty(FewShotOptions method, EpisodeTrainOptions training) => (method with { Way = 20 }, training);
         return
         [
-            new("prototypical network", new() { Method = "protonet" }, within, Steps(4500), "98.8 / 99.7 / 96.0 / 98.9") { Views = 6, Side = 32 },
+            new("prototypical network", new() { Method = "protonet" }, within, Steps(3000), "98.8 / 99.7 / 96.0 / 98.9") { Views = 6, Side = 40 },
             new("matching network, full context", new() { Method = "matching" }, five with { Way = 10 }, Steps(2200), "98.1 / 98.9 / 93.8 / 98.5") { Side = 32 },
             new("relation network", new() { Method = "relation" }, five with { Way = 10 }, Steps(1500), "99.6 / 99.8 / 97.6 / 99.1"),
             new("Siamese network", new() { Method = "siamese" }, five with { Way = 20 }, Steps(1200), "97.3 / 98.4 / 88.2 / 97.0 (by Vinyals et al.)"),

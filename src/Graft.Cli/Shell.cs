@@ -116,8 +116,8 @@ internal sealed class Shell : IDisposable
             if (report.Stage != _lastStage || report.Done < _stageBegan.Done) _stageBegan = (now, report.Done);
             (_shown, _lastStage) = (now, report.Stage);
             var left = report.Done > _stageBegan.Done ? (now - _stageBegan.Time) / (report.Done - _stageBegan.Done) * (report.Total - report.Done) : (TimeSpan?)null;
-            var text = $"{report.Stage}: {report.Done}/{report.Total} ({100.0 * report.Done / Math.Max(1, report.Total):0}%), {report.Rate:0.0} {report.Unit}/s"
-                + (left is { TotalSeconds: > 0.5 } time ? $", {time:m\\:ss} left" : "") + (double.IsNaN(report.Loss) ? "" : $", loss {report.Loss:0.0000}, right {report.Accuracy:P1}");
+            var text = $"{report.Stage}: {report.Done}/{report.Total} ({100.0 * report.Done / Math.Max(1, report.Total):0}%)" + (report.Rate > 0 ? $", {report.Rate:0.0} {report.Unit}/s" : "")
+                + (left is { TotalSeconds: > 0.5 } time ? $", {time:m\\:ss} left" : "") + (double.IsNaN(report.Loss) ? "" : $", loss {report.Loss:0.0000}") + (double.IsNaN(report.Accuracy) ? "" : $", right {report.Accuracy:P1}");
             if (!_live) { Console.Error.WriteLine(text); return; }
             Console.Error.Write($"\r\e[2K{text}");
             _lineOpen = true;

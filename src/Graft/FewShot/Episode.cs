@@ -17,6 +17,9 @@ public sealed record Support(Tensor Pictures, long[] Labels, int Way)
 /// <param name="Classes">The pool's classes, in the order of the episode's numbers; of a composed episode, those that its parts come from.</param>
 public sealed record Episode(Support Support, Tensor Queries, long[] QueryLabels, int[] Classes)
 {
+    /// <summary>For what a learner draws at random within this episode.</summary>
+    public long Seed { get; init; }
+
     /// <summary>Q whole numbers.</summary>
     public Tensor QueryTargets => Tensor.From(QueryLabels);
 }
@@ -94,12 +97,12 @@ public sealed class EpisodeSampler
     public Episode Draw(long index)
     {
         var rng = new Rng(Options.Seed, 3, index);
-        if (Options.Composed > 0 && rng.Next() < Options.Composed) return ComposedEpisode.Draw(Pool, Group(ref rng), Options, ref rng);
+        if (Options.Composed > 0 && rng.Next() < Options.Composed) return ComposedEpisode.Draw(Pool, Group(ref rng), Options, ref rng) with { Seed = index };
         var (support, query, classes) = Choose(ref rng);
         EpisodeItem[] all = [.. support, .. query];
         var pictures = Pool.Take([.. all.Select(item => item.Row)], [.. all.Select(item => item.Turn)], Options.Augmentation, ref rng);
         return new Episode(new Support(pictures.Narrow(0, 0, support.Count), [.. support.Select(item => item.Label)], Options.Way),
-            pictures.Narrow(0, support.Count, query.Count), [.. query.Select(item => item.Label)], classes);
+            pictures.Narrow(0, support.Count, query.Count), [.. query.Select(item => item.Label)], classes) { Seed = index };
     }
 
     /// <summary>The pictures of episode number <paramref name="index"/>, without reading them.</summary>

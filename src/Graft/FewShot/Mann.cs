@@ -52,8 +52,6 @@ public sealed class Mann : EpisodeLearner
     /// <inheritdoc/>
     public override int? FixedWay => _way;
 
-    private static long Seed(Episode episode) => episode.Classes.Aggregate(11L, (seed, k) => seed * 31 + k);
-
     // Without what all pictures have in common, or every row of the memory would be like every other; and of one length, that the
     // few numbers of a label are not drowned in the controller's input.
     private Tensor Embed(Tensor pictures)
@@ -123,7 +121,7 @@ public sealed class Mann : EpisodeLearner
         for (var b = 0; b < episodes.Count; b++)
         {
             var episode = episodes[b];
-            int[] order = [.. new Rng(Seed(episode), 6, episode.QueryLabels.Length).Permutation(all).Take(length ?? all)];
+            int[] order = [.. new Rng(episode.Seed, 6).Permutation(all).Take(length ?? all)];
             long[] own = [.. episode.Support.Labels, .. episode.QueryLabels];
             pictures.Add(Ops.Cat([episode.Support.Pictures, episode.Queries], 0).IndexSelect(0, Tensor.From(Array.ConvertAll(order, k => (long)k))));
             for (var t = 0; t < order.Length; t++) labels[t][b] = own[order[t]];
@@ -139,7 +137,7 @@ public sealed class Mann : EpisodeLearner
     protected override Tensor Loss(IReadOnlyList<Episode> episodes)
     {
         var most = (episodes[0].Support.Labels.Length + episodes[0].QueryLabels.Length) / episodes[0].Support.Way;
-        var place = new Rng(Seed(episodes[0]), 8).Next() * Enumerable.Range(2, Math.Max(1, most - 1)).Sum(n => 1.0 / (n * n));
+        var place = new Rng(episodes[0].Seed, 8).Next() * Enumerable.Range(2, Math.Max(1, most - 1)).Sum(n => 1.0 / (n * n));
         var each = 2;
         while (each < most && (place -= 1.0 / (each * each)) > 0) each++;
         var (embeddings, labels) = Sequences(episodes, each * episodes[0].Support.Way);

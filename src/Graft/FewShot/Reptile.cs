@@ -73,7 +73,7 @@ public sealed class Reptile : TaskLearner
         foreach (var episode in episodes)
         {
             var task = new Support(Ops.Cat([episode.Support.Pictures, episode.Queries], 0), [.. episode.Support.Labels, .. episode.QueryLabels], episode.Support.Way);
-            var (found, loss) = Descend(task, _steps, episode.Classes.Aggregate(17L, (seed, k) => seed * 31 + k));
+            var (found, loss) = Descend(task, _steps, episode.Seed);
             total += loss / episodes.Count;
             using var mode = Autograd.NoGrad();
             for (var k = 0; k < names.Length; k++)
