@@ -56,7 +56,7 @@ public sealed class Omniglot : Experiment
             new("matching network, full context", new() { Method = "matching" }, five with { Way = 10 }, Steps(2200), "98.1 / 98.9 / 93.8 / 98.5") { Side = 32 },
             new("relation network", new() { Method = "relation" }, five with { Way = 10 }, Steps(1500), "99.6 / 99.8 / 97.6 / 99.1"),
             new("Siamese network", new() { Method = "siamese" }, five with { Way = 20 }, Steps(1200), "97.3 / 98.4 / 88.2 / 97.0 (by Vinyals et al.)"),
-            new("local matching", new() { Method = "local", BackboneOptions = small }, within, Steps(3500), "") { Side = 32 },
+            new("local matching", new() { Method = "local", BackboneOptions = small }, within with { Composed = 0 }, Steps(2800), "") { Views = 6 },
             new("MAML", Maml("maml"), mild, Steps(8000, 8), "98.7 / 99.9 / 95.8 / 98.9") { Twenty = Twenty(Maml("maml"), Steps(500, 4)) },
             new("MAML, trained at 5 shots", Maml("maml"), mild with { Shot = 5 }, Steps(3000, 8), "98.7 / 99.9 / 95.8 / 98.9"),
             new("first-order MAML", Maml("fomaml", 3, 0.3), mild, Steps(4500, 8), "98.3 / 99.2 / 89.4 / 97.9 (by Nichol et al.)") { Twenty = Twenty(Maml("fomaml", 3, 0.3), Steps(700, 4)) },
