@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using Graft.Data;
 using Graft.FewShot;
 using Graft.Torch;
