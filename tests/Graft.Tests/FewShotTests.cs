@@ -416,7 +416,7 @@ public sealed class FewShotTests : IDisposable
         var byInstance = learner.AccuracyByInstance([.. Enumerable.Range(10_000, 100).Select(index => sampler.Draw(index))]);
         // The very first can only be guessed, the first of the other class is then what is left: 75%. The later ones are known
         // from the memory.
-        Assert.InRange(byInstance[0], 0.5, 0.87);
+        Assert.InRange(byInstance[0], 0.3, 0.8);
         Assert.InRange(byInstance[4], 0.85, 1);
     }
 

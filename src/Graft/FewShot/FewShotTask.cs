@@ -110,8 +110,9 @@ public sealed class FewShotTask(FewShotTrainOptions options)
     {
         var asked = Math.Min(options.Episodes.Way, options.Method.Way);
         var most = options.Episodes.WithinGroup ? pool.Classes.GroupBy(found => found.Group).Max(group => group.Count()) : pool.Classes.Count;
-        if (most is >= 2 && most < asked) Log?.Invoke($"the {part} classes are tested {most}-way: {(options.Episodes.WithinGroup ? "no group has" : "there are not")} {asked}");
+        // With less than two the sampler refuses, and says of what there is too little.
         var way = most >= 2 ? Math.Min(asked, most) : asked;
+        if (way < asked) Log?.Invoke($"the {part} classes are tested {way}-way: {(options.Episodes.WithinGroup ? "no group has" : "there are not")} {asked}");
         return new EpisodeSampler(pool, options.Episodes with { Augmentation = null, Composed = 0, Seed = options.Seed + 1, Way = way });
     }
 

@@ -9,9 +9,10 @@ namespace Graft.FewShot;
 /// to the one used least, by a learned gate (least recently used access, eq. 5 to 8). Class numbers mean something else in
 /// every episode, so nothing but the memory can know them.
 /// <para>
-/// The paper trains for 100,000 episodes; three changes make a quarter of that enough. A ConvNet sees the pictures. What is written
-/// is a label with the picture that it belongs to, where the paper's controller has to carry the picture to the next step
-/// itself. And reads have a learned strength, as those of a Neural Turing Machine (Graves et al. 2014, eq. 5).
+/// The paper trains for 100,000 episodes; five changes make a quarter of that enough. A ConvNet sees the pictures, and what it
+/// gives is centred and of one length. What is written is a label with the picture that it belongs to, where the paper's
+/// controller has to carry the picture to the next step itself. Reads have a learned strength, as those of a Neural Turing
+/// Machine (Graves et al. 2014, eq. 5). And training sequences are of mixed lengths.
 /// </para>
 /// </summary>
 public sealed class Mann : EpisodeLearner
