@@ -276,6 +276,48 @@ public sealed class FewShotTests : IDisposable
         Assert.Equal(Trained(), Trained());
     }
 
+    [Theory]
+    [InlineData("protonet")]
+    [InlineData("maml")]
+    public void A_pretrained_network_is_trained_on_episodes_and_its_file_is_read_once(string method)
+    {
+        // With a classifier, which episodes do not ask; pooled and coloured, where MAML's own network is strided and grey pictures are usual.
+        using var pretrained = BackboneCatalogue.Create("convnet", 4, new Dictionary<string, string> { ["widths"] = "8-8", ["side"] = "28" });
+        Safetensors.Write(_shop["net.safetensors"], pretrained.State(), new Dictionary<string, string> { ["architecture"] = "convnet", ["widths"] = "8-8", ["side"] = "28" });
+        using var learner = FewShotMethods.Create(new FewShotOptions { Method = method, Way = 3, Weights = _shop["net.safetensors"], FrozenNorms = true });
+        Assert.Equal(pretrained.State()["block2.conv.weight"].ToArray<float>(), learner.Modules().OfType<Backbone>().First().State()["block2.conv.weight"].ToArray<float>());
+        File.Delete(_shop["net.safetensors"]);
+        var pool = EpisodePool.Read(DatasetReader.Open(Bars()).Train, Preprocessing.Small(28, Normalize.Symmetric), grey: false);
+        var sampler = new EpisodeSampler(pool, new EpisodeOptions { Way = 3, Query = 3 });
+        new EpisodeTrainer(learner, sampler, null, new EpisodeTrainOptions { Steps = 2, EpisodesPerStep = 4 }).Run();
+        new FewShotModel(learner, pool.Preprocessing, false, ["a"]).Save(_shop["m.safetensors"]);
+        using var again = FewShotModel.Load(_shop["m.safetensors"]);
+        using var mode = Autograd.NoGrad();
+        var episode = sampler.Draw(100);
+        learner.Prepare(transductive: false);
+        Assert.Equal(learner.Scores(episode.Support, episode.Queries).ToArray<float>(), again.Learner.Scores(episode.Support, episode.Queries).ToArray<float>());
+    }
+
+    [Fact]
+    public void Views_of_one_are_the_picture_and_methods_without_them_say_so()
+    {
+        using var scope = new TensorScope();
+        var sampler = new EpisodeSampler(Pool(), new EpisodeOptions { Way = 3, Query = 2 });
+        EpisodeLearner Learner(string method) => FewShotMethods.Create(new FewShotOptions { Method = method, Way = 3, BackboneOptions = new Dictionary<string, string> { ["widths"] = "8-8-8-8" }, TestSteps = 2 });
+        using var reptile = (Reptile)Learner("reptile");
+        reptile.Prepare(transductive: true);
+        var episode = sampler.Draw(0);
+        var one = reptile.Scores(episode.Support, episode.Queries).LogSoftmax(1).ToArray<double>();
+        Assert.Equal(one, reptile.Scores(episode.Support, [episode.Queries, episode.Queries]).ToArray<double>(), (a, b) => Math.Abs(a - b) < 1e-5);
+        double Seen(EpisodeLearner learner, bool transductive) => EpisodeEvaluator.Evaluate(learner, sampler, 4, transductive, views: 3).Accuracy;
+        Assert.Equal(Seen(reptile, true), Seen(reptile, true));
+        Assert.InRange(Seen(reptile, false), 0, 1);
+        using var mann = Learner("mann");
+        Assert.Contains("several views", Assert.Throws<GraftException>(() => Seen(mann, false)).Message);
+        using var prototypes = Learner("protonet");
+        Assert.Contains("several views", Assert.Throws<GraftException>(() => Seen(prototypes, true)).Message);
+    }
+
     [Fact]
     public void Exchanging_support_and_queries_leaves_one_class_of_each_out_in_turn()
     {

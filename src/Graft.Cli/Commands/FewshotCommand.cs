@@ -53,12 +53,12 @@ internal static class FewshotCommand
         var trim = new Option<bool>("--trim") { Description = "Cut drawings out of a plain ground, so that all fill the picture alike" };
         var (steps, batch) = (new Option<int?>("--steps") { Description = "Steps of the optimiser (default 2000; MANN 1500)", HelpName = "N" }, new Option<int?>("--batch") { Description = "Episodes of a step (default 2; Reptile 4, MAML and its kin 8, MANN 16)", HelpName = "N" });
         var rate = new Option<double?>("--rate") { Description = "Learning rate (default 0.001; MANN 0.002, Reptile 1)", HelpName = "X" };
-        var (innerRate, innerSteps) = (new Option<double?>("--inner-rate") { Description = "MAML and Reptile: the rate within a task", HelpName = "X" }, new Option<int?>("--inner-steps") { Description = "MAML and Reptile: steps within a task", HelpName = "N" });
+        var (innerRate, innerSteps) = (new Option<double?>("--inner-rate") { Description = "MAML and Reptile: the rate within a task (default 0.4, 0.3 for fomaml, 0.01 for Reptile; 0.001 with --weights)", HelpName = "X" }, new Option<int?>("--inner-steps") { Description = "MAML and Reptile: steps within a task", HelpName = "N" });
         var learnRates = new Option<bool>("--learn-rates") { Description = "MAML: a learned rate for each layer and step" };
         var loss = new Option<PairLoss>("--loss") { Description = "Siamese: cross-entropy, contrastive or triplet", HelpName = "NAME", CustomParser = found => Enum.TryParse<PairLoss>(found.Tokens[0].Value.Replace("-", "", StringComparison.Ordinal), true, out var kind) ? kind : Refuse(found) };
         var distance = DistanceOption(DistanceKind.SquaredEuclidean);
         var backbone = new Option<string>("--backbone") { Description = "The network (graft models list)", DefaultValueFactory = _ => "convnet", HelpName = "NAME" };
-        var weights = File("--weights", "A pretrained network to start from");
+        var weights = File("--weights", "A pretrained network to start from; --distance is then cosine unless given");
         var side = new Option<int?>("--side") { Description = "Pixels of the square picture (default 28 for the ConvNet)", HelpName = "N" };
         var (output, seed) = (File("--out", "The run folder", "RUN"), new Option<long>("--seed") { Description = "Of everything that is random", HelpName = "N" });
         var command = new Command("train", """
@@ -68,6 +68,7 @@ internal static class FewshotCommand
               graft fewshot train omniglot.zip --method protonet --way 20 --within-groups --turns 8 --compose 0.4 --augment --trim --side 32
               graft fewshot train photos/ --method maml --way 5 --shot 5 --side 84 --out runs/maml
               graft fewshot train small1.zip --test small2.zip --drop-seen --method matching
+              graft fewshot train photos/ --weights mobilenet_v2.safetensors --side 96 --steps 200 --rate 0.0001
             """) { data };
         foreach (var option in new Option[] { method, test, dropSeen, way, shot, query, within, turns, compose, augment, trim, steps, batch, rate, innerRate, innerSteps, learnRates, loss, distance, backbone, weights, side, output, seed }) command.Options.Add(option);
         Shell.Handle(command, (shell, parsed) =>
@@ -81,7 +82,7 @@ internal static class FewshotCommand
                 Data = parsed.GetValue(data)!, Test = parsed.GetValue(test), DropSeen = parsed.GetValue(dropSeen), Side = parsed.GetValue(side), Turns = parsed.GetValue(turns), Trim = parsed.GetValue(trim), Out = parsed.GetValue(output), Seed = parsed.GetValue(seed),
                 Method = new FewShotOptions
                 {
-                    Method = name, Backbone = parsed.GetValue(backbone)!, Weights = parsed.GetValue(weights), Distance = parsed.GetValue(distance), PairLoss = parsed.GetValue(loss), Way = parsed.GetValue(way),
+                    Method = name, Backbone = parsed.GetValue(backbone)!, Weights = parsed.GetValue(weights), Distance = parsed.GetResult(distance) is { Implicit: false } || parsed.GetValue(weights) is null ? parsed.GetValue(distance) : DistanceKind.Cosine, PairLoss = parsed.GetValue(loss), Way = parsed.GetValue(way),
                     InnerRate = parsed.GetValue(innerRate), InnerSteps = parsed.GetValue(innerSteps), LearnRates = parsed.GetValue(learnRates),
                 },
                 Episodes = new EpisodeOptions { Way = parsed.GetValue(way), Shot = parsed.GetValue(shot), Query = parsed.GetValue(query), WithinGroup = parsed.GetValue(within), Composed = parsed.GetValue(compose), Augmentation = parsed.GetValue(augment) ? new PictureJitter { Elastic = 0.03 } : null },
@@ -116,21 +117,25 @@ internal static class FewshotCommand
         var within = new Option<bool>("--within-groups") { Description = "All classes of an episode come from one group" };
         var same = new Option<bool>("--same-instances") { Description = "Supports are each class's pictures of one number, queries of another: on Omniglot one drawer against another" };
         var seed = new Option<long>("--seed") { Description = "Of the episodes", HelpName = "N" };
+        var views = Number("--views", "See every picture so many times, mildly jittered, and average the scores: models of fewshot train, without mann", 1);
         var input = new InputArguments();
         var command = new Command("eval", """
             Accuracy over episodes, with its 95% interval.
 
             Examples:
               graft fewshot eval runs/protonet unseen.zip --way 20 --shot 1 --within-groups
+              graft fewshot eval runs/reptile unseen.zip --views 8
               graft fewshot eval mobilenet_v2.safetensors flowers/ --way 5 --shot 5
             """) { model, data };
-        foreach (var option in new Option[] { way, shot, query, episodes, within, same, seed }) command.Options.Add(option);
+        foreach (var option in new Option[] { way, shot, query, episodes, within, same, views, seed }) command.Options.Add(option);
         input.AddTo(command, labels: false);
         Shell.Handle(command, (shell, parsed) =>
         {
             var options = new EpisodeOptions { Way = parsed.GetValue(way), Shot = parsed.GetValue(shot), Query = parsed.GetValue(query), WithinGroup = parsed.GetValue(within), SameInstances = parsed.GetValue(same), Seed = parsed.GetValue(seed) };
             var count = parsed.GetValue(episodes);
             if (count < EpisodeEvaluator.LeastEpisodes) throw new GraftException($"--episodes {count}: fewer than {EpisodeEvaluator.LeastEpisodes} tell too little");
+            var seenTimes = parsed.GetValue(views);
+            if (seenTimes < 1) throw new GraftException($"--views {seenTimes}: every picture is seen at least once");
             void Episode(int done, int total) => shell.Progress(new ProgressReport("episodes", done, total, 0) { Unit = "episodes" });
             var rows = new List<(string Name, EpisodeAccuracy Found)>();
             if (FewShotModel.Is(parsed.GetValue(model)!) || Directory.Exists(parsed.GetValue(model)!))
@@ -140,11 +145,14 @@ internal static class FewshotCommand
                 var seen = pool.Classes.Select(found => found.Name).Intersect(trained.TrainClasses).ToArray();
                 if (seen.Length > 0) shell.Log($"graft: {seen.Length} of these classes were trained on ({string.Join(", ", seen.Take(3))}): they are left out");
                 var sampler = new EpisodeSampler(pool.Where(found => !seen.Contains(found.Name)), options);
-                rows.Add(($"{trained.Learner.Options.Method}, inductive", EpisodeEvaluator.Evaluate(trained.Learner, sampler, count, false, 0, Episode, shell.Stop)));
-                rows.Add(($"{trained.Learner.Options.Method}, transductive", EpisodeEvaluator.Evaluate(trained.Learner, sampler, count, true, 0, Episode, shell.Stop)));
+                void Row(bool transductive) => rows.Add(($"{trained.Learner.Options.Method}, {(transductive ? "transductive" : "inductive")}{(seenTimes > 1 ? $", {seenTimes} views" : "")}", EpisodeEvaluator.Evaluate(trained.Learner, sampler, count, transductive, 0, Episode, shell.Stop, seenTimes)));
+                Row(false);
+                // Views of a metric method are encoded once for all episodes, which queries normalised together cannot be.
+                if (seenTimes == 1 || trained.Learner is TaskLearner) Row(true);
             }
             else
             {
+                if (seenTimes > 1) throw new GraftException("--views is for models of fewshot train: a pretrained network sees each picture once");
                 using var encoder = PictureEncoder.Open(parsed.GetValue(model)!, input.Read(parsed), FeatureCache.Default());
                 rows.AddRange(FrozenEvaluation.Run(encoder, DatasetReader.Open(parsed.GetValue(data)!).Train, options, count, Episode, shell.Stop).Select(found => (found.Rule, found.Accuracy)));
             }

@@ -29,6 +29,9 @@ public static class EpisodeEvaluator
     /// <summary>Fewer episodes than this tell too little.</summary>
     public const int LeastEpisodes = 600;
 
+    // Milder than in training: a view should still look like a picture of its class.
+    private static readonly PictureJitter s_viewJitter = new PictureJitter().Times(0.6);
+
     /// <summary>Mean accuracy over episodes, with its interval; the learner is left in inference mode.</summary>
     /// <param name="learner">What answers.</param>
     /// <param name="sampler">Where episodes come from.</param>
@@ -37,7 +40,10 @@ public static class EpisodeEvaluator
     /// <param name="first">The first episode's number.</param>
     /// <param name="progress">Episodes done, of all.</param>
     /// <param name="cancel">Stops.</param>
-    /// <param name="views">Metric methods: each picture is seen so many times, mildly jittered but for the first, and scores are averaged.</param>
+    /// <param name="views">
+    /// Each picture is seen so many times, mildly jittered but for the first, and scores are averaged. Metric methods (inductively)
+    /// compare every view with every other; methods that train on the support train on all views of it.
+    /// </param>
     /// <param name="balanced">Queries are known to be spread evenly over the classes (<see cref="BalancedAssignment"/>); transductive.</param>
     public static EpisodeAccuracy Evaluate(EpisodeLearner learner, EpisodeSampler sampler, int episodes = LeastEpisodes, bool transductive = false, long first = 0, Action<int, int>? progress = null, CancellationToken cancel = default, int views = 1, bool balanced = false)
     {
@@ -52,7 +58,8 @@ public static class EpisodeEvaluator
         var accuracies = new double[episodes];
         var done = 0;
         using var table = !transductive && sampler.Options is { Augmentation: null, Composed: 0 } && workers.Learners[0] is MetricLearner ? new EncodedPool(workers, sampler.Pool, views) : null;
-        if (views > 1 && table is null) throw new ArgumentException("several views are compared by metric methods only, and inductively");
+        if (views > 1 && table is null && (workers.Learners[0] is not TaskLearner || sampler.Options is not { Augmentation: null, Composed: 0 }))
+            throw new GraftException("several views are for metric methods, inductively, and for methods that train on the support; of pictures as they are");
         workers.Run(episodes, (k, learner) =>
         {
             cancel.ThrowIfCancellationRequested();
@@ -64,6 +71,10 @@ public static class EpisodeEvaluator
             {
                 var (support, query) = sampler.DrawItems(first + k);
                 (scores, labels) = (table.Scores((MetricLearner)learner, support, query, sampler.Options.Way), [.. query.Select(item => item.Label)]);
+            }
+            else if (views > 1)
+            {
+                (scores, labels) = InViews((TaskLearner)learner, sampler, first + k, views);
             }
             else
             {
@@ -77,8 +88,22 @@ public static class EpisodeEvaluator
         return EpisodeAccuracy.Of(accuracies, transductive || balanced, clock.Elapsed.TotalSeconds);
     }
 
+    private static (Tensor Scores, long[] Labels) InViews(TaskLearner learner, EpisodeSampler sampler, long index, int views)
+    {
+        var (support, query) = sampler.DrawItems(index);
+        var rng = new Data.Rng(43, index);
+        Tensor[] Views(List<EpisodeItem> items)
+        {
+            var (rows, turns) = (items.Select(item => item.Row).ToArray(), items.Select(item => item.Turn).ToArray());
+            return [.. Enumerable.Range(0, views).Select(view => sampler.Pool.Take(rows, turns, view == 0 ? null : s_viewJitter, ref rng))];
+        }
+        var shown = new Support(Ops.Cat(Views(support), 0), [.. Enumerable.Repeat(support, views).SelectMany(items => items.Select(item => item.Label))], sampler.Options.Way);
+        return (learner.Scores(shown, Views(query)), [.. query.Select(item => item.Label)]);
+    }
+
     internal static double Right(Tensor scores, long[] labels)
     {
+        if (!double.IsFinite(scores.Sum().Item())) throw new GraftException("the scores are no numbers: the training, or its steps within a task, went too far. Try a smaller --rate or --inner-rate");
         var said = scores.Argmax(1).ToArray<long>();
         return said.Zip(labels, (a, b) => a == b).Count(right => right) / (double)labels.Length;
     }
@@ -88,9 +113,6 @@ public static class EpisodeEvaluator
     {
         private const int Chunk = 64;
 
-        // Milder than in training: a view should still look like a picture of its class.
-        private const double ViewStrength = 0.6;
-
         private readonly Tensor[] _views;
         private readonly Dictionary<(int Row, int Turn), long> _places = [];
 
@@ -98,8 +120,7 @@ public static class EpisodeEvaluator
         {
             var items = pool.Classes.SelectMany(found => found.Rows.Select(row => (Row: row, found.Turn))).Distinct().ToArray();
             for (var k = 0; k < items.Length; k++) _places[items[k]] = k;
-            var jitter = new PictureJitter().Times(ViewStrength);
-            _views = [.. Enumerable.Range(0, views).Select(view => Encode(workers, pool, items, view == 0 ? null : jitter, view))];
+            _views = [.. Enumerable.Range(0, views).Select(view => Encode(workers, pool, items, view == 0 ? null : s_viewJitter, view))];
         }
 
         private static Tensor Encode(EpisodeWorkers workers, EpisodePool pool, (int Row, int Turn)[] items, PictureJitter? jitter, int view)

@@ -1,4 +1,5 @@
 using Graft.Backbones;
+using Graft.Torch;
 
 namespace Graft.FewShot;
 
@@ -20,6 +21,8 @@ public static class FewShotMethods
         ["mann"] = "a network with a memory that it writes and reads (Santoro et al. 2016)",
     };
 
+    private const double PretrainedInnerRate = 1e-3;
+
     /// <summary>
     /// How a method is trained unless told otherwise: as <c>reproduce omniglot</c> found to work, in fewer steps than the papers
     /// take.
@@ -37,12 +40,17 @@ public static class FewShotMethods
     public static EpisodeLearner Create(FewShotOptions options)
     {
         if (!Names.ContainsKey(options.Method)) throw new GraftException($"there is no method '{options.Method}'. There are: {string.Join(", ", Names.Keys)}");
+        using var loaded = options.Weights is { } file ? BackboneCatalogue.Load(file).Backbone : null;
+        if (loaded is not null) options = Described(options, loaded);
         Backbone Backbone(string key = "", string value = "")
         {
             var given = new Dictionary<string, string>(options.BackboneOptions);
             if (options.Backbone == "convnet") { given.TryAdd("widths", "64-64-64-64"); given.TryAdd("side", "28"); given.TryAdd("channels", "1"); }
             if (key.Length > 0 && options.Backbone == "convnet") given.TryAdd(key, value);
-            var made = options.Weights is { } file ? BackboneCatalogue.Load(file).Backbone : BackboneCatalogue.Create(options.Backbone, null, given);
+            Backbone made;
+            // Without the classifier that it came with, which no episode asks.
+            using (loaded is null ? null : Initialisers.Skip()) made = BackboneCatalogue.Create(options.Backbone, null, given);
+            if (loaded is not null) made.CopyFrom(loaded.State());
             if (options.FrozenNorms) made.FreezeBelow(0, freezeStatistics: true);
             return made;
         }
@@ -66,5 +74,22 @@ public static class FewShotMethods
         learner.Options = options;
         learner.Another = () => Create(options);
         return learner;
+    }
+
+    /// <summary>From here on the architecture says all: copies share the parameters, and a saved model has its own.</summary>
+    private static FewShotOptions Described(FewShotOptions options, Backbone backbone)
+    {
+        if (backbone is Graphs.GraphBackbone)
+            throw new GraftException($"{options.Weights} holds a graph of its own, which cannot be made again without the file: graft fewshot classify and eval use it as it is. To train on episodes, give weights of an architecture that graft models lists");
+        var shape = new Dictionary<string, string>(backbone.Options);
+        if (backbone is ConvNet)
+        {
+            // A ConvNet leaves unsaid what is usual, and a method would put what is usual with it in its place.
+            shape.TryAdd("channels", "3");
+            shape.TryAdd("pools", $"{backbone.Stages.Count}");
+            shape.TryAdd("strided", "no");
+        }
+        // A step that is good for four blocks from scratch throws what a deep network knows away.
+        return options with { Weights = null, Backbone = backbone.Architecture, BackboneOptions = shape, InnerRate = options.InnerRate ?? PretrainedInnerRate };
     }
 }

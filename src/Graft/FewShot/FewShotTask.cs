@@ -80,12 +80,6 @@ public sealed class FewShotTask(FewShotTrainOptions options)
         else if (data.Train.Channels == 1)
             throw new GraftException($"{options.Data} holds grey pictures, and {method.Weights ?? method.Backbone} sees colour: use the ConvNet, or pictures in colour");
         using var learner = FewShotMethods.Create(method);
-        if (method.Weights is not null)
-        {
-            // From here on the architecture says all: the model's own file holds the weights.
-            var backbone = learner.Modules().OfType<Backbone>().First();
-            learner.Options = method with { Weights = null, Backbone = backbone.Architecture, BackboneOptions = backbone.Options };
-        }
         Directory.CreateDirectory(run);
         var model = new FewShotModel(learner, data.Train.Preprocessing, data.Train.Channels == 1, [.. data.Train.Classes.Select(found => found.Name)]);
         Log?.Invoke($"{data.Train.Classes.Count} classes to learn from{(turned == data.Train ? "" : $" ({turned.Classes.Count} with turned ones)")}, {data.Test.Classes.Count} to be tested on; {learner.ParameterCount:N0} parameters");

@@ -29,24 +29,32 @@ public abstract class TaskLearner : EpisodeLearner
     protected abstract Dictionary<string, Tensor> Adapt(Support support);
 
     /// <inheritdoc/>
-    public sealed override Tensor Scores(Support support, Tensor queries)
+    public sealed override Tensor Scores(Support support, Tensor queries) => Scores(support, [queries]);
+
+    /// <summary>
+    /// Adapted once, asked about several views of the queries (each Q×C×H×W): the mean of their log-probabilities, Q×way; of one
+    /// view, its log-odds.
+    /// </summary>
+    public Tensor Scores(Support support, IReadOnlyList<Tensor> views)
     {
         if (support.Way > FixedWay) throw new GraftException($"this model tells {FixedWay} classes apart, and the support set has {support.Way}: train it with --way {support.Way}, or use a metric method, which takes any number");
         using var mode = Learning ? null : Autograd.NoGrad();
         var adapted = Adapt(support);
         return Network.With(adapted, () =>
         {
-            if (_transductive) return Network.Forward(queries);
+            Tensor Answer(Tensor queries) => Network.Forward(queries).Narrow(1, 0, support.Way);
+            Tensor All() => views.Count == 1 ? Answer(views[0]) : Ops.Stack([.. views.Select(queries => Answer(queries).LogSoftmax(1))]).Mean([0L]);
+            if (_transductive) return All();
             // The support's statistics: one run with momentum 1 leaves them in the running ones.
             var norms = Network.Modules().OfType<BatchNorm2d>().ToArray();
             foreach (var norm in norms) norm.Momentum = 1;
             using (Autograd.NoGrad()) Network.Forward(support.Pictures).Dispose();
             Network.Eval();
-            var scores = Network.Forward(queries);
+            var scores = All();
             Network.Train();
             foreach (var norm in norms) norm.Momentum = 0;
             return scores;
-        }).Narrow(1, 0, support.Way);
+        });
     }
 
     /// <inheritdoc/>
