@@ -50,7 +50,11 @@ public static class FewShotMethods
             Backbone made;
             // Without the classifier that it came with, which no episode asks.
             using (loaded is null ? null : Initialisers.Skip()) made = BackboneCatalogue.Create(options.Backbone, null, given);
-            if (loaded is not null) made.CopyFrom(loaded.State());
+            if (loaded is not null)
+            {
+                made.CopyFrom(loaded.State());
+                made.Preprocessing = loaded.Preprocessing;
+            }
             if (options.FrozenNorms) made.FreezeBelow(0, freezeStatistics: true);
             return made;
         }
