@@ -103,7 +103,7 @@ public static class EpisodeEvaluator
 
     internal static double Right(Tensor scores, long[] labels)
     {
-        if (!double.IsFinite(scores.Sum().Item())) throw new GraftException("the scores are no numbers: the training, or its steps within a task, went too far. Try a smaller --rate or --inner-rate");
+        if (double.IsNaN(scores.Sum().Item())) throw new GraftException("the scores are no numbers: the training, or its steps within a task, went too far. Try a smaller --rate or --inner-rate");
         var said = scores.Argmax(1).ToArray<long>();
         return said.Zip(labels, (a, b) => a == b).Count(right => right) / (double)labels.Length;
     }
