@@ -123,8 +123,11 @@ public sealed class Omniglot : Experiment
                     options.Log($"{rows[^1][0]}: {rows[^1][1]}, {rows[^1][2]}");
                 }
                 Five("", false, 1);
-                if (seen.Length > 0) Five(seen, true, entry.Views);
-                if (seen.Length > 0) Five(seen, false, entry.Views);
+                if (seen.Length > 0)
+                {
+                    Five(seen, true, entry.Views);
+                    Five(seen, false, entry.Views);
+                }
             }
             else if (seen.Length > 0) rows.Add([entry.Label + seen, "", "", "", "", Score(20, 1, challenge: true, views: entry.Views), "", ""]);
             // Those that are trained for the challenge.

@@ -82,7 +82,7 @@ internal static class FewshotCommand
                 Data = parsed.GetValue(data)!, Test = parsed.GetValue(test), DropSeen = parsed.GetValue(dropSeen), Side = parsed.GetValue(side), Turns = parsed.GetValue(turns), Trim = parsed.GetValue(trim), Out = parsed.GetValue(output), Seed = parsed.GetValue(seed),
                 Method = new FewShotOptions
                 {
-                    Method = name, Backbone = parsed.GetValue(backbone)!, Weights = parsed.GetValue(weights), Distance = parsed.GetResult(distance) is { Implicit: false } || parsed.GetValue(weights) is null ? parsed.GetValue(distance) : DistanceKind.Cosine, PairLoss = parsed.GetValue(loss), Way = parsed.GetValue(way),
+                    Method = name, Backbone = parsed.GetValue(backbone)!, Weights = parsed.GetValue(weights), Distance = parsed.GetResult(distance) is { Implicit: false } ? parsed.GetValue(distance) : null, PairLoss = parsed.GetValue(loss), Way = parsed.GetValue(way),
                     InnerRate = parsed.GetValue(innerRate), InnerSteps = parsed.GetValue(innerSteps), LearnRates = parsed.GetValue(learnRates),
                 },
                 Episodes = new EpisodeOptions { Way = parsed.GetValue(way), Shot = parsed.GetValue(shot), Query = parsed.GetValue(query), WithinGroup = parsed.GetValue(within), Composed = parsed.GetValue(compose), Augmentation = parsed.GetValue(augment) ? new PictureJitter { Elastic = 0.03 } : null },

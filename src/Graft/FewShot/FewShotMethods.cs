@@ -63,7 +63,7 @@ public static class FewShotMethods
         Maml Maml(MamlKind kind, int steps = 1, double rate = 0.4) => new(Strided(), options.Way, kind, options.InnerRate ?? rate, options.InnerSteps ?? steps, options.TestSteps ?? 3, options.LearnRates);
         EpisodeLearner learner = options.Method switch
         {
-            "protonet" => new PrototypicalNetwork(new Embedder(Backbone()), options.Distance),
+            "protonet" => new PrototypicalNetwork(new Embedder(Backbone()), options.Distance ?? DistanceKind.SquaredEuclidean),
             "matching" => new MatchingNetwork(new Embedder(Backbone()), options.FullContext),
             "relation" => new RelationNetwork(new Embedder(Backbone("pools", "2"))),
             "local" => new LocalMatchingNetwork(new Embedder(Backbone("pools", "2")), options.Reach),
@@ -94,6 +94,6 @@ public static class FewShotMethods
             shape.TryAdd("strided", "no");
         }
         // A step that is good for four blocks from scratch throws what a deep network knows away.
-        return options with { Weights = null, Backbone = backbone.Architecture, BackboneOptions = shape, InnerRate = options.InnerRate ?? PretrainedInnerRate };
+        return options with { Weights = null, Backbone = backbone.Architecture, BackboneOptions = shape, Distance = options.Distance ?? DistanceKind.Cosine, InnerRate = options.InnerRate ?? PretrainedInnerRate };
     }
 }

@@ -18,8 +18,8 @@ public sealed record FewShotOptions
     /// <summary>BatchNorm keeps its statistics: for pretrained networks, which small batches would spoil.</summary>
     public bool FrozenNorms { get; init; }
 
-    /// <summary>Between embeddings.</summary>
-    public DistanceKind Distance { get; init; } = DistanceKind.SquaredEuclidean;
+    /// <summary>Between embeddings; null: squared Euclidean, and cosine on pretrained weights, whose features are large.</summary>
+    public DistanceKind? Distance { get; init; }
 
     /// <summary>Of a Siamese network.</summary>
     public PairLoss PairLoss { get; init; } = PairLoss.CrossEntropy;
