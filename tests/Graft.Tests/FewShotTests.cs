@@ -527,6 +527,30 @@ public sealed class FewShotTests : IDisposable
         Assert.Contains("no picture of the class 'wasps' can be read", Refused(() => set.Add(Pictures.Support(_shop["support"]))), StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData("protonet")]
+    [InlineData("matching")]
+    [InlineData("siamese")]
+    public void A_support_set_of_a_few_shot_model_is_saved_with_the_model_in_it(string method)
+    {
+        var folder = Path.Combine(Bars(groups: 1, classes: 3, pictures: 3), "group0");
+        using var learner = FewShotMethods.Create(new FewShotOptions { Method = method, BackboneOptions = new Dictionary<string, string> { ["widths"] = "8-8-8-8" } });
+        new FewShotModel(learner, Preprocessing.Small(28, Normalize.Symmetric), true, ["a"]).Save(_shop["m.safetensors"]);
+        using var set = new SupportSet(PictureEncoder.Open(_shop["m.safetensors"]));
+        set.Add(Pictures.Support(folder));
+        set.Save(_shop["set.safetensors"]);
+        File.Delete(_shop["m.safetensors"]);
+        using var again = SupportSet.Load(_shop["set.safetensors"]);
+        Assert.Equal(set.Classes, again.Classes);
+        Assert.Equal(set.Threshold, again.Threshold);
+        string[] asked = [Path.Combine(folder, "class1", "00.jpg")];
+        Assert.Equal(set.Classify(asked).Answers[0].Distances, again.Classify(asked).Answers[0].Distances);
+        Directory.CreateDirectory(_shop["more"]);
+        Directory.Move(Path.Combine(folder, "class0"), _shop["more", "added"]);
+        again.Add(Pictures.Support(_shop["more"]));
+        Assert.Equal(["class0", "class1", "class2", "added"], again.Classes);
+    }
+
     [SkippableFact]
     public void Pairs_of_one_kind_of_insect_are_nearer_than_of_two()
     {

@@ -21,11 +21,14 @@ public sealed record FewShotModel(EpisodeLearner Learner, Preprocessing Preproce
     private static readonly JsonSerializerOptions s_json = new(JsonSerializerDefaults.Web) { Converters = { new JsonStringEnumConverter(JsonNamingPolicy.KebabCaseLower) } };
 
     /// <summary>Writes the model, atomically.</summary>
-    public void Save(string path) => Safetensors.Write(path, Learner.State(), new Dictionary<string, string>
+    public void Save(string path) => Safetensors.Write(path, Learner.State(), Describe());
+
+    /// <summary>All but the parameters: what a file says of itself.</summary>
+    internal Dictionary<string, string> Describe() => new()
     {
         ["format"] = Format, ["method"] = Learner.Options.Method, ["options"] = JsonSerializer.Serialize(Learner.Options with { Weights = null }, s_json), ["preprocessing"] = Preprocessing.ToJson(),
         ["grey"] = Grey ? "yes" : "no", ["train-classes"] = JsonSerializer.Serialize(TrainClasses),
-    });
+    };
 
     /// <summary>Whether a file or run folder is such a model.</summary>
     public static bool Is(string path)
@@ -50,18 +53,24 @@ public sealed record FewShotModel(EpisodeLearner Learner, Preprocessing Preproce
         try
         {
             var checkpoint = Checkpoint.Read(path);
-            string Meta(string key) => checkpoint.Metadata.GetValueOrDefault(key) ?? throw new GraftException($"{path} is no few-shot model of Graft's: its metadata has no '{key}'");
-            if (Meta("format") != Format) throw new GraftException($"{path} is of the format '{Meta("format")}', and not a few-shot model");
-            using var skip = Initialisers.Skip();
-            var learner = FewShotMethods.Create(JsonSerializer.Deserialize<FewShotOptions>(Meta("options"), s_json)!);
-            CheckpointMatcher.Load(learner, checkpoint.Tensors, path);
-            learner.Prepare(transductive: false);
-            return new FewShotModel(learner, Preprocessing.FromJson(Meta("preprocessing")), Meta("grey") == "yes", JsonSerializer.Deserialize<string[]>(Meta("train-classes"))!);
+            if (checkpoint.Metadata.GetValueOrDefault("format") is var format && format != Format) throw new GraftException($"{path} is {(format is null ? "no few-shot model of Graft's" : $"of the format '{format}', and not a few-shot model")}");
+            return From(checkpoint.Metadata, checkpoint.Tensors, path);
         }
         catch (Exception reason) when (reason is InvalidDataException or JsonException or FormatException or OverflowException or ArgumentException or TorchException)
         {
             throw new GraftException($"{path}: what it says of itself is damaged ({reason.Message})", reason);
         }
+    }
+
+    /// <summary>From what <see cref="Describe"/> gave and the parameters.</summary>
+    internal static FewShotModel From(IReadOnlyDictionary<string, string> metadata, IReadOnlyDictionary<string, Tensor> tensors, string path)
+    {
+        string Meta(string key) => metadata.GetValueOrDefault(key) ?? throw new GraftException($"{path} is no few-shot model of Graft's: its metadata has no '{key}'");
+        using var skip = Initialisers.Skip();
+        var learner = FewShotMethods.Create(JsonSerializer.Deserialize<FewShotOptions>(Meta("options"), s_json)!);
+        CheckpointMatcher.Load(learner, tensors, path);
+        learner.Prepare(transductive: false);
+        return new FewShotModel(learner, Preprocessing.FromJson(Meta("preprocessing")), Meta("grey") == "yes", JsonSerializer.Deserialize<string[]>(Meta("train-classes"))!);
     }
 
     /// <inheritdoc/>

@@ -17,8 +17,14 @@ public sealed class PictureEncoder : IDisposable
     /// <summary>A pretrained backbone; null where a few-shot model encodes.</summary>
     public Backbone? Backbone { get; }
 
+    /// <summary>The few-shot model; null where a backbone encodes.</summary>
+    internal FewShotModel? Model => _model;
+
     /// <summary>Where it comes from.</summary>
     public string Source { get; }
+
+    /// <summary>Numbers of a picture's features.</summary>
+    internal long Size => Backbone?.FeatureSize ?? Learner!.Encode(Ops.Zeros([1, _model!.Grey ? 1 : 3, _model.Preprocessing.Height, _model.Preprocessing.Width])).Shape[1];
 
     /// <summary>Compares like the trained method does; null for a backbone.</summary>
     public MetricLearner? Learner => _model?.Learner as MetricLearner;
@@ -28,7 +34,13 @@ public sealed class PictureEncoder : IDisposable
     public static PictureEncoder Open(string path, InputOptions? input = null, FeatureCache? cache = null)
     {
         if (!FewShotModel.Is(path)) return Of((input ?? new InputOptions()).Apply(BackboneCatalogue.Load(path, null, input?.Size).Backbone), cache);
-        var model = FewShotModel.Load(path);
+        return Of(FewShotModel.Load(path), path);
+    }
+
+    /// <summary>Of a few-shot model, which it owns from here on.</summary>
+    /// <exception cref="GraftException">The model's method has no features to compare.</exception>
+    internal static PictureEncoder Of(FewShotModel model, string path)
+    {
         if (model.Learner is MetricLearner { EncodesVectors: true }) return new PictureEncoder(null, model, null, path);
         var method = model.Learner.Options.Method;
         model.Dispose();

@@ -22,7 +22,7 @@ public sealed class SupportSet : IDisposable
     /// <summary>Views of each picture that stand in for other pictures of its class, when the threshold is set.</summary>
     private const int Views = 4;
 
-    private const string Format = "graft-support-1";
+    private const string Format = "graft-support-1", Network = "backbone.";
 
     private readonly List<string> _classes = [], _files = [];
     private readonly List<int> _labels = [];
@@ -147,21 +147,21 @@ public sealed class SupportSet : IDisposable
     }
 
     /// <summary>Writes the set with its network.</summary>
-    /// <exception cref="GraftException">The encoder is a few-shot model, which has a file of its own.</exception>
+    /// <exception cref="GraftException">The set is empty.</exception>
     public void Save(string path)
     {
-        var backbone = Encoder.Backbone ?? throw new GraftException("a support set of a model that fewshot train made is not saved: keep the support folder, and the run");
         if (_features is null) throw new GraftException("the support set is empty: there is nothing to save");
-        var tensors = backbone.State().Where(item => !item.Key.StartsWith(backbone.HeadName + ".", StringComparison.Ordinal)).ToDictionary(item => "backbone." + item.Key, item => item.Value);
+        var (network, metadata) = Encoder.Model is { } model ? (model.Learner.State(), model.Describe()) : Describe(Encoder.Backbone!);
+        var tensors = network.ToDictionary(item => Network + item.Key, item => item.Value);
         (tensors["support.features"], tensors["support.views"]) = (_features, _views!.Contiguous());
-        var metadata = new Dictionary<string, string>(backbone.Options)
-        {
-            ["format"] = Format, ["architecture"] = backbone.Architecture, ["preprocessing"] = backbone.Preprocessing.ToJson(), ["distance"] = Distance.ToString(), ["classes"] = JsonSerializer.Serialize(_classes),
-            ["labels"] = JsonSerializer.Serialize(_labels), ["files"] = JsonSerializer.Serialize(_files), ["upstream"] = JsonSerializer.Serialize(backbone.Provenance, JsonSerializerOptions.Web),
-            ["threshold"] = Threshold?.ToString("R", CultureInfo.InvariantCulture) ?? "",
-        };
+        (metadata["format"], metadata["distance"], metadata["threshold"]) = (Format, Distance.ToString(), Threshold?.ToString("R", CultureInfo.InvariantCulture) ?? "");
+        (metadata["classes"], metadata["labels"], metadata["files"]) = (JsonSerializer.Serialize(_classes), JsonSerializer.Serialize(_labels), JsonSerializer.Serialize(_files));
         Safetensors.Write(path, tensors, metadata);
     }
+
+    private static (IReadOnlyDictionary<string, Tensor> Tensors, Dictionary<string, string> Metadata) Describe(Backbone backbone) =>
+        (backbone.State().Where(item => !item.Key.StartsWith(backbone.HeadName + ".", StringComparison.Ordinal)).ToDictionary(),
+         new(backbone.Options) { ["architecture"] = backbone.Architecture, ["preprocessing"] = backbone.Preprocessing.ToJson(), ["upstream"] = JsonSerializer.Serialize(backbone.Provenance, JsonSerializerOptions.Web) });
 
     /// <summary>Whether a file is a saved support set.</summary>
     public static bool Is(string path)
@@ -185,22 +185,29 @@ public sealed class SupportSet : IDisposable
             var checkpoint = Checkpoint.Read(path);
             string Meta(string key) => checkpoint.Metadata.GetValueOrDefault(key) ?? throw new GraftException($"{path} is no support set: its metadata has no '{key}'");
             if (Meta("format") != Format) throw new GraftException($"{path} is of the format '{Meta("format")}', and not a support set");
-            using var skip = Initialisers.Skip();
-            var backbone = BackboneCatalogue.Create(Meta("architecture"), null, checkpoint.Metadata);
-            backbone.Preprocessing = Preprocessing.FromJson(Meta("preprocessing"));
-            backbone.Provenance = JsonSerializer.Deserialize<Provenance>(Meta("upstream"), JsonSerializerOptions.Web)!;
-            CheckpointMatcher.Load(backbone, checkpoint.Tensors.Where(item => item.Key.StartsWith("backbone.", StringComparison.Ordinal)).ToDictionary(item => item.Key["backbone.".Length..], item => item.Value), path);
-            backbone.FreezeBelow(backbone.Stages.Count, freezeStatistics: true);
-            backbone.Eval();
-            var set = new SupportSet(PictureEncoder.Of(backbone, cache), Enum.Parse<DistanceKind>(Meta("distance")));
+            var network = checkpoint.Tensors.Where(item => item.Key.StartsWith(Network, StringComparison.Ordinal)).ToDictionary(item => item.Key[Network.Length..], item => item.Value);
+            var encoder = checkpoint.Metadata.ContainsKey("method") ? PictureEncoder.Of(FewShotModel.From(checkpoint.Metadata, network, path), path) : Backbone();
+            var set = new SupportSet(encoder, Enum.Parse<DistanceKind>(Meta("distance")));
             set._classes.AddRange(JsonSerializer.Deserialize<string[]>(Meta("classes"))!);
             set._labels.AddRange(JsonSerializer.Deserialize<int[]>(Meta("labels"))!);
             set._files.AddRange(JsonSerializer.Deserialize<string[]>(Meta("files"))!);
             (set._features, set._views) = (checkpoint.Tensors["support.features"], checkpoint.Tensors["support.views"]);
-            if (set._features.Shape is not [var rows, var size] || rows != set._labels.Count || set._files.Count != rows || size != backbone.FeatureSize || set._views.Shape is not [var viewed, Views, var other] || viewed != rows || other != size || set._labels.Any(label => label < 0 || label >= set._classes.Count))
+            if (set._features.Shape is not [var rows, var size] || rows != set._labels.Count || set._files.Count != rows || size != encoder.Size || set._views.Shape is not [var viewed, Views, var other] || viewed != rows || other != size || set._labels.Any(label => label < 0 || label >= set._classes.Count))
                 throw new GraftException($"{path}: its labels, files and features do not belong together");
             set.Calibrate();
             return set;
+
+            PictureEncoder Backbone()
+            {
+                using var skip = Initialisers.Skip();
+                var backbone = BackboneCatalogue.Create(Meta("architecture"), null, checkpoint.Metadata);
+                backbone.Preprocessing = Preprocessing.FromJson(Meta("preprocessing"));
+                backbone.Provenance = JsonSerializer.Deserialize<Provenance>(Meta("upstream"), JsonSerializerOptions.Web)!;
+                CheckpointMatcher.Load(backbone, network, path);
+                backbone.FreezeBelow(backbone.Stages.Count, freezeStatistics: true);
+                backbone.Eval();
+                return PictureEncoder.Of(backbone, cache);
+            }
         }
         catch (Exception reason) when (reason is InvalidDataException or JsonException or FormatException or OverflowException or ArgumentException or TorchException or KeyNotFoundException)
         {
