@@ -47,14 +47,16 @@ public sealed class MemoryNetworks : Experiment
         const int Batch = 32;
         var epochs = options.Short ? 40 : 100;
         var network = new MemoryNetwork(words.Count + 1) { Linear = true };
-        using var optimizer = new Adam([new ParameterGroup("all", [.. network.Parameters()], 5e-3)]);
+        // Plain gradient steps on a batch's sum, as in the paper (section 4.2), at twice its rate: Adam at 0.005 left tasks 12 and 15
+        // at 35 and 51% wrong.
+        using var optimizer = new Sgd([new ParameterGroup("all", [.. network.Parameters()], 0.02)], momentum: 0);
         var loss = 0.0;
         for (var epoch = 0; epoch < epochs; epoch++)
         {
             options.Cancel.ThrowIfCancellationRequested();
             // Linear start: the softmax comes in after a while.
-            network.Linear = epoch < epochs / 6;
-            optimizer.RateFactor = Math.Pow(0.5, epoch * 5 / epochs);
+            network.Linear = epoch < epochs * 2 / 5;
+            optimizer.RateFactor = Math.Pow(0.5, epoch * 4 / epochs);
             (loss, var batches) = (0, 0);
             foreach (var chunk in new Rng(seed, 31, epoch).Permutation(train.Count).Chunk(Batch))
             {
@@ -62,7 +64,7 @@ public sealed class MemoryNetworks : Experiment
                 var (stories, ages, questions, answers) = network.Batch([.. chunk.Select(k => train[k])], words, new Rng(seed, 32, epoch, chunk[0]));
                 optimizer.ZeroGrad();
                 var step = Losses.CrossEntropy(network.Scores(stories, ages, questions), answers);
-                step.Backward();
+                (step * (double)chunk.Length).Backward();
                 optimizer.ClipGradients(40);
                 optimizer.Step();
                 (loss, batches) = (loss + step.Item(), batches + 1);

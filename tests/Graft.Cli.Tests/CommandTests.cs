@@ -224,6 +224,19 @@ public sealed class CommandTests : IDisposable
         Assert.InRange(double.Parse(row[1].GetString()!.Split(' ')[0]), bar, 100);
     }
 
+    // The row and the column to look at, and what must not be exceeded: wrong bits, squared error after ten steps, wrong answers in percent.
+    [Theory]
+    [InlineData("ntm", 1, 2, 1.5)]
+    [InlineData("maml-sinusoid", 10, 1, 0.8)]
+    [InlineData("memory-network", 0, 1, 20)]
+    public void Every_sequence_and_regression_experiment_learns_in_its_short_form(string experiment, int row, int column, double bar)
+    {
+        var (status, output, errors) = Graft("reproduce", experiment, "--short", "--json");
+        Assert.True(status == 0, errors);
+        var cell = JsonDocument.Parse(output).RootElement.GetProperty("rows")[row][column].GetString()!;
+        Assert.InRange(double.Parse(cell.Split(' ', '%')[0], System.Globalization.CultureInfo.InvariantCulture), 0, bar);
+    }
+
     [SkippableFact]
     public void A_support_folder_classifies_without_training_and_says_what_is_missing()
     {

@@ -50,14 +50,15 @@ public static class Stories
         public Dictionary<string, string> LyingAt { get; } = [];
     }
 
-    // Sentences with a question after every other one, five questions to a story.
+    // Sentences with a question after every two, five questions to a story.
     private static List<StoryQuestion> Walk(int task, ref Rng rng)
     {
         var (world, story, asked) = (new World(), new List<string[]>(), new List<StoryQuestion>());
         for (var step = 0; asked.Count < 5 && step < 60; step++)
         {
             Tell(task, world, story, ref rng);
-            if (step % 2 == 1 && Ask(task, world, ref rng) is var (question, answer) && answer.Length > 0) asked.Add(new StoryQuestion([.. story], Words(question), answer));
+            // Coreference tells two at a time.
+            if ((step % 2 == 1 || task == 11) && Ask(task, world, ref rng) is var (question, answer) && answer.Length > 0) asked.Add(new StoryQuestion([.. story], Words(question), answer));
         }
         return asked;
     }
