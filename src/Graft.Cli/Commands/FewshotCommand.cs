@@ -52,7 +52,7 @@ internal static class FewshotCommand
         var augment = new Option<bool>("--augment") { Description = "Random affine changes of every training picture" };
         var trim = new Option<bool>("--trim") { Description = "Cut drawings out of a plain ground, so that all fill the picture alike" };
         var (steps, batch) = (new Option<int?>("--steps") { Description = "Steps of the optimiser (default 2000; MANN 1500)", HelpName = "N" }, new Option<int?>("--batch") { Description = "Episodes of a step (default 2; Reptile 4, MAML and its kin 8, MANN 16)", HelpName = "N" });
-        var rate = new Option<double?>("--rate") { Description = "Learning rate (default 0.001; MANN 0.002, Reptile 1)", HelpName = "X" };
+        var rate = new Option<double?>("--rate") { Description = "Learning rate (default 0.001; a prototypical network from scratch 0.003, MANN 0.002, Reptile 1)", HelpName = "X" };
         var (innerRate, innerSteps) = (new Option<double?>("--inner-rate") { Description = "MAML and Reptile: the rate within a task (default 0.4, 0.3 for fomaml, 0.01 for Reptile; 0.001 with --weights)", HelpName = "X" }, new Option<int?>("--inner-steps") { Description = "MAML and Reptile: steps within a task", HelpName = "N" });
         var learnRates = new Option<bool>("--learn-rates") { Description = "MAML: a learned rate for each layer and step" };
         var loss = new Option<PairLoss>("--loss") { Description = "Siamese: cross-entropy, contrastive or triplet", HelpName = "NAME", CustomParser = found => Enum.TryParse<PairLoss>(found.Tokens[0].Value.Replace("-", "", StringComparison.Ordinal), true, out var kind) ? kind : Refuse(found) };
@@ -76,7 +76,7 @@ internal static class FewshotCommand
             if (parsed.GetValue(turns) is not (1 or 4 or 8)) throw new GraftException($"--turns {parsed.GetValue(turns)}: 1, 4 or 8");
             if (parsed.GetValue(compose) is not (>= 0 and <= 1)) throw new GraftException($"--compose {parsed.GetValue(compose)}: a share of the episodes, 0 to 1");
             var name = parsed.GetValue(method)!;
-            var training = FewShotMethods.Training(name);
+            var training = FewShotMethods.Training(name, pretrained: parsed.GetValue(weights) is not null);
             var options = new FewShotTrainOptions
             {
                 Data = parsed.GetValue(data)!, Test = parsed.GetValue(test), DropSeen = parsed.GetValue(dropSeen), Side = parsed.GetValue(side), Turns = parsed.GetValue(turns), Trim = parsed.GetValue(trim), Out = parsed.GetValue(output), Seed = parsed.GetValue(seed),

@@ -27,8 +27,11 @@ public static class FewShotMethods
     /// How a method is trained unless told otherwise: as <c>reproduce omniglot</c> found to work, in fewer steps than the papers
     /// take.
     /// </summary>
-    public static EpisodeTrainOptions Training(string method) => method switch
+    /// <param name="method">By name.</param>
+    /// <param name="pretrained">On a pretrained network, which large steps would spoil.</param>
+    public static EpisodeTrainOptions Training(string method, bool pretrained = false) => method switch
     {
+        "protonet" when !pretrained => new EpisodeTrainOptions { LearningRate = 3e-3 },
         "maml" or "fomaml" or "anil" => new EpisodeTrainOptions { EpisodesPerStep = 8 },
         "reptile" => new EpisodeTrainOptions { EpisodesPerStep = 4, LearningRate = 1 },
         "mann" => new EpisodeTrainOptions { EpisodesPerStep = 16, LearningRate = 2e-3, Steps = 1500 },
