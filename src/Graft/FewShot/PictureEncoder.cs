@@ -24,7 +24,16 @@ public sealed class PictureEncoder : IDisposable
     public string Source { get; }
 
     /// <summary>Numbers of a picture's features.</summary>
-    internal long Size => Backbone?.FeatureSize ?? Learner!.Encode(Ops.Zeros([1, _model!.Grey ? 1 : 3, _model.Preprocessing.Height, _model.Preprocessing.Width])).Shape[1];
+    internal long Size
+    {
+        get
+        {
+            if (_model is not { } model) return Backbone!.FeatureSize;
+            using var mode = Autograd.NoGrad();
+            using var scope = new TensorScope();
+            return Learner!.Encode(Ops.Zeros([1, model.Grey ? 1 : 3, model.Preprocessing.Height, model.Preprocessing.Width])).Shape[1];
+        }
+    }
 
     /// <summary>Compares like the trained method does; null for a backbone.</summary>
     public MetricLearner? Learner => _model?.Learner as MetricLearner;
