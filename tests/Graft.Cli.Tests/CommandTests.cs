@@ -253,6 +253,8 @@ public sealed class CommandTests : IDisposable
         Assert.Equal("bees", Json("fewshot", "classify", "--support", _shop["set.safetensors"], picture).GetProperty("answers")[0].GetProperty("label").GetString());
         Assert.True(Json("fewshot", "verify", picture, picture, "--weights", weights, "--calibrate", _shop["support"], "--curve", _shop["curve.svg"]).GetProperty("same").GetBoolean());
         Assert.StartsWith("<svg", File.ReadAllText(_shop["curve.svg"]), StringComparison.Ordinal);
+        File.WriteAllBytes(_shop["cut.safetensors"], File.ReadAllBytes(_shop["set.safetensors"])[..300]);
+        Assert.Contains("cut.safetensors is no support set that --save wrote, or it is damaged", Graft("fewshot", "classify", "--support", _shop["cut.safetensors"], picture).Errors, StringComparison.Ordinal);
         Directory.CreateDirectory(_shop["support", "wasps"]);
         var (status, _, errors) = Graft("fewshot", "classify", "--support", _shop["support"], picture, "--weights", weights);
         Assert.Equal(1, status);

@@ -9,9 +9,10 @@ public static class Pictures
     public static Dataset Of(IReadOnlyList<string> files) => new(new Listed([.. files]), new int[files.Count], ["unknown"]);
 
     /// <summary>A support folder: a folder for each class, with one picture or more.</summary>
-    /// <exception cref="GraftException">No class, or one without pictures.</exception>
+    /// <exception cref="GraftException">No folder, no class, or one without pictures.</exception>
     public static Dataset Support(string folder)
     {
+        if (File.Exists(folder)) throw new GraftException($"{folder} is no support set that --save wrote, or it is damaged: give such a file, or a folder with a folder for each class");
         if (!Directory.Exists(folder)) throw new GraftException($"{folder}: there is no such folder. A support folder has a folder for each class, with one picture or more: {Path.GetFileName(folder.TrimEnd('/'))}/cat/1.jpg");
         var classes = Directory.EnumerateDirectories(folder).Where(found => !Path.GetFileName(found).StartsWith('.')).Order(StringComparer.Ordinal).ToArray();
         if (classes.Length == 0) throw new GraftException($"{folder} has no class folders: put each class's picture in a folder of its own, such as {Path.GetFileName(folder.TrimEnd('/'))}/cat/1.jpg");
