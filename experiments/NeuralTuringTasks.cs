@@ -22,12 +22,12 @@ public sealed class NeuralTuringTasks : Experiment
     /// <param name="Least">The shortest length trained on.</param>
     /// <param name="Most">The longest.</param>
     /// <param name="Longer">A length that is tested only.</param>
-    /// <param name="First">The longest at the start.</param>
+    /// <param name="First">The longest at the start; null: lengths do not grow.</param>
     /// <param name="Rate">Adam's.</param>
     /// <param name="Clip">The norm that gradients are scaled down to.</param>
     /// <param name="Steps">At most so many.</param>
     /// <param name="Make">From a length, a batch size and a seed.</param>
-    private sealed record SequenceTask(string Name, int Inputs, int Outputs, int Rows, int Least, int Most, int Longer, int First, double Rate, double Clip, int Steps, Func<int, int, long, SequenceBatch> Make);
+    private sealed record SequenceTask(string Name, int Inputs, int Outputs, int Rows, int Least, int Most, int Longer, int? First, double Rate, double Clip, int Steps, Func<int, int, long, SequenceBatch> Make);
 
     private static SequenceBatch Copy(int length, int batch, long seed)
     {
@@ -60,7 +60,7 @@ public sealed class NeuralTuringTasks : Experiment
         TorchRuntime.ManualSeed(3);
         var machine = new NeuralTuringMachine(task.Inputs, task.Outputs, task.Rows);
         using var optimizer = new Adam([new ParameterGroup("all", [.. machine.Parameters()], task.Rate)]);
-        var (mean, most, done) = (0.7, task.First, 0);
+        var (mean, most, done) = (0.7, task.First ?? task.Most, 0);
         for (var step = 0; step < task.Steps; step++)
         {
             options.Cancel.ThrowIfCancellationRequested();
@@ -70,7 +70,7 @@ public sealed class NeuralTuringTasks : Experiment
             var batch = task.Make(task.Least + rng.Below(most - task.Least + 1), Batch, step);
             optimizer.RateFactor = step < task.Steps * 0.7 ? 1 : Math.Max(0.05, (task.Steps - step) / (task.Steps * 0.3));
             // Where lengths do not grow, the loss falls once, and steps of the old size can throw what was found away.
-            if (task.First == task.Most) optimizer.RateFactor *= Math.Clamp(mean / 0.2, 0.1, 1);
+            if (task.First is null) optimizer.RateFactor *= Math.Clamp(mean / 0.2, 0.1, 1);
             optimizer.ZeroGrad();
             var loss = batch.Loss(machine.Forward(batch.Inputs));
             loss.Backward();
@@ -95,7 +95,7 @@ public sealed class NeuralTuringTasks : Experiment
             new("copy", SequenceTasks.CopyBits + 1, SequenceTasks.CopyBits, 128, 1, brief ? 4 : 20, brief ? 6 : 40, 4, 1e-2, 10, brief ? 900 : 6_000, Copy),
             // Not two items first: for those, where an item stands tells which is asked for, and a machine that goes by that never
             // looks items up by their content. At ten times the rate the loss stayed at 0.26.
-            new("associative recall", SequenceTasks.RecallBits + 2, SequenceTasks.RecallBits, 128, 2, 6, 12, 6, 1e-3, 1, 20_000, Recall),
+            new("associative recall", SequenceTasks.RecallBits + 2, SequenceTasks.RecallBits, 128, 2, 6, 12, null, 1e-3, 1, 20_000, Recall),
         ];
         var rows = new List<string[]>();
         using var threads = TorchRuntime.OneThread();

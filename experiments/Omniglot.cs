@@ -149,12 +149,20 @@ public sealed class Omniglot : Experiment
         TorchRuntime.ManualSeed(1);
         var method = entry.Method with { BackboneOptions = new Dictionary<string, string>(entry.Method.BackboneOptions) { ["side"] = $"{entry.Side}" } };
         var learner = FewShotMethods.Create(method);
-        var training = new EpisodeTrainer(learner, new EpisodeSampler(pool.WithTurns(mirrored: true), entry.Episodes with { Seed = 1 }), null, entry.Training)
+        try
         {
-            Cancel = options.Cancel,
-            Progress = report => { if (report.Done % (500L * entry.Training.EpisodesPerStep) == 0) options.Log($"{entry.Label}: {report.Done} of {report.Total} episodes, loss {report.Loss:0.000}"); },
-        }.Run();
-        return (learner, training);
+            var training = new EpisodeTrainer(learner, new EpisodeSampler(pool.WithTurns(mirrored: true), entry.Episodes with { Seed = 1 }), null, entry.Training)
+            {
+                Cancel = options.Cancel,
+                Progress = report => { if (report.Done % (500L * entry.Training.EpisodesPerStep) == 0) options.Log($"{entry.Label}: {report.Done} of {report.Total} episodes, loss {report.Loss:0.000}"); },
+            }.Run();
+            return (learner, training);
+        }
+        catch
+        {
+            learner.Dispose();
+            throw;
+        }
     }
 
     private static (EpisodePool Train, EpisodePool Test) Open(int side, ExperimentOptions options)

@@ -188,14 +188,22 @@ public sealed class SupportSet : IDisposable
             var network = checkpoint.Tensors.Where(item => item.Key.StartsWith(Network, StringComparison.Ordinal)).ToDictionary(item => item.Key[Network.Length..], item => item.Value);
             var encoder = checkpoint.Metadata.ContainsKey("method") ? PictureEncoder.Of(FewShotModel.From(checkpoint.Metadata, network, path), path) : Backbone();
             var set = new SupportSet(encoder, Enum.Parse<DistanceKind>(Meta("distance")));
-            set._classes.AddRange(JsonSerializer.Deserialize<string[]>(Meta("classes"))!);
-            set._labels.AddRange(JsonSerializer.Deserialize<int[]>(Meta("labels"))!);
-            set._files.AddRange(JsonSerializer.Deserialize<string[]>(Meta("files"))!);
-            (set._features, set._views) = (checkpoint.Tensors["support.features"], checkpoint.Tensors["support.views"]);
-            if (set._features.Shape is not [var rows, var size] || rows != set._labels.Count || set._files.Count != rows || size != encoder.Size || set._views.Shape is not [var viewed, Views, var other] || viewed != rows || other != size || set._labels.Any(label => label < 0 || label >= set._classes.Count))
-                throw new GraftException($"{path}: its labels, files and features do not belong together");
-            set.Calibrate();
-            return set;
+            try
+            {
+                set._classes.AddRange(JsonSerializer.Deserialize<string[]>(Meta("classes"))!);
+                set._labels.AddRange(JsonSerializer.Deserialize<int[]>(Meta("labels"))!);
+                set._files.AddRange(JsonSerializer.Deserialize<string[]>(Meta("files"))!);
+                (set._features, set._views) = (checkpoint.Tensors["support.features"], checkpoint.Tensors["support.views"]);
+                if (set._features.Shape is not [var rows, var size] || rows != set._labels.Count || set._files.Count != rows || size != encoder.Size || set._views.Shape is not [var viewed, Views, var other] || viewed != rows || other != size || set._labels.Any(label => label < 0 || label >= set._classes.Count))
+                    throw new GraftException($"{path}: its labels, files and features do not belong together");
+                set.Calibrate();
+                return set;
+            }
+            catch
+            {
+                set.Dispose();
+                throw;
+            }
 
             PictureEncoder Backbone()
             {
