@@ -32,6 +32,9 @@ public sealed class Omniglot : Experiment
         public int Side { get; init; } = 28;
 
         public (FewShotOptions Method, EpisodeTrainOptions Training)? Twenty { get; init; }
+
+        // Trained on the first minimal set, and tested on the alphabets that only the second has.
+        public bool OtherWay { get; init; }
     }
 
     private static readonly PictureJitter s_jitter = new() { Elastic = 0.03 };
@@ -41,11 +44,12 @@ public sealed class Omniglot : Experiment
     private static List<Entry> Entries()
     {
         var small = new Dictionary<string, string> { ["widths"] = "32-64-64-64" };
-        // As dear as the papers' 64-64-64-64, with its numbers where there are few positions.
-        var widening = new Dictionary<string, string> { ["widths"] = "32-64-128-256" };
+        // Four plain blocks do not learn all of their own training characters; with a second convolution and a shortcut in three of
+        // them, they do better on those and on others.
+        var widening = new Dictionary<string, string> { ["widths"] = "32-64-128-256", ["depths"] = "1-2-2-2" };
         // Twenty classes of one alphabet at a time are hard to tell apart, and made-up ones that share parts harder; mixed ones
         // are what the unrestricted test has.
-        var within = new EpisodeOptions { Way = 20, Query = 5, WithinGroup = true, Composed = 0.4, Augmentation = s_jitter };
+        var within = new EpisodeOptions { Way = 20, Query = 5, WithinGroup = true, Composed = 0.4, Augmentation = s_mild };
         var five = new EpisodeOptions { Way = 5, Query = 5, Augmentation = s_jitter };
         EpisodeTrainOptions Steps(int steps, int batch = 2, double rate = 1e-3) => new() { Steps = steps, EpisodesPerStep = batch, LearningRate = rate, ValidateEvery = 0 };
         // For short training milder changes than the metric methods take: within a task there is little to learn from. MAML, whose
@@ -54,17 +58,19 @@ public sealed class Omniglot : Experiment
         // Methods that train on the support see it, and the queries, so many times.
         const int Views = 8;
         FewShotOptions Maml(string kind, int steps = 1, double rate = 0.4) => new() { Method = kind, InnerSteps = steps, TestSteps = steps, InnerRate = rate };
+        var prototypes = new FewShotOptions { Method = "protonet", BackboneOptions = widening };
         var reptile = new FewShotOptions { Method = "reptile", InnerRate = 0.012 };
         (FewShotOptions, EpisodeTrainOptions) Twenty(FewShotOptions method, EpisodeTrainOptions training) => (method with { Way = 20 }, training);
         return
         [
-            new("prototypical network", new() { Method = "protonet", BackboneOptions = widening }, within, Steps(4500, rate: 6e-3), "98.8 / 99.7 / 96.0 / 98.9") { Views = 6, Side = 32 },
+            new("prototypical network", prototypes, within, Steps(3000, rate: 6e-3), "98.8 / 99.7 / 96.0 / 98.9") { Views = 6, Side = 32 },
+            new("prototypical network, trained on the first set", prototypes, within, Steps(3000, rate: 6e-3), "98.8 / 99.7 / 96.0 / 98.9") { Views = 6, Side = 32, OtherWay = true },
             new("matching network, full context", new() { Method = "matching" }, five with { Way = 10 }, Steps(2200), "98.1 / 98.9 / 93.8 / 98.5") { Side = 32 },
             new("relation network", new() { Method = "relation" }, five with { Way = 10 }, Steps(1500), "99.6 / 99.8 / 97.6 / 99.1"),
             new("Siamese network", new() { Method = "siamese" }, five with { Way = 20 }, Steps(1200), "97.3 / 98.4 / 88.2 / 97.0 (by Vinyals et al.)"),
-            new("local matching", new() { Method = "local", BackboneOptions = small }, within with { Composed = 0 }, Steps(2800), "") { Views = 6 },
+            new("local matching", new() { Method = "local", BackboneOptions = small }, within with { Composed = 0, Augmentation = s_jitter }, Steps(2800), "") { Views = 6 },
             new("MAML", Maml("maml"), five, Steps(8000, 8), "98.7 / 99.9 / 95.8 / 98.9") { Views = Views, Twenty = Twenty(Maml("maml"), Steps(500, 4)) },
-            new("MAML trained at 5 shots", Maml("maml"), mild with { Shot = 5 }, Steps(3000, 8, 3e-3), "98.7 / 99.9 / 95.8 / 98.9") { Views = Views },
+            new("MAML trained at 5 shots", Maml("maml"), mild with { Shot = 5 }, Steps(20000, 2, 2e-3), "98.7 / 99.9 / 95.8 / 98.9") { Views = Views },
             new("first-order MAML", Maml("fomaml", 3, 0.3), mild, Steps(4500, 8), "98.3 / 99.2 / 89.4 / 97.9 (by Nichol et al.)") { Views = Views, Twenty = Twenty(Maml("fomaml", 3, 0.3), Steps(700, 4)) },
             new("ANIL", Maml("anil"), mild, Steps(2500, 8), "") { Views = Views, Twenty = Twenty(Maml("anil"), Steps(500, 4)) },
             new("Reptile", reptile, five with { Shot = 1, Query = 9 }, Steps(1400, 4, 1), "97.7 / 99.5 / 89.4 / 97.1") { Views = Views, Twenty = Twenty(reptile with { InnerRate = 0.01, InnerSteps = 10 }, Steps(700, 2, 1)) },
@@ -75,7 +81,7 @@ public sealed class Omniglot : Experiment
     /// <summary>A method in a form that takes half a minute, and what it must reach then: a bar for regressions, far below what the full form gives.</summary>
     private static Entry Brief(Entry entry) => entry with
     {
-        Training = entry.Training with { Steps = entry.Method.Method switch { "maml" or "fomaml" or "anil" => 250, "reptile" => 120, "mann" => 250, "local" => 60, _ => 80 } },
+        Training = entry.Training with { Steps = entry.Method.Method switch { "maml" or "fomaml" or "anil" => 2000 / entry.Training.EpisodesPerStep, "reptile" => 120, "mann" => 250, "local" => 60, _ => 80 } },
         Episodes = entry.Episodes with { Way = Math.Min(10, entry.Episodes.Way), Composed = 0 },
         Method = entry.Method.Method == "reptile" ? entry.Method with { TestSteps = 10 } : entry.Method,
         Views = 1,
@@ -85,14 +91,15 @@ public sealed class Omniglot : Experiment
     /// <inheritdoc/>
     public override ExperimentResult Run(ExperimentOptions options)
     {
-        var pools = new Dictionary<int, (EpisodePool Train, EpisodePool Test)>();
+        var pools = new Dictionary<(int Side, bool OtherWay), (EpisodePool Train, EpisodePool Test)>();
+        var full = HasFullSet(options);
         var rows = new List<string[]>();
         var remarks = new List<string>();
-        foreach (var entry in Entries().Where(found => options.Wants(found.Method.Method) || options.Wants(found.Label)).Select(found => options.Short ? Brief(found) : found))
+        foreach (var entry in Entries().Where(found => (options.Wants(found.Method.Method) || options.Wants(found.Label)) && !(found.OtherWay && (full || options.Short))).Select(found => options.Short ? Brief(found) : found))
         {
             options.Cancel.ThrowIfCancellationRequested();
-            if (!pools.TryGetValue(entry.Side, out var pool)) pools[entry.Side] = pool = Open(entry.Side, options);
-            if (remarks.Count == 0) remarks.Add(Describe(pool.Train, pool.Test));
+            if (!pools.TryGetValue((entry.Side, entry.OtherWay), out var pool)) pools[(entry.Side, entry.OtherWay)] = pool = Open(entry, full, options);
+            if (Describe(pool.Train, pool.Test) is var described && !remarks.Contains(described)) remarks.Add(described);
             var (learner, training) = Train(entry, pool.Train, options);
             using var five = learner;
             EpisodeLearner? twenty = null;
@@ -165,12 +172,14 @@ public sealed class Omniglot : Experiment
         }
     }
 
-    private static (EpisodePool Train, EpisodePool Test) Open(int side, ExperimentOptions options)
+    private static bool HasFullSet(ExperimentOptions options) => File.Exists(Path.Combine(options.DataFolder, "omniglot", "images_background.zip"));
+
+    private static (EpisodePool Train, EpisodePool Test) Open(Entry entry, bool full, ExperimentOptions options)
     {
-        EpisodePool Read(string file) => EpisodePool.Read(DatasetReader.Open(options.Need("omniglot", file)).Train, Pictures(side), grey: true, cancel: options.Cancel);
-        if (File.Exists(Path.Combine(options.DataFolder, "omniglot", "images_background.zip"))) return (Read("images_background.zip"), Read("images_evaluation.zip"));
-        var train = Read("images_background_small2.zip");
-        var test = Read("images_background_small1.zip").WithoutSeen(train);
+        EpisodePool Read(string file) => EpisodePool.Read(DatasetReader.Open(options.Need("omniglot", file)).Train, Pictures(entry.Side), grey: true, cancel: options.Cancel);
+        if (full) return (Read("images_background.zip"), Read("images_evaluation.zip"));
+        var (first, second) = (Read("images_background_small1.zip"), Read("images_background_small2.zip"));
+        var (train, test) = entry.OtherWay ? (first, second.WithoutSeen(first)) : (second, first.WithoutSeen(second));
         EpisodePool.CheckDisjoint(train, test);
         return (train, test);
     }

@@ -107,6 +107,24 @@ public class BackboneTests
     }
 
     [Fact]
+    public void A_block_of_several_convolutions_has_a_shortcut_around_them_and_is_made_again_from_its_description()
+    {
+        using var scope = new TensorScope();
+        using var backbone = BackboneCatalogue.Create("convnet", null, new Dictionary<string, string> { ["widths"] = "4-8", ["side"] = "8", ["channels"] = "1", ["depths"] = "1-3" });
+        Assert.Equal("convnet widths=4-8 side=8 channels=1 depths=1-3", backbone.Describe());
+        using var clone = backbone.Clone();
+        Assert.Equal(backbone.Fingerprint(), clone.Fingerprint());
+        using var mode = Autograd.NoGrad();
+        backbone.Eval();
+        // Convolutions that give nothing leave the shortcut, a convolution of 1×1 with a norm that divides by √(1 + ε).
+        foreach (var (name, tensor) in backbone.State().Where(item => item.Key.StartsWith("block2.conv", StringComparison.Ordinal) && !item.Key.Contains("shortcut", StringComparison.Ordinal))) tensor.ZeroInPlace();
+        var x = Ops.Randn([2, 4, 4, 4]);
+        var expected = x.Conv2d(backbone.State()["block2.conv_shortcut.weight"]) / Math.Sqrt(1 + 1e-5);
+        Assert.InRange((backbone.Forward(x, 1, 2) - expected.MaxPool2d([2, 2]).Relu()).Abs().Max().Item(), 0, 1e-5);
+        Assert.Contains("2 blocks take as many depths", Assert.Throws<ArgumentException>(() => BackboneCatalogue.Create("convnet", null, new Dictionary<string, string> { ["widths"] = "4-8", ["depths"] = "1" })).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void A_frozen_stage_does_not_change()
     {
         using var scope = new TensorScope();

@@ -151,7 +151,7 @@ public sealed class FewShotTests : IDisposable
         Assert.Contains("class0", Refused(() => FewShotData.Open(_shop["split"], null, Preprocessing.Small(28, Normalize.Symmetric))), StringComparison.Ordinal);
     }
 
-    [Fact]
+    [SkippableFact]
     public void Distances_are_what_their_formulas_say()
     {
         using var scope = new TensorScope();
@@ -274,6 +274,69 @@ public sealed class FewShotTests : IDisposable
             return [.. learner.Parameters().SelectMany(parameter => parameter.ToArray<float>())];
         }
         Assert.Equal(Trained(), Trained());
+    }
+
+    [Theory]
+    [InlineData("protonet", true)]
+    [InlineData("maml", false)]
+    [InlineData("reptile", true)]
+    public void A_training_that_was_stopped_or_killed_and_resumed_ends_bit_for_bit_as_one_that_was_not(string method, bool looks)
+    {
+        var pool = Pool();
+        EpisodeSampler Sampler(long seed) => new(pool, new EpisodeOptions { Way = 3, Query = 3, Augmentation = new PictureJitter(), Seed = seed });
+        (float[] Values, EpisodeTraining Found) Trained(string? folder, bool resume, int stopAfter = 0, int killAfter = 0)
+        {
+            TorchRuntime.ManualSeed(4);
+            using var learner = FewShotMethods.Create(new FewShotOptions { Method = method, Way = 3, TestSteps = 2, BackboneOptions = new Dictionary<string, string> { ["widths"] = "8-8" } });
+            using var stop = new CancellationTokenSource();
+            var found = new EpisodeTrainer(learner, Sampler(1), looks ? Sampler(2) : null, new EpisodeTrainOptions { Steps = 9, EpisodesPerStep = 4, ValidateEvery = 2, ValidationEpisodes = 4, LearningRate = method == "reptile" ? 0.5 : 1e-2 })
+            {
+                Folder = folder, Resume = resume, Cancel = stop.Token, SaveEvery = TimeSpan.Zero,
+                Progress = report =>
+                {
+                    if (report.Done == 4 * stopAfter) stop.Cancel();
+                    if (report.Done == 4 * killAfter) throw new InvalidOperationException("killed");
+                },
+            }.Run();
+            // Statistics too, and not the parameters alone.
+            return ([.. learner.State().Values.Where(tensor => tensor.Type == DType.Float32).SelectMany(tensor => tensor.ToArray<float>())], found);
+        }
+        var whole = Trained(null, false);
+        var folder = Directory.CreateDirectory(_shop["state"]).FullName;
+        Assert.Equal(3, Trained(folder, false, stopAfter: 3).Found.Steps);
+        Assert.Equal(6, Trained(folder, true, stopAfter: 6).Found.Steps);
+        Assert.Throws<InvalidOperationException>(() => Trained(folder, true, killAfter: 8));
+        var resumed = Trained(folder, true);
+        Assert.Equal(whole.Values, resumed.Values);
+        Assert.Equal((whole.Found.Steps, whole.Found.Best), (resumed.Found.Steps, resumed.Found.Best));
+        Assert.Equal(whole.Found.History.Select(record => record.Accuracy), resumed.Found.History.Select(record => record.Accuracy));
+    }
+
+    [Fact]
+    public void A_few_shot_run_goes_on_where_it_was_stopped_unless_its_pictures_changed_or_it_has_finished()
+    {
+        var options = new FewShotTrainOptions
+        {
+            Data = Bars(), Out = _shop["run"], Episodes = new EpisodeOptions { Way = 3, Query = 2 },
+            Method = new FewShotOptions { Way = 3, BackboneOptions = new Dictionary<string, string> { ["widths"] = "8-8-8-8" } }, Training = new EpisodeTrainOptions { Steps = 6 },
+        };
+        using var stop = new CancellationTokenSource();
+        var said = new List<string>();
+        var first = new FewShotTask(options) { Cancel = stop.Token, Log = said.Add, Progress = report => { if (report is { Stage: "episodes", Done: 4 }) stop.Cancel(); } }.Run();
+        Assert.Equal(2, first.Training.Steps);
+        Assert.Contains($"stopped after 2 of 6 steps; go on with graft fewshot train --resume {_shop["run"]}", said);
+        Assert.Contains("--resume", Refused(() => new FewShotTask(options).Run()), StringComparison.Ordinal);
+        var picture = Directory.EnumerateFiles(_shop["bars"], "*", SearchOption.AllDirectories).First();
+        var bytes = File.ReadAllBytes(picture);
+        File.Delete(picture);
+        Assert.Contains("is not what the run began with", Refused(() => new FewShotTask(FewShotTask.OptionsOf(_shop["run"])).Run(resume: true)), StringComparison.Ordinal);
+        File.WriteAllBytes(picture, bytes);
+        Assert.Equal(6, new FewShotTask(FewShotTask.OptionsOf(_shop["run"])).Run(resume: true).Training.Steps);
+        Assert.Contains("is finished", Refused(() => new FewShotTask(FewShotTask.OptionsOf(_shop["run"])).Run(resume: true)), StringComparison.Ordinal);
+        Assert.False(File.Exists(Path.Combine(_shop["run"], "state.safetensors")));
+        Assert.Contains("it is no run of graft fewshot train", Refused(() => FewShotTask.OptionsOf(_shop["bars"])), StringComparison.Ordinal);
+        File.WriteAllText(Path.Combine(_shop["run"], "run.json"), "{");
+        Assert.Contains("run.json is damaged", Refused(() => FewShotTask.OptionsOf(_shop["run"])), StringComparison.Ordinal);
     }
 
     [Theory]

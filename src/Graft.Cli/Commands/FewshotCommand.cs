@@ -25,6 +25,17 @@ internal static class FewshotCommand
 
     private static Option<string?> File(string name, string description, string help = "FILE") => new(name) { Description = description, HelpName = help };
 
+    private static Option<string?> Blocks(string name, string description)
+    {
+        var option = new Option<string?>(name) { Description = description, HelpName = "N-N-…" };
+        option.Validators.Add(found =>
+        {
+            var text = found.Tokens.Count > 0 ? found.Tokens[0].Value : "";
+            if (!text.Split('-').All(part => int.TryParse(part, out var number) && number is > 0 and <= 4096)) found.AddError($"{name} '{text}': numbers above zero with hyphens between, one for each block, such as 1-2-2-2");
+        });
+        return option;
+    }
+
     private static Option<DistanceKind> DistanceOption(DistanceKind standard) => new("--distance")
     {
         Description = "cosine, euclidean, squared-euclidean, manhattan; with class means also mahalanobis", HelpName = "NAME", DefaultValueFactory = _ => standard,
@@ -41,7 +52,7 @@ internal static class FewshotCommand
 
     private static Command Train()
     {
-        var data = new Argument<string>("DATA") { Description = "Class folders (with group folders above them, such as Alphabet/character01/x.png), a zip of them, or train/, val/ and test/ with classes of their own" };
+        var data = new Argument<string?>("DATA") { Description = "Class folders (with group folders above them, such as Alphabet/character01/x.png), a zip of them, or train/, val/ and test/ with classes of their own", Arity = ArgumentArity.ZeroOrOne };
         var method = new Option<string>("--method") { Description = string.Join(", ", FewShotMethods.Names.Keys), DefaultValueFactory = _ => "protonet", HelpName = "NAME" };
         var test = File("--test", "Another dataset for the test classes (default: the dataset's own, or three classes in ten)", "DATA");
         var dropSeen = new Option<bool>("--drop-seen") { Description = "Leave test classes out that training has too, or whose group it has" };
@@ -59,7 +70,9 @@ internal static class FewshotCommand
         var distance = DistanceOption(DistanceKind.SquaredEuclidean);
         var backbone = new Option<string>("--backbone") { Description = "The network (graft models list)", DefaultValueFactory = _ => "convnet", HelpName = "NAME" };
         var weights = File("--weights", "A pretrained network to start from; --distance is then cosine unless given");
+        var (widths, depths) = (Blocks("--widths", "The ConvNet's channels, block by block (default 64-64-64-64)"), Blocks("--depths", "The ConvNet's convolutions, block by block (default one each): 1-2-2-2 is slower and learns more"));
         var side = new Option<int?>("--side") { Description = "Pixels of the square picture (default 28 for the ConvNet)", HelpName = "N" };
+        var resume = File("--resume", "Go on with a run that was stopped or killed", "RUN");
         var (output, seed) = (File("--out", "The run folder", "RUN"), new Option<long>("--seed") { Description = "Of everything that is random", HelpName = "N" });
         var command = new Command("train", """
             Learn to learn from few examples, on many small tasks.
@@ -69,26 +82,37 @@ internal static class FewshotCommand
               graft fewshot train photos/ --method maml --way 5 --shot 5 --side 84 --out runs/maml
               graft fewshot train small1.zip --test small2.zip --drop-seen --method matching
               graft fewshot train photos/ --weights mobilenet_v2.safetensors --side 96 --steps 200 --rate 0.0001
+              graft fewshot train --resume runs/maml
             """) { data };
-        foreach (var option in new Option[] { method, test, dropSeen, way, shot, query, within, turns, compose, augment, trim, steps, batch, rate, innerRate, innerSteps, learnRates, loss, distance, backbone, weights, side, output, seed }) command.Options.Add(option);
-        Shell.Handle(command, (shell, parsed) =>
+        foreach (var option in new Option[] { method, test, dropSeen, way, shot, query, within, turns, compose, augment, trim, steps, batch, rate, innerRate, innerSteps, learnRates, loss, distance, backbone, widths, depths, weights, side, output, seed, resume }) command.Options.Add(option);
+        command.Validators.Add(found =>
+        {
+            if ((found.GetValue(data) is null) == (found.GetValue(resume) is null)) found.AddError("give DATA, or --resume RUN: one of the two");
+        });
+        FewShotTrainOptions Read(ParseResult parsed)
         {
             if (parsed.GetValue(turns) is not (1 or 4 or 8)) throw new GraftException($"--turns {parsed.GetValue(turns)}: 1, 4 or 8");
             if (parsed.GetValue(compose) is not (>= 0 and <= 1)) throw new GraftException($"--compose {parsed.GetValue(compose)}: a share of the episodes, 0 to 1");
             var name = parsed.GetValue(method)!;
+            if ((parsed.GetValue(widths) ?? parsed.GetValue(depths)) is not null && (parsed.GetValue(backbone) != "convnet" || parsed.GetValue(weights) is not null))
+                throw new GraftException("--widths and --depths shape the ConvNet: leave them out with --backbone or --weights");
             var training = FewShotMethods.Training(name, pretrained: parsed.GetValue(weights) is not null);
-            var options = new FewShotTrainOptions
+            return new FewShotTrainOptions
             {
                 Data = parsed.GetValue(data)!, Test = parsed.GetValue(test), DropSeen = parsed.GetValue(dropSeen), Side = parsed.GetValue(side), Turns = parsed.GetValue(turns), Trim = parsed.GetValue(trim), Out = parsed.GetValue(output), Seed = parsed.GetValue(seed),
                 Method = new FewShotOptions
                 {
-                    Method = name, Backbone = parsed.GetValue(backbone)!, Weights = parsed.GetValue(weights), Distance = parsed.GetResult(distance) is { Implicit: false } ? parsed.GetValue(distance) : null, PairLoss = parsed.GetValue(loss), Way = parsed.GetValue(way),
+                    Method = name, Backbone = parsed.GetValue(backbone)!, BackboneOptions = new[] { ("widths", parsed.GetValue(widths)), ("depths", parsed.GetValue(depths)) }.Where(option => option.Item2 is not null).ToDictionary(option => option.Item1, option => option.Item2!), Weights = parsed.GetValue(weights), Distance = parsed.GetResult(distance) is { Implicit: false } ? parsed.GetValue(distance) : null, PairLoss = parsed.GetValue(loss), Way = parsed.GetValue(way),
                     InnerRate = parsed.GetValue(innerRate), InnerSteps = parsed.GetValue(innerSteps), LearnRates = parsed.GetValue(learnRates),
                 },
                 Episodes = new EpisodeOptions { Way = parsed.GetValue(way), Shot = parsed.GetValue(shot), Query = parsed.GetValue(query), WithinGroup = parsed.GetValue(within), Composed = parsed.GetValue(compose), Augmentation = parsed.GetValue(augment) ? new PictureJitter { Elastic = 0.03 } : null },
                 Training = training with { Steps = parsed.GetValue(steps) ?? training.Steps, EpisodesPerStep = parsed.GetValue(batch) ?? training.EpisodesPerStep, LearningRate = parsed.GetValue(rate) ?? training.LearningRate },
             };
-            var result = new FewShotTask(options) { Progress = shell.Progress, Log = shell.Log, Cancel = shell.Stop }.Run();
+        }
+        Shell.Handle(command, (shell, parsed) =>
+        {
+            var resumed = parsed.GetValue(resume);
+            var result = new FewShotTask(resumed is null ? Read(parsed) : FewShotTask.OptionsOf(resumed)) { Progress = shell.Progress, Log = shell.Log, Cancel = shell.Stop }.Run(resume: resumed is not null);
             shell.Result(new
             {
                 run = result.Run, method = result.Method, train_classes = result.TrainClasses, test_classes = result.TestClasses, accuracy = result.Inductive.Accuracy, interval = result.Inductive.Interval, episodes = result.Inductive.Episodes,

@@ -83,7 +83,7 @@ public static class BackboneCatalogue
         {
             "graph" => Graphs.GraphBackbone.FromOptions(options),
             "mobilenet_v2" => new MobileNetV2(Option("padding") == "same", classes),
-            "convnet" => new ConvNet(Widths(32, 64, 96, 128), Number("side", 32), classes, Number("channels", 3), Option("pools") is null ? null : Number("pools", 0), Option("strided") == "yes"),
+            "convnet" => new ConvNet(Widths(32, 64, 96, 128), Number("side", 32), classes, Number("channels", 3), Option("pools") is null ? null : Number("pools", 0), Option("strided") == "yes", Option("depths") is { } depths ? [.. depths.Split('-').Select(int.Parse)] : null),
             "mlp" => new Mlp(Widths(300, 100, 50, 50, 50), Number("side", 28), Number("channels", 1), classes),
             "alexnet" => new AlexNet(classes),
             "squeezenet1_0" or "squeezenet1_1" => new SqueezeNet(name["squeezenet".Length..].Replace('_', '.'), classes),

@@ -35,26 +35,56 @@ public sealed record EpisodeRecord(int Step, double Loss, double Accuracy, doubl
 /// <summary>What a training came to.</summary>
 /// <param name="History">Every look.</param>
 /// <param name="Best">The step that was kept; the last where there was no validation.</param>
+/// <param name="Steps">Steps that were taken: fewer than asked for where it was stopped.</param>
 /// <param name="Seconds">Wall time, looks included.</param>
 /// <param name="EpisodesPerSecond">Of training alone.</param>
-public sealed record EpisodeTraining(IReadOnlyList<EpisodeRecord> History, int Best, double Seconds, double EpisodesPerSecond);
+public sealed record EpisodeTraining(IReadOnlyList<EpisodeRecord> History, int Best, int Steps, double Seconds, double EpisodesPerSecond);
 
-/// <summary>Trains a learner on episodes, several side by side; keeps the parameters that do best on the validation classes.</summary>
+/// <summary>
+/// Trains a learner on episodes, several side by side; keeps the parameters that do best on the validation classes. Episodes
+/// follow from their number, and the state is saved whole: a run that was killed and resumed ends bit for bit as one that was not.
+/// </summary>
 public sealed class EpisodeTrainer(EpisodeLearner learner, EpisodeSampler train, EpisodeSampler? validation, EpisodeTrainOptions options)
 {
-    private static readonly TimeSpan s_saveEvery = TimeSpan.FromSeconds(30);
-
     /// <summary>Told while it goes on.</summary>
     public Action<ProgressReport>? Progress { get; init; }
 
     /// <summary>Told after every look at the validation classes.</summary>
     public Action<EpisodeRecord>? Looked { get; init; }
 
-    /// <summary>Told when the learner is worth saving: after a look that was the best, or, without validation, every half a minute.</summary>
+    /// <summary>Told when the learner is worth saving: after a look that was the best, or, without validation, each time that the state is saved.</summary>
     public Action? Worth { get; init; }
 
     /// <summary>Stops after the step at hand; what was learned so far is kept.</summary>
     public CancellationToken Cancel { get; init; }
+
+    /// <summary>Where the state of the training is kept, so that it can be resumed; null: nowhere.</summary>
+    public string? Folder { get; init; }
+
+    /// <summary>How often it is saved.</summary>
+    public TimeSpan SaveEvery { get; init; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>Go on from the state in <see cref="Folder"/>, where there is one.</summary>
+    public bool Resume { get; init; }
+
+    /// <summary>Where a training stands, beside its tensors.</summary>
+    private sealed record State
+    {
+        public int Step { get; set; }
+
+        public double Loss { get; set; } = double.NaN;
+
+        public List<EpisodeRecord> History { get; init; } = [];
+
+        public int BestStep { get; set; }
+
+        public double BestAccuracy { get; set; } = -1;
+
+        // Of wall time, and of training alone.
+        public double Seconds { get; set; }
+
+        public double Training { get; set; }
+    }
 
     /// <summary>Runs all steps.</summary>
     /// <exception cref="GraftException">There is nothing to do: no steps, no episodes, no rate.</exception>
@@ -70,51 +100,87 @@ public sealed class EpisodeTrainer(EpisodeLearner learner, EpisodeSampler train,
         var schedule = new CosineSchedule(options.FinalRate);
         using var workers = new EpisodeWorkers(learner, Math.Min(options.EpisodesPerStep, TorchRuntime.DefaultThreads));
         foreach (var own in workers.Learners) own.PrepareTraining();
-        var history = new List<EpisodeRecord>();
         var best = new Dictionary<string, Tensor>();
-        var (bestStep, bestAccuracy, mean) = (0, -1.0, double.NaN);
-        var (clock, training) = (Stopwatch.StartNew(), new Stopwatch());
-        var (step, saved) = (0, Stopwatch.StartNew());
+        var state = Restored(workers, optimizer, best);
+        var (before, clock, saved) = (state.Seconds, Stopwatch.StartNew(), Stopwatch.StartNew());
+        var looks = validation is not null && options.ValidateEvery > 0;
+        // Also where a look was broken off, and the training resumed.
+        bool Due() => looks && state.Step > 0 && (state.Step % options.ValidateEvery == 0 || state.Step == options.Steps) && (state.History.Count == 0 || state.History[^1].Step != state.Step);
+        void Save()
+        {
+            if (Folder is not null && state.Step > 0) Keep(workers, optimizer, best, state);
+            saved.Restart();
+        }
         try
         {
-            for (; step < options.Steps && !Cancel.IsCancellationRequested; step++)
+            if (Due()) Look(workers, best, state);
+            while (state.Step < options.Steps && !Cancel.IsCancellationRequested)
             {
-                training.Start();
-                optimizer.RateFactor = schedule.Factor(step, options.Steps);
-                var loss = Step(workers, optimizer, parameters, step);
-                mean = double.IsNaN(mean) ? loss : 0.98 * mean + 0.02 * loss;
-                training.Stop();
-                Progress?.Invoke(new ProgressReport("episodes", (step + 1L) * options.EpisodesPerStep, (long)options.Steps * options.EpisodesPerStep, (step + 1) * options.EpisodesPerStep / training.Elapsed.TotalSeconds, mean) { Unit = "episodes" });
-                var looks = validation is not null && options.ValidateEvery > 0;
-                if (!looks && saved.Elapsed > s_saveEvery)
-                {
-                    workers.AverageBuffers();
-                    Worth?.Invoke();
-                    saved.Restart();
-                }
-                if (!looks || ((step + 1) % options.ValidateEvery != 0 && step + 1 != options.Steps)) continue;
-                workers.AverageBuffers();
-                var found = EpisodeEvaluator.Evaluate(workers, validation!, options.ValidationEpisodes, learner is TaskLearner, cancel: Cancel);
-                foreach (var own in workers.Learners) own.PrepareTraining();
-                history.Add(new EpisodeRecord(step + 1, mean, found.Accuracy, clock.Elapsed.TotalSeconds, found.Accuracy >= bestAccuracy));
-                if (history[^1].Best)
-                {
-                    (bestStep, bestAccuracy) = (step + 1, found.Accuracy);
-                    Keep(best);
-                    Worth?.Invoke();
-                }
-                Looked?.Invoke(history[^1]);
+                var began = Stopwatch.GetTimestamp();
+                optimizer.RateFactor = schedule.Factor(state.Step, options.Steps);
+                var loss = Step(workers, optimizer, parameters, state.Step++);
+                state.Loss = double.IsNaN(state.Loss) ? loss : 0.98 * state.Loss + 0.02 * loss;
+                state.Training += Stopwatch.GetElapsedTime(began).TotalSeconds;
+                state.Seconds = before + clock.Elapsed.TotalSeconds;
+                Progress?.Invoke(new ProgressReport("episodes", (long)state.Step * options.EpisodesPerStep, (long)options.Steps * options.EpisodesPerStep, state.Step * options.EpisodesPerStep / state.Training, state.Loss) { Unit = "episodes" });
+                if (Due()) Look(workers, best, state);
+                if (saved.Elapsed < SaveEvery) continue;
+                Save();
+                if (!looks && Worth is not null) workers.WithAverageBuffers(Worth);
             }
         }
         catch (OperationCanceledException)
         {
             // Stopped during a look: what was best stays.
         }
+        Save();
         workers.AverageBuffers();
         if (best.Count > 0) learner.CopyFrom(best);
         foreach (var tensor in best.Values) tensor.Dispose();
         learner.Prepare(transductive: false);
-        return new EpisodeTraining(history, bestStep == 0 ? step : bestStep, clock.Elapsed.TotalSeconds, step * options.EpisodesPerStep / Math.Max(1e-9, training.Elapsed.TotalSeconds));
+        return new EpisodeTraining(state.History, state.BestStep == 0 ? state.Step : state.BestStep, state.Step, state.Seconds, state.Step * options.EpisodesPerStep / Math.Max(1e-9, state.Training));
+    }
+
+    private void Look(EpisodeWorkers workers, Dictionary<string, Tensor> best, State state)
+    {
+        EpisodeRecord? found = null;
+        workers.WithAverageBuffers(() =>
+        {
+            try
+            {
+                var accuracy = EpisodeEvaluator.Evaluate(workers, validation!, options.ValidationEpisodes, learner is TaskLearner, cancel: Cancel).Accuracy;
+                found = new EpisodeRecord(state.Step, state.Loss, accuracy, state.Seconds, accuracy >= state.BestAccuracy);
+            }
+            finally
+            {
+                foreach (var own in workers.Learners) own.PrepareTraining();
+            }
+            state.History.Add(found);
+            if (!found.Best) return;
+            (state.BestStep, state.BestAccuracy) = (found.Step, found.Accuracy);
+            Copy(learner.State(), best);
+            Worth?.Invoke();
+        });
+        Looked?.Invoke(found!);
+    }
+
+    /// <summary>Where a stopped training was, or the beginning.</summary>
+    private State Restored(EpisodeWorkers workers, Optimizer optimizer, Dictionary<string, Tensor> best)
+    {
+        if (Folder is null || !Resume || TrainingState.Load<State>(Folder) is not var (state, tensors)) return new State();
+        using var mode = Autograd.NoGrad();
+        learner.CopyFrom(TrainingState.Part(tensors, "now."));
+        workers.RestoreBuffers(TrainingState.Part(tensors, "statistics."));
+        optimizer.Restore(TrainingState.Part(tensors, "optimizer."), state.Step);
+        Copy(TrainingState.Part(tensors, "best."), best);
+        foreach (var tensor in tensors.Values) tensor.Dispose();
+        return state;
+    }
+
+    private void Keep(EpisodeWorkers workers, Optimizer optimizer, Dictionary<string, Tensor> best, State state)
+    {
+        (string, IEnumerable<KeyValuePair<string, Tensor>>)[] parts = [("now.", learner.State()), ("statistics.", workers.OwnBuffers()), ("optimizer.", optimizer.State), ("best.", best)];
+        TrainingState.Save(Folder!, state, parts.SelectMany(part => part.Item2.Select(item => (part.Item1 + item.Key, item.Value))).ToDictionary());
     }
 
     private double Step(EpisodeWorkers workers, Optimizer optimizer, Tensor[] parameters, int step)
@@ -150,11 +216,11 @@ public sealed class EpisodeTrainer(EpisodeLearner learner, EpisodeSampler train,
         return mean;
     }
 
-    private void Keep(Dictionary<string, Tensor> best)
+    private static void Copy(IEnumerable<KeyValuePair<string, Tensor>> from, Dictionary<string, Tensor> to)
     {
         using var mode = Autograd.NoGrad();
-        foreach (var tensor in best.Values) tensor.Dispose();
-        best.Clear();
-        foreach (var (name, tensor) in learner.State()) best[name] = TensorScope.Detach(tensor.Detach().Clone());
+        foreach (var tensor in to.Values) tensor.Dispose();
+        to.Clear();
+        foreach (var (name, tensor) in from) to[name] = TensorScope.Detach(tensor.Detach().Clone());
     }
 }

@@ -69,13 +69,40 @@ internal sealed class EpisodeWorkers : IDisposable
         if (Learners.Count == 1) return;
         using var mode = Autograd.NoGrad();
         using var scope = new TensorScope();
-        var buffers = Learners.Select(learner => learner.NamedSlots().Where(slot => slot.Slot.IsBuffer && slot.Slot.Value.Type == DType.Float32).Select(slot => slot.Slot.Value).ToArray()).ToArray();
+        var buffers = Learners.Select(learner => Statistics(learner).Select(slot => slot.Value).ToArray()).ToArray();
         for (var k = 0; k < buffers[0].Length; k++)
         {
             var mean = Ops.Stack([.. buffers.Select(own => own[k])]).Mean([0L]);
             foreach (var own in buffers) own[k].CopyInPlace(mean);
         }
     }
+
+    /// <summary>Runs something while every worker has the mean of the statistics; training then goes on with each worker's own, as if nothing had been.</summary>
+    public void WithAverageBuffers(Action action)
+    {
+        using var scope = new TensorScope();
+        var own = OwnBuffers().ToDictionary(item => item.Key, item => item.Value.Clone());
+        AverageBuffers();
+        try { action(); }
+        finally { RestoreBuffers(own); }
+    }
+
+    /// <summary>Each worker's running statistics by name.</summary>
+    public IReadOnlyDictionary<string, Tensor> OwnBuffers() =>
+        Learners.SelectMany((learner, w) => Statistics(learner).Select(slot => ($"{w}.{slot.Name}", slot.Value))).ToDictionary();
+
+    /// <summary>What <see cref="OwnBuffers"/> gave; workers that were not there then keep what they have.</summary>
+    public void RestoreBuffers(IReadOnlyDictionary<string, Tensor> saved)
+    {
+        using var mode = Autograd.NoGrad();
+        foreach (var (name, tensor) in OwnBuffers())
+        {
+            if (saved.TryGetValue(name, out var found)) tensor.CopyInPlace(found);
+        }
+    }
+
+    private static IEnumerable<(string Name, Tensor Value)> Statistics(EpisodeLearner learner) =>
+        learner.NamedSlots().Where(slot => slot.Slot.IsBuffer && slot.Slot.Value.Type == DType.Float32).Select(slot => (slot.Name, slot.Slot.Value));
 
     public void Dispose()
     {

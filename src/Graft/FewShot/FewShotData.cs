@@ -1,3 +1,5 @@
+using System.Security.Cryptography;
+using System.Text;
 using Graft.Data;
 
 namespace Graft.FewShot;
@@ -39,6 +41,9 @@ public sealed record FewShotData(EpisodePool Train, EpisodePool? Validation, Epi
         var (rest, held) = Read(Everything(DatasetReader.Open(path))).Split(0.3, seed, byGroup);
         return new FewShotData(rest, null, held);
     }
+
+    /// <summary>A digest of every part's pictures and class names.</summary>
+    public string Fingerprint() => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes($"{Train.Fingerprint()}{Validation?.Fingerprint()}{Test.Fingerprint()}")));
 
     private static Dataset Everything(DatasetSplits splits) => splits.Train;
 

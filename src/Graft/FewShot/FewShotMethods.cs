@@ -83,11 +83,17 @@ public static class FewShotMethods
         return learner;
     }
 
+    /// <summary>Refuses a network that its saved model could not make again.</summary>
+    internal static void CheckRemade(Backbone backbone, string file)
+    {
+        if (backbone is Graphs.GraphBackbone)
+            throw new GraftException($"{file} holds a graph of its own, which cannot be made again without the file: graft fewshot classify and eval use it as it is. To train on episodes, give weights of an architecture that graft models lists");
+    }
+
     /// <summary>From here on the architecture says all: copies share the parameters, and a saved model has its own.</summary>
     private static FewShotOptions Described(FewShotOptions options, Backbone backbone)
     {
-        if (backbone is Graphs.GraphBackbone)
-            throw new GraftException($"{options.Weights} holds a graph of its own, which cannot be made again without the file: graft fewshot classify and eval use it as it is. To train on episodes, give weights of an architecture that graft models lists");
+        CheckRemade(backbone, options.Weights!);
         var shape = new Dictionary<string, string>(backbone.Options);
         if (backbone is ConvNet)
         {

@@ -68,9 +68,17 @@ public sealed record FewShotModel(EpisodeLearner Learner, Preprocessing Preproce
         string Meta(string key) => metadata.GetValueOrDefault(key) ?? throw new GraftException($"{path} is no few-shot model of Graft's: its metadata has no '{key}'");
         using var skip = Initialisers.Skip();
         var learner = FewShotMethods.Create(JsonSerializer.Deserialize<FewShotOptions>(Meta("options"), s_json)!);
-        CheckpointMatcher.Load(learner, tensors, path);
-        learner.Prepare(transductive: false);
-        return new FewShotModel(learner, Preprocessing.FromJson(Meta("preprocessing")), Meta("grey") == "yes", JsonSerializer.Deserialize<string[]>(Meta("train-classes"))!);
+        try
+        {
+            CheckpointMatcher.Load(learner, tensors, path);
+            learner.Prepare(transductive: false);
+            return new FewShotModel(learner, Preprocessing.FromJson(Meta("preprocessing")), Meta("grey") == "yes", JsonSerializer.Deserialize<string[]>(Meta("train-classes"))!);
+        }
+        catch
+        {
+            learner.Dispose();
+            throw;
+        }
     }
 
     /// <inheritdoc/>

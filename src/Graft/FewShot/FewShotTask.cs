@@ -52,24 +52,56 @@ public sealed class FewShotTask(FewShotTrainOptions options)
 {
     private static readonly JsonSerializerOptions s_json = new(JsonSerializerDefaults.Web) { WriteIndented = true, Converters = { new JsonStringEnumConverter(JsonNamingPolicy.KebabCaseLower) } };
 
+    /// <summary>What run.json holds; the result is there when the run has finished.</summary>
+    private sealed record RunFile(FewShotTrainOptions Options, string Data, string Libtorch, FewShotResult? Result)
+    {
+        public const string Name = "run.json";
+
+        public void Write(string run) => AtomicFile.WriteText(Path.Combine(run, Name), JsonSerializer.Serialize(this, s_json));
+
+        public static RunFile Read(string run)
+        {
+            var path = Path.Combine(run, Name);
+            if (!File.Exists(path)) throw new GraftException($"{run} has no {Name}: it is no run of graft fewshot train");
+            try
+            {
+                return JsonSerializer.Deserialize<RunFile>(File.ReadAllText(path), s_json) is { Options.Method: not null, Data: not null } found ? found : throw new JsonException("it has no options of a few-shot training");
+            }
+            catch (JsonException reason)
+            {
+                throw new GraftException($"{path} is damaged ({reason.Message}): the run cannot go on. Start it anew", reason);
+            }
+        }
+    }
+
     /// <summary>Told while it goes on.</summary>
     public Action<ProgressReport>? Progress { get; init; }
 
     /// <summary>Lines for people.</summary>
     public Action<string>? Log { get; init; }
 
-    /// <summary>Stops cleanly: what was learned so far is saved and tested.</summary>
+    /// <summary>Stops cleanly: what was learned so far is saved and tested, and the run can be resumed.</summary>
     public CancellationToken Cancel { get; init; }
 
+    /// <summary>The options of a run that was stopped or killed, with which it goes on.</summary>
+    /// <exception cref="GraftException">There is none.</exception>
+    public static FewShotTrainOptions OptionsOf(string run) => RunFile.Read(run).Options with { Out = run };
+
     /// <summary>Reads the data, trains, tests and saves.</summary>
-    public FewShotResult Run()
+    /// <param name="resume">Go on in the run folder.</param>
+    /// <exception cref="GraftException">The data cannot serve, or the run cannot be resumed.</exception>
+    public FewShotResult Run(bool resume = false)
     {
         var run = options.Out ?? Path.Combine("runs", $"fewshot-{DateTime.Now:yyyyMMdd-HHmmss}");
-        if (File.Exists(Path.Combine(run, FewShotModel.FileName))) throw new GraftException($"{run} holds a model already: name another folder with --out");
+        var earlier = resume ? RunFile.Read(run) : null;
+        if (!resume && File.Exists(Path.Combine(run, FewShotModel.FileName))) throw new GraftException($"{run} holds a model already: name another folder with --out, or go on with --resume {run}");
+        if (earlier?.Result is { } finished && finished.Training.Steps >= options.Training.Steps) throw new GraftException($"{run} is finished: there is nothing to go on with. Its model is {Path.Combine(run, FewShotModel.FileName)}");
         TorchRuntime.ManualSeed(options.Seed);
         var preprocessing = PreprocessingOf(options);
         if (options.Trim) preprocessing = preprocessing with { Steps = [new Trim(), .. preprocessing.Steps] };
         var data = FewShotData.Open(options.Data, options.Test, preprocessing, options.Episodes.WithinGroup, options.DropSeen, options.Seed, (done, total) => Progress?.Invoke(new ProgressReport("pictures", done, total, 0)), Cancel);
+        var fingerprint = data.Fingerprint();
+        if (earlier is not null && earlier.Data != fingerprint) throw new GraftException($"{options.Data}{(options.Test is { } other ? $" or {other}" : "")} is not what the run began with: pictures were added, removed, renamed or changed. Start a new run, or bring them back");
         var turned = options.Turns switch { 4 => data.Train.WithTurns(), 8 => data.Train.WithTurns(mirrored: true), _ => data.Train };
         var sampler = new EpisodeSampler(turned, options.Episodes with { Seed = options.Seed });
         var validation = data.Validation is { } held ? Unseen(held, "validation") : null;
@@ -81,21 +113,27 @@ public sealed class FewShotTask(FewShotTrainOptions options)
             throw new GraftException($"{options.Data} holds grey pictures, and {method.Weights ?? method.Backbone} sees colour: use the ConvNet, or pictures in colour");
         using var learner = FewShotMethods.Create(method);
         Directory.CreateDirectory(run);
+        // A killed run is resumed by what this says.
+        var record = new RunFile(options with { Out = run }, fingerprint, TorchRuntime.Version, null);
+        if (!resume) File.Delete(Path.Combine(run, TrainingState.FileName));
+        record.Write(run);
         var model = new FewShotModel(learner, data.Train.Preprocessing, data.Train.Channels == 1, [.. data.Train.Classes.Select(found => found.Name)]);
         Log?.Invoke($"{data.Train.Classes.Count} classes to learn from{(turned == data.Train ? "" : $" ({turned.Classes.Count} with turned ones)")}, {data.Test.Classes.Count} to be tested on; {learner.ParameterCount:N0} parameters");
         var training = new EpisodeTrainer(learner, sampler, validation, options.Training)
         {
-            Progress = Progress, Cancel = Cancel,
+            Progress = Progress, Cancel = Cancel, Folder = run, Resume = resume,
             Looked = found => Log?.Invoke($"step {found.Step}: loss {found.Loss:0.0000}; validation classes: right {found.Accuracy:P1} ({found.Seconds:0.0} s)"),
             Worth = () => model.Save(Path.Combine(run, FewShotModel.FileName)),
         }.Run();
         model.Save(Path.Combine(run, FewShotModel.FileName));
+        if (training.Steps < options.Training.Steps) Log?.Invoke($"stopped after {training.Steps} of {options.Training.Steps} steps; go on with graft fewshot train --resume {run}");
         EpisodeAccuracy Evaluate(bool transductive) => EpisodeEvaluator.Evaluate(learner, test, EpisodeEvaluator.LeastEpisodes, transductive, progress: (done, total) => Progress?.Invoke(new ProgressReport("test episodes", done, total, 0) { Unit = "episodes" }));
         var inductive = Evaluate(false);
         var transductive = learner.Modules().OfType<BatchNorm2d>().Any(norm => !norm.Frozen) ? Evaluate(true) : null;
         learner.Prepare(transductive: false);
         var result = new FewShotResult(run, options.Method.Method, data.Train.Classes.Count, data.Test.Classes.Count, inductive, transductive, training, [.. data.Train.Broken.Concat(data.Validation?.Broken ?? []).Concat(data.Test.Broken).Distinct()]);
-        AtomicFile.WriteText(Path.Combine(run, "run.json"), JsonSerializer.Serialize(new { options, result, libtorch = TorchRuntime.Version }, s_json));
+        (record with { Result = result }).Write(run);
+        if (training.Steps >= options.Training.Steps) File.Delete(Path.Combine(run, TrainingState.FileName));
         return result;
     }
 
@@ -115,6 +153,8 @@ public sealed class FewShotTask(FewShotTrainOptions options)
         if (options.Method.Weights is { } file)
         {
             using var backbone = BackboneCatalogue.Load(file).Backbone;
+            // Before the pictures are read, which takes longer.
+            FewShotMethods.CheckRemade(backbone, file);
             if (options.Side is { } wanted && wanted != backbone.Preprocessing.Width) return (new InputOptions { Size = wanted }).Apply(backbone).Preprocessing;
             return backbone.Preprocessing;
         }

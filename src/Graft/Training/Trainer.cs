@@ -70,7 +70,7 @@ public sealed class Trainer(Backbone backbone, Plan plan, Dataset train, Dataset
     /// <exception cref="TrainingStoppedException">The loss is no number.</exception>
     public void Run()
     {
-        var state = options.Folder is { } folder && options.Resume ? TrainingState.Load(folder) : null;
+        var state = options.Folder is { } folder && options.Resume ? TrainingState.Load<Progress>(folder) : null;
         for (var p = 0; p < plan.Phases.Count; p++)
         {
             if (plan.Phases[p].Solve)
@@ -169,9 +169,8 @@ public sealed class Trainer(Backbone backbone, Plan plan, Dataset train, Dataset
         (_progress.LossSum, _progress.Seen, _progress.Right) = (saved.LossSum, saved.Seen, saved.Right);
         (_progress.BestAccuracy, _progress.BestLoss, _progress.SinceBest) = (saved.BestAccuracy, saved.BestLoss, saved.SinceBest);
         _progress.History.AddRange(saved.History);
-        IReadOnlyDictionary<string, Tensor> Part(string prefix) => tensors.Where(item => item.Key.StartsWith(prefix, StringComparison.Ordinal)).ToDictionary(item => item.Key[prefix.Length..], item => item.Value);
-        LoadWeights(Part("now."));
-        _best = Copy(Part("best."));
+        LoadWeights(TrainingState.Part(tensors, "now."));
+        _best = Copy(TrainingState.Part(tensors, "best."));
         _resumed = tensors;
     }
 
@@ -207,9 +206,8 @@ public sealed class Trainer(Backbone backbone, Plan plan, Dataset train, Dataset
         Dictionary<string, Tensor>? average = phase.Ema > 0 ? Copy(Weights()) : null;
         if (_resumed is { } resumed)
         {
-            IReadOnlyDictionary<string, Tensor> Part(string prefix) => resumed.Where(item => item.Key.StartsWith(prefix, StringComparison.Ordinal)).ToDictionary(item => item.Key[prefix.Length..], item => item.Value);
-            optimizer.Restore(Part("optimizer."), _progress.OptimizerSteps);
-            if (average is not null) { DisposeAll(average); average = Copy(Part("average.")); }
+            optimizer.Restore(TrainingState.Part(resumed, "optimizer."), _progress.OptimizerSteps);
+            if (average is not null) { DisposeAll(average); average = Copy(TrainingState.Part(resumed, "average.")); }
             foreach (var tensor in resumed.Values) tensor.Dispose();
             _resumed = null;
         }

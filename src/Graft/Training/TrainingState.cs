@@ -48,14 +48,27 @@ internal static class TrainingState
 {
     public const string FileName = "state.safetensors";
 
-    public static void Save(string folder, Progress progress, IReadOnlyDictionary<string, Tensor> tensors) =>
+    public static void Save<T>(string folder, T progress, IReadOnlyDictionary<string, Tensor> tensors) =>
         Safetensors.Write(Path.Combine(folder, FileName), tensors, new Dictionary<string, string> { ["progress"] = JsonSerializer.Serialize(progress) });
 
-    public static (Progress Progress, IReadOnlyDictionary<string, Tensor> Tensors)? Load(string folder)
+    /// <summary>What was saved; null where there is nothing.</summary>
+    /// <exception cref="GraftException">The file is not what <see cref="Save"/> wrote.</exception>
+    public static (T Progress, IReadOnlyDictionary<string, Tensor> Tensors)? Load<T>(string folder) where T : class
     {
         var path = Path.Combine(folder, FileName);
         if (!File.Exists(path)) return null;
-        var contents = Safetensors.Read(path);
-        return (JsonSerializer.Deserialize<Progress>(contents.Metadata["progress"])!, contents.Tensors);
+        try
+        {
+            var contents = Safetensors.Read(path);
+            return (JsonSerializer.Deserialize<T>(contents.Metadata.GetValueOrDefault("progress") ?? "null") ?? throw new InvalidDataException("it says nothing of where the training stood"), contents.Tensors);
+        }
+        catch (Exception reason) when (reason is InvalidDataException or JsonException)
+        {
+            throw new GraftException($"{path} is damaged ({reason.Message}): the run cannot go on. Start it anew", reason);
+        }
     }
+
+    /// <summary>The tensors whose names begin so, without that beginning.</summary>
+    public static IReadOnlyDictionary<string, Tensor> Part(IReadOnlyDictionary<string, Tensor> tensors, string prefix) =>
+        tensors.Where(item => item.Key.StartsWith(prefix, StringComparison.Ordinal)).ToDictionary(item => item.Key[prefix.Length..], item => item.Value);
 }
