@@ -6,7 +6,7 @@ namespace Graft.Experiments;
 
 /// <summary>
 /// Omniglot as far as its two "minimal" background sets of five alphabets go: every method trained on the second set, tested on
-/// the three alphabets that only the first has. The papers train on 1,200 characters where here there are 156; Lake et al.
+/// the three alphabets that only the first has, and the prototypical network the other way round too. The papers train on 1,200 characters where here there are 156; Lake et al.
 /// 2019's one-shot challenge after a minimal set is the nearest published figure. With the full background set in the data's
 /// folder (omniglot/images_background.zip and images_evaluation.zip), that is used.
 /// </summary>
@@ -55,6 +55,8 @@ public sealed class Omniglot : Experiment
         // For short training milder changes than the metric methods take: within a task there is little to learn from. MAML, whose
         // training is long enough to know its characters by heart, takes them whole.
         var mild = five with { Augmentation = s_mild };
+        // Five classes of one alphabet, or made up, are harder to tell apart than five of any, and harder to learn by heart.
+        var alike = mild with { WithinGroup = true, Composed = 0.3 };
         // Methods that train on the support see it, and the queries, so many times.
         const int Views = 8;
         FewShotOptions Maml(string kind, int steps = 1, double rate = 0.4) => new() { Method = kind, InnerSteps = steps, TestSteps = steps, InnerRate = rate };
@@ -63,14 +65,14 @@ public sealed class Omniglot : Experiment
         (FewShotOptions, EpisodeTrainOptions) Twenty(FewShotOptions method, EpisodeTrainOptions training) => (method with { Way = 20 }, training);
         return
         [
-            new("prototypical network", prototypes, within, Steps(3000, rate: 6e-3), "98.8 / 99.7 / 96.0 / 98.9") { Views = 6, Side = 32 },
-            new("prototypical network, trained on the first set", prototypes, within, Steps(3000, rate: 6e-3), "98.8 / 99.7 / 96.0 / 98.9") { Views = 6, Side = 32, OtherWay = true },
+            new("prototypical network", prototypes, within, Steps(2000, rate: 6e-3), "98.8 / 99.7 / 96.0 / 98.9") { Views = 6, Side = 32 },
+            new("the other way round: prototypical network", prototypes, within, Steps(2000, rate: 6e-3), "98.8 / 99.7 / 96.0 / 98.9") { Views = 6, Side = 32, OtherWay = true },
             new("matching network, full context", new() { Method = "matching" }, five with { Way = 10 }, Steps(2200), "98.1 / 98.9 / 93.8 / 98.5") { Side = 32 },
             new("relation network", new() { Method = "relation" }, five with { Way = 10 }, Steps(1500), "99.6 / 99.8 / 97.6 / 99.1"),
             new("Siamese network", new() { Method = "siamese" }, five with { Way = 20 }, Steps(1200), "97.3 / 98.4 / 88.2 / 97.0 (by Vinyals et al.)"),
             new("local matching", new() { Method = "local", BackboneOptions = small }, within with { Composed = 0, Augmentation = s_jitter }, Steps(2800), "") { Views = 6 },
             new("MAML", Maml("maml"), five, Steps(8000, 8), "98.7 / 99.9 / 95.8 / 98.9") { Views = Views, Twenty = Twenty(Maml("maml"), Steps(500, 4)) },
-            new("MAML trained at 5 shots", Maml("maml"), mild with { Shot = 5 }, Steps(20000, 2, 2e-3), "98.7 / 99.9 / 95.8 / 98.9") { Views = Views },
+            new("MAML trained at 5 shots", Maml("maml"), alike with { Shot = 5 }, Steps(12000, 2, 2e-3), "98.7 / 99.9 / 95.8 / 98.9") { Views = Views },
             new("first-order MAML", Maml("fomaml", 3, 0.3), mild, Steps(4500, 8), "98.3 / 99.2 / 89.4 / 97.9 (by Nichol et al.)") { Views = Views, Twenty = Twenty(Maml("fomaml", 3, 0.3), Steps(700, 4)) },
             new("ANIL", Maml("anil"), mild, Steps(2500, 8), "") { Views = Views, Twenty = Twenty(Maml("anil"), Steps(500, 4)) },
             new("Reptile", reptile, five with { Shot = 1, Query = 9 }, Steps(1400, 4, 1), "97.7 / 99.5 / 89.4 / 97.1") { Views = Views, Twenty = Twenty(reptile with { InnerRate = 0.01, InnerSteps = 10 }, Steps(700, 2, 1)) },
@@ -140,10 +142,12 @@ public sealed class Omniglot : Experiment
             }
             else if (seen.Length > 0) rows.Add([entry.Label + seen, "", "", "", "", Score(20, 1, challenge: true, views: entry.Views), "", ""]);
             // Those that are trained for the challenge.
-            if (entry.Episodes.WithinGroup)
+            if (entry.Episodes is { WithinGroup: true, Way: 20 })
             {
                 rows.Add([$"{entry.Label}{seen}, one query of each class (transductive, balanced)", "", "", "", "", Score(20, 1, challenge: true, views: entry.Views, balanced: true), "", ""]);
-                remarks.Add(ByAlphabet(entry, learner, pool.Test, options));
+                remarks.Add(ByAlphabet($"{entry.Label}, challenge by alphabet", learner, pool.Test, entry.Views, options));
+                // How much is left to gain from training on more characters.
+                remarks.Add(ByAlphabet($"{entry.Label}, on the characters that it was trained on", learner, pool.Train, entry.Views, options));
             }
             if (learner is Mann memory) remarks.Add(ByInstance(memory, pool.Test));
         }
@@ -202,10 +206,10 @@ public sealed class Omniglot : Experiment
         return $"MANN, right by instance 1 … 10 of a class, over {EpisodeEvaluator.LeastEpisodes} sequences of 50: {string.Join(", ", mean.Select(share => $"{100 * share:0.0}"))}%. Santoro et al. 2016, table 1, after 1,200 characters: 36.4 (1st), 82.8 (2nd), 91.0 (3rd), 92.6 (4th), 94.9 (5th), 98.1% (10th).";
     }
 
-    private static string ByAlphabet(Entry entry, EpisodeLearner learner, EpisodePool test, ExperimentOptions options)
+    private static string ByAlphabet(string what, EpisodeLearner learner, EpisodePool pool, int views, ExperimentOptions options)
     {
-        var parts = test.Groups.Select(alphabet => (Alphabet: alphabet, Pool: test.Where(found => found.Group == alphabet))).Where(part => part.Pool.Classes.Count >= 20)
-            .Select(part => $"{part.Alphabet} {EpisodeEvaluator.Evaluate(learner, new EpisodeSampler(part.Pool, new EpisodeOptions { Way = 20, Shot = 1, Query = 1, SameInstances = true, Seed = 78 }), EpisodeEvaluator.LeastEpisodes, views: entry.Views, cancel: options.Cancel)}");
-        return $"{entry.Label}, challenge by alphabet{(entry.Views > 1 ? $" ({entry.Views} views)" : "")}: {string.Join("; ", parts)}.";
+        var parts = pool.Groups.Select(alphabet => (Alphabet: alphabet, Pool: pool.Where(found => found.Group == alphabet))).Where(part => part.Pool.Classes.Count >= 20)
+            .Select(part => $"{part.Alphabet} {EpisodeEvaluator.Evaluate(learner, new EpisodeSampler(part.Pool, new EpisodeOptions { Way = 20, Shot = 1, Query = 1, SameInstances = true, Seed = 78 }), EpisodeEvaluator.LeastEpisodes, views: views, cancel: options.Cancel)}");
+        return $"{what}{(views > 1 ? $" ({views} views)" : "")}: {string.Join("; ", parts)}.";
     }
 }

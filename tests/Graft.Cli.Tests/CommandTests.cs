@@ -82,6 +82,12 @@ public sealed class CommandTests : IDisposable
         var usage = Graft("train", "--no-such-option");
         Assert.Equal(2, usage.Status);
         Assert.Contains("--help", usage.Errors, StringComparison.Ordinal);
+        var neither = Graft("fewshot", "train");
+        Assert.Equal(2, neither.Status);
+        Assert.Contains("give DATA, or --resume RUN", neither.Errors, StringComparison.Ordinal);
+        var shape = Graft("fewshot", "train", Data, "--widths", "32-x");
+        Assert.Equal(2, shape.Status);
+        Assert.Contains("--widths '32-x'", shape.Errors, StringComparison.Ordinal);
         var failed = Graft("train", _shop["nowhere"]);
         Assert.Equal(1, failed.Status);
         Assert.Equal($"graft: {_shop["nowhere"]}: there is no such file or folder", failed.Errors.Trim());

@@ -53,7 +53,7 @@ public sealed class FewShotTask(FewShotTrainOptions options)
     private static readonly JsonSerializerOptions s_json = new(JsonSerializerDefaults.Web) { WriteIndented = true, Converters = { new JsonStringEnumConverter(JsonNamingPolicy.KebabCaseLower) } };
 
     /// <summary>What run.json holds; the result is there when the run has finished.</summary>
-    private sealed record RunFile(FewShotTrainOptions Options, string Data, string Libtorch, FewShotResult? Result)
+    private sealed record RunFile(FewShotTrainOptions Options, string DataFingerprint, string Libtorch, FewShotResult? Result)
     {
         public const string Name = "run.json";
 
@@ -65,7 +65,7 @@ public sealed class FewShotTask(FewShotTrainOptions options)
             if (!File.Exists(path)) throw new GraftException($"{run} has no {Name}: it is no run of graft fewshot train");
             try
             {
-                return JsonSerializer.Deserialize<RunFile>(File.ReadAllText(path), s_json) is { Options.Method: not null, Data: not null } found ? found : throw new JsonException("it has no options of a few-shot training");
+                return JsonSerializer.Deserialize<RunFile>(File.ReadAllText(path), s_json) is { Options.Method: not null, DataFingerprint: not null } found ? found : throw new JsonException("it has no options of a few-shot training");
             }
             catch (JsonException reason)
             {
@@ -101,7 +101,7 @@ public sealed class FewShotTask(FewShotTrainOptions options)
         if (options.Trim) preprocessing = preprocessing with { Steps = [new Trim(), .. preprocessing.Steps] };
         var data = FewShotData.Open(options.Data, options.Test, preprocessing, options.Episodes.WithinGroup, options.DropSeen, options.Seed, (done, total) => Progress?.Invoke(new ProgressReport("pictures", done, total, 0)), Cancel);
         var fingerprint = data.Fingerprint();
-        if (earlier is not null && earlier.Data != fingerprint) throw new GraftException($"{options.Data}{(options.Test is { } other ? $" or {other}" : "")} is not what the run began with: pictures were added, removed, renamed or changed. Start a new run, or bring them back");
+        if (earlier is not null && earlier.DataFingerprint != fingerprint) throw new GraftException($"{options.Data}{(options.Test is { } other ? $" or {other}" : "")} is not what the run began with: pictures were added, removed, renamed or changed. Start a new run, or bring them back");
         var turned = options.Turns switch { 4 => data.Train.WithTurns(), 8 => data.Train.WithTurns(mirrored: true), _ => data.Train };
         var sampler = new EpisodeSampler(turned, options.Episodes with { Seed = options.Seed });
         var validation = data.Validation is { } held ? Unseen(held, "validation") : null;
