@@ -6,8 +6,8 @@ namespace Graft.Experiments;
 
 /// <summary>
 /// Omniglot as far as its two "minimal" background sets of five alphabets go: every method trained on the second set, tested on
-/// the three alphabets that only the first has, and the prototypical network the other way round too. The papers train on 1,200 characters where here there are 156; Lake et al.
-/// 2019's one-shot challenge after a minimal set is the nearest published figure. With the full background set in the data's
+/// the three alphabets that only the first has, and the prototypical network the other way round too. The papers train on 1,200
+/// characters where here there are 156; Lake et al. 2019's one-shot challenge after a minimal set is the nearest published figure. With the full background set in the data's
 /// folder (omniglot/images_background.zip and images_evaluation.zip), that is used.
 /// </summary>
 public sealed class Omniglot : Experiment
@@ -93,15 +93,19 @@ public sealed class Omniglot : Experiment
     /// <inheritdoc/>
     public override ExperimentResult Run(ExperimentOptions options)
     {
-        var pools = new Dictionary<(int Side, bool OtherWay), (EpisodePool Train, EpisodePool Test)>();
+        var pools = new Dictionary<int, (EpisodePool, EpisodePool)>();
         var full = HasFullSet(options);
         var rows = new List<string[]>();
         var remarks = new List<string>();
         foreach (var entry in Entries().Where(found => (options.Wants(found.Method.Method) || options.Wants(found.Label)) && !(found.OtherWay && (full || options.Short))).Select(found => options.Short ? Brief(found) : found))
         {
             options.Cancel.ThrowIfCancellationRequested();
-            if (!pools.TryGetValue((entry.Side, entry.OtherWay), out var pool)) pools[(entry.Side, entry.OtherWay)] = pool = Open(entry, full, options);
-            if (Describe(pool.Train, pool.Test) is var described && !remarks.Contains(described)) remarks.Add(described);
+            if (!pools.TryGetValue(entry.Side, out var sets)) pools[entry.Side] = sets = Open(entry.Side, full, options);
+            (EpisodePool Train, EpisodePool Test) pool = entry.OtherWay ? (sets.Item2, sets.Item1) : sets;
+            pool.Test = pool.Test.WithoutSeen(pool.Train);
+            EpisodePool.CheckDisjoint(pool.Train, pool.Test);
+            var described = Describe(pool.Train, pool.Test);
+            if (!remarks.Contains(described)) remarks.Add(described);
             var (learner, training) = Train(entry, pool.Train, options);
             using var five = learner;
             EpisodeLearner? twenty = null;
@@ -178,14 +182,11 @@ public sealed class Omniglot : Experiment
 
     private static bool HasFullSet(ExperimentOptions options) => File.Exists(Path.Combine(options.DataFolder, "omniglot", "images_background.zip"));
 
-    private static (EpisodePool Train, EpisodePool Test) Open(Entry entry, bool full, ExperimentOptions options)
+    /// <summary>The set to learn from and the set to be tested on, as they are read; they may share alphabets.</summary>
+    private static (EpisodePool, EpisodePool) Open(int side, bool full, ExperimentOptions options)
     {
-        EpisodePool Read(string file) => EpisodePool.Read(DatasetReader.Open(options.Need("omniglot", file)).Train, Pictures(entry.Side), grey: true, cancel: options.Cancel);
-        if (full) return (Read("images_background.zip"), Read("images_evaluation.zip"));
-        var (first, second) = (Read("images_background_small1.zip"), Read("images_background_small2.zip"));
-        var (train, test) = entry.OtherWay ? (first, second.WithoutSeen(first)) : (second, first.WithoutSeen(second));
-        EpisodePool.CheckDisjoint(train, test);
-        return (train, test);
+        EpisodePool Read(string file) => EpisodePool.Read(DatasetReader.Open(options.Need("omniglot", file)).Train, Pictures(side), grey: true, cancel: options.Cancel);
+        return full ? (Read("images_background.zip"), Read("images_evaluation.zip")) : (Read("images_background_small2.zip"), Read("images_background_small1.zip"));
     }
 
     private static string Describe(EpisodePool train, EpisodePool test) =>
