@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.CommandLine.Parsing;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using Graft.Data;
@@ -78,6 +79,14 @@ internal sealed class Shell : IDisposable
                 return 1;
             }
         });
+    }
+
+    /// <summary>A resumed run keeps the options that it began with: refuses others beside this one.</summary>
+    public static void CheckAlone(ParseResult parsed, Option option)
+    {
+        var others = parsed.CommandResult.Children.Where(found => found is ArgumentResult { Tokens.Count: > 0 } || (found is OptionResult { Implicit: false } given && given.Option != option && given.Option.Name != JsonOption.Name))
+            .Select(found => found is OptionResult given ? given.Option.Name : ((ArgumentResult)found).Argument.Name).ToArray();
+        if (others.Length > 0) throw new GraftException($"{string.Join(", ", others)} beside {option.Name}: a run goes on with what it began with. Leave {(others.Length > 1 ? "them" : "it")} out, or start a new run");
     }
 
     private void Fail(string message)

@@ -112,6 +112,7 @@ internal static class FewshotCommand
         Shell.Handle(command, (shell, parsed) =>
         {
             var resumed = parsed.GetValue(resume);
+            if (resumed is not null) Shell.CheckAlone(parsed, resume);
             var result = new FewShotTask(resumed is null ? Read(parsed) : FewShotTask.OptionsOf(resumed)) { Progress = shell.Progress, Log = shell.Log, Cancel = shell.Stop }.Run(resume: resumed is not null);
             shell.Result(new
             {

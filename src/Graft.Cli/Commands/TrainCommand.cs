@@ -33,6 +33,7 @@ internal static class TrainCommand
         Shell.Handle(command, (shell, parsed) =>
         {
             var resumed = parsed.GetValue(resume);
+            if (resumed is not null) Shell.CheckAlone(parsed, resume);
             var options = resumed is not null ? TransferTask.OptionsOf(resumed) : shared.Read(parsed) with
             {
                 Strategy = parsed.GetValue(strategy)!, Head = TrainArguments.ReadHead(parsed.GetValue(head)!), PlanFile = parsed.GetValue(plan), Out = parsed.GetValue(output),

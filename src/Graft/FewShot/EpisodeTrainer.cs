@@ -97,10 +97,19 @@ public sealed class EpisodeTrainer(EpisodeLearner learner, EpisodeSampler train,
         using Optimizer optimizer = learner is Reptile
             ? new Sgd([new ParameterGroup("all", parameters, options.LearningRate)], momentum: 0)
             : new Adam([new ParameterGroup("all", parameters, options.LearningRate)]);
-        var schedule = new CosineSchedule(options.FinalRate);
         using var workers = new EpisodeWorkers(learner, Math.Min(options.EpisodesPerStep, TorchRuntime.DefaultThreads));
         foreach (var own in workers.Learners) own.PrepareTraining();
         var best = new Dictionary<string, Tensor>();
+        try { return Run(workers, optimizer, parameters, best); }
+        finally
+        {
+            foreach (var tensor in best.Values) tensor.Dispose();
+        }
+    }
+
+    private EpisodeTraining Run(EpisodeWorkers workers, Optimizer optimizer, Tensor[] parameters, Dictionary<string, Tensor> best)
+    {
+        var schedule = new CosineSchedule(options.FinalRate);
         var state = Restored(workers, optimizer, best);
         var (before, clock, saved) = (state.Seconds, Stopwatch.StartNew(), Stopwatch.StartNew());
         var looks = validation is not null && options.ValidateEvery > 0;
@@ -136,7 +145,6 @@ public sealed class EpisodeTrainer(EpisodeLearner learner, EpisodeSampler train,
         Save();
         workers.AverageBuffers();
         if (best.Count > 0) learner.CopyFrom(best);
-        foreach (var tensor in best.Values) tensor.Dispose();
         learner.Prepare(transductive: false);
         return new EpisodeTraining(state.History, state.BestStep == 0 ? state.Step : state.BestStep, state.Step, state.Seconds, state.Step * options.EpisodesPerStep / Math.Max(1e-9, state.Training));
     }
@@ -169,11 +177,17 @@ public sealed class EpisodeTrainer(EpisodeLearner learner, EpisodeSampler train,
     {
         if (Folder is null || !Resume || TrainingState.Load<State>(Folder) is not var (state, tensors)) return new State();
         using var mode = Autograd.NoGrad();
-        learner.CopyFrom(TrainingState.Part(tensors, "now."));
-        workers.RestoreBuffers(TrainingState.Part(tensors, "statistics."));
-        optimizer.Restore(TrainingState.Part(tensors, "optimizer."), state.Step);
-        Copy(TrainingState.Part(tensors, "best."), best);
-        foreach (var tensor in tensors.Values) tensor.Dispose();
+        try
+        {
+            learner.CopyFrom(TrainingState.Part(tensors, "now."));
+            workers.RestoreBuffers(TrainingState.Part(tensors, "statistics."));
+            optimizer.Restore(TrainingState.Part(tensors, "optimizer."), state.Step);
+            Copy(TrainingState.Part(tensors, "best."), best);
+        }
+        finally
+        {
+            foreach (var tensor in tensors.Values) tensor.Dispose();
+        }
         return state;
     }
 

@@ -39,11 +39,14 @@ public static class FewShotMethods
     };
 
     /// <summary>A learner of these options, untrained (or on pretrained weights).</summary>
+    /// <param name="options">Method, network, settings.</param>
+    /// <param name="pretrained">What <see cref="FewShotOptions.Weights"/> names, where it has been read; it stays the caller's.</param>
     /// <exception cref="GraftException">There is no such method, or it cannot work on this backbone.</exception>
-    public static EpisodeLearner Create(FewShotOptions options)
+    public static EpisodeLearner Create(FewShotOptions options, Backbone? pretrained = null)
     {
         if (!Names.ContainsKey(options.Method)) throw new GraftException($"there is no method '{options.Method}'. There are: {string.Join(", ", Names.Keys)}");
-        using var loaded = options.Weights is { } file ? BackboneCatalogue.Load(file).Backbone : null;
+        using var read = pretrained is null && options.Weights is { } file ? Pretrained(file) : null;
+        var loaded = pretrained ?? read;
         if (loaded is not null) options = Described(options, loaded);
         Backbone Backbone(string key = "", string value = "")
         {
@@ -83,17 +86,18 @@ public static class FewShotMethods
         return learner;
     }
 
-    /// <summary>Refuses a network that its saved model could not make again.</summary>
-    internal static void CheckRemade(Backbone backbone, string file)
+    /// <summary>A network to learn from episodes on; refuses one that its saved model could not make again.</summary>
+    internal static Backbone Pretrained(string file)
     {
-        if (backbone is Graphs.GraphBackbone)
-            throw new GraftException($"{file} holds a graph of its own, which cannot be made again without the file: graft fewshot classify and eval use it as it is. To train on episodes, give weights of an architecture that graft models lists");
+        var backbone = BackboneCatalogue.Load(file).Backbone;
+        if (backbone is not Graphs.GraphBackbone) return backbone;
+        backbone.Dispose();
+        throw new GraftException($"{file} holds a graph of its own, which cannot be made again without the file: graft fewshot classify and eval use it as it is. To train on episodes, give weights of an architecture that graft models lists");
     }
 
     /// <summary>From here on the architecture says all: copies share the parameters, and a saved model has its own.</summary>
     private static FewShotOptions Described(FewShotOptions options, Backbone backbone)
     {
-        CheckRemade(backbone, options.Weights!);
         var shape = new Dictionary<string, string>(backbone.Options);
         if (backbone is ConvNet)
         {

@@ -97,7 +97,9 @@ public sealed class FewShotTask(FewShotTrainOptions options)
         if (!resume && File.Exists(Path.Combine(run, FewShotModel.FileName))) throw new GraftException($"{run} holds a model already: name another folder with --out, or go on with --resume {run}");
         if (earlier?.Result is { } finished && finished.Training.Steps >= options.Training.Steps) throw new GraftException($"{run} is finished: there is nothing to go on with. Its model is {Path.Combine(run, FewShotModel.FileName)}");
         TorchRuntime.ManualSeed(options.Seed);
-        var preprocessing = PreprocessingOf(options);
+        // Before the pictures are read, which takes longer.
+        using var pretrained = options.Method.Weights is { } file ? FewShotMethods.Pretrained(file) : null;
+        var preprocessing = PreprocessingOf(options, pretrained);
         if (options.Trim) preprocessing = preprocessing with { Steps = [new Trim(), .. preprocessing.Steps] };
         var data = FewShotData.Open(options.Data, options.Test, preprocessing, options.Episodes.WithinGroup, options.DropSeen, options.Seed, (done, total) => Progress?.Invoke(new ProgressReport("pictures", done, total, 0)), Cancel);
         var fingerprint = data.Fingerprint();
@@ -111,11 +113,13 @@ public sealed class FewShotTask(FewShotTrainOptions options)
             method = method with { BackboneOptions = new Dictionary<string, string>(method.BackboneOptions) { ["side"] = $"{preprocessing.Width}", ["channels"] = $"{data.Train.Channels}" } };
         else if (data.Train.Channels == 1)
             throw new GraftException($"{options.Data} holds grey pictures, and {method.Weights ?? method.Backbone} sees colour: use the ConvNet, or pictures in colour");
-        using var learner = FewShotMethods.Create(method);
+        using var learner = FewShotMethods.Create(method, pretrained);
         Directory.CreateDirectory(run);
         // A killed run is resumed by what this says.
         var record = new RunFile(options with { Out = run }, fingerprint, TorchRuntime.Version, null);
-        if (!resume) File.Delete(Path.Combine(run, TrainingState.FileName));
+        var state = Path.Combine(run, TrainingState.FileName);
+        if (!resume) File.Delete(state);
+        else if (!File.Exists(state)) Log?.Invoke($"there is no {state}: the training begins anew");
         record.Write(run);
         var model = new FewShotModel(learner, data.Train.Preprocessing, data.Train.Channels == 1, [.. data.Train.Classes.Select(found => found.Name)]);
         Log?.Invoke($"{data.Train.Classes.Count} classes to learn from{(turned == data.Train ? "" : $" ({turned.Classes.Count} with turned ones)")}, {data.Test.Classes.Count} to be tested on; {learner.ParameterCount:N0} parameters");
@@ -133,7 +137,7 @@ public sealed class FewShotTask(FewShotTrainOptions options)
         learner.Prepare(transductive: false);
         var result = new FewShotResult(run, options.Method.Method, data.Train.Classes.Count, data.Test.Classes.Count, inductive, transductive, training, [.. data.Train.Broken.Concat(data.Validation?.Broken ?? []).Concat(data.Test.Broken).Distinct()]);
         (record with { Result = result }).Write(run);
-        if (training.Steps >= options.Training.Steps) File.Delete(Path.Combine(run, TrainingState.FileName));
+        if (training.Steps >= options.Training.Steps) File.Delete(state);
         return result;
     }
 
@@ -148,16 +152,9 @@ public sealed class FewShotTask(FewShotTrainOptions options)
         return new EpisodeSampler(pool, options.Episodes with { Augmentation = null, Composed = 0, Seed = options.Seed + 1, Way = way });
     }
 
-    private static Preprocessing PreprocessingOf(FewShotTrainOptions options)
+    private static Preprocessing PreprocessingOf(FewShotTrainOptions options, Backbone? pretrained)
     {
-        if (options.Method.Weights is { } file)
-        {
-            using var backbone = BackboneCatalogue.Load(file).Backbone;
-            // Before the pictures are read, which takes longer.
-            FewShotMethods.CheckRemade(backbone, file);
-            if (options.Side is { } wanted && wanted != backbone.Preprocessing.Width) return (new InputOptions { Size = wanted }).Apply(backbone).Preprocessing;
-            return backbone.Preprocessing;
-        }
+        if (pretrained is not null) return (options.Side is { } side ? new InputOptions { Size = side }.Apply(pretrained) : pretrained).Preprocessing;
         if (options.Method.Backbone == "convnet") return Preprocessing.Small(options.Side ?? 28, Normalize.Symmetric);
         using var made = BackboneCatalogue.Create(options.Method.Backbone, null, options.Method.BackboneOptions);
         return made.Preprocessing;
