@@ -7,8 +7,9 @@ namespace Graft.Experiments;
 /// <summary>
 /// Omniglot as far as its two "minimal" background sets of five alphabets go: every method trained on the second set, tested on
 /// the three alphabets that only the first has, and the prototypical network the other way round too. The papers train on 1,200
-/// characters where here there are 156; Lake et al. 2019's one-shot challenge after a minimal set is the nearest published figure. With the full background set in the data's
-/// folder (omniglot/images_background.zip and images_evaluation.zip), that is used.
+/// characters where here there are 156; Lake et al. 2019's one-shot challenge after a minimal set is the nearest published
+/// figure. With the full background set in the data's folder (omniglot/images_background.zip and images_evaluation.zip), that is
+/// used.
 /// </summary>
 public sealed class Omniglot : Experiment
 {
@@ -59,13 +60,13 @@ public sealed class Omniglot : Experiment
         // Methods that train on the support see it, and the queries, so many times.
         const int Views = 8;
         FewShotOptions Maml(string kind, int steps = 1, double rate = 0.4) => new() { Method = kind, InnerSteps = steps, TestSteps = steps, InnerRate = rate };
-        var prototypes = new FewShotOptions { Method = "protonet", BackboneOptions = widening };
+        var prototypical = new Entry("prototypical network", new() { Method = "protonet", BackboneOptions = widening }, within, Steps(2000, rate: 6e-3), "98.8 / 99.7 / 96.0 / 98.9") { Views = 6, Side = 32 };
         var reptile = new FewShotOptions { Method = "reptile", InnerRate = 0.012 };
         (FewShotOptions, EpisodeTrainOptions) Twenty(FewShotOptions method, EpisodeTrainOptions training) => (method with { Way = 20 }, training);
         return
         [
-            new("prototypical network", prototypes, within, Steps(2000, rate: 6e-3), "98.8 / 99.7 / 96.0 / 98.9") { Views = 6, Side = 32 },
-            new("the other way round: prototypical network", prototypes, within, Steps(2000, rate: 6e-3), "98.8 / 99.7 / 96.0 / 98.9") { Views = 6, Side = 32, OtherWay = true },
+            prototypical,
+            prototypical with { Label = $"the other way round: {prototypical.Label}", OtherWay = true },
             new("matching network, full context", new() { Method = "matching" }, five with { Way = 10 }, Steps(2200), "98.1 / 98.9 / 93.8 / 98.5") { Side = 32 },
             new("relation network", new() { Method = "relation" }, five with { Way = 10 }, Steps(1500), "99.6 / 99.8 / 97.6 / 99.1"),
             new("Siamese network", new() { Method = "siamese" }, five with { Way = 20 }, Steps(1200), "97.3 / 98.4 / 88.2 / 97.0 (by Vinyals et al.)"),
@@ -91,7 +92,7 @@ public sealed class Omniglot : Experiment
     /// <inheritdoc/>
     public override ExperimentResult Run(ExperimentOptions options)
     {
-        var pools = new Dictionary<int, (EpisodePool, EpisodePool)>();
+        var pools = new Dictionary<int, (EpisodePool Train, EpisodePool Test)>();
         var full = HasFullSet(options);
         var rows = new List<string[]>();
         var remarks = new List<string>();
@@ -99,8 +100,8 @@ public sealed class Omniglot : Experiment
         {
             options.Cancel.ThrowIfCancellationRequested();
             if (!pools.TryGetValue(entry.Side, out var sets)) pools[entry.Side] = sets = Open(entry.Side, full, options);
-            (EpisodePool Train, EpisodePool Test) pool = entry.OtherWay ? (sets.Item2, sets.Item1) : sets;
-            pool.Test = pool.Test.WithoutSeen(pool.Train);
+            var (learned, asked) = entry.OtherWay ? (sets.Test, sets.Train) : sets;
+            var pool = (Train: learned, Test: asked.WithoutSeen(learned));
             EpisodePool.CheckDisjoint(pool.Train, pool.Test);
             var described = Describe(pool.Train, pool.Test);
             if (!remarks.Contains(described)) remarks.Add(described);
@@ -181,7 +182,7 @@ public sealed class Omniglot : Experiment
     private static bool HasFullSet(ExperimentOptions options) => File.Exists(Path.Combine(options.DataFolder, "omniglot", "images_background.zip"));
 
     /// <summary>The set to learn from and the set to be tested on, as they are read; they may share alphabets.</summary>
-    private static (EpisodePool, EpisodePool) Open(int side, bool full, ExperimentOptions options)
+    private static (EpisodePool Train, EpisodePool Test) Open(int side, bool full, ExperimentOptions options)
     {
         EpisodePool Read(string file) => EpisodePool.Read(DatasetReader.Open(options.Need("omniglot", file)).Train, Pictures(side), grey: true, cancel: options.Cancel);
         return full ? (Read("images_background.zip"), Read("images_evaluation.zip")) : (Read("images_background_small2.zip"), Read("images_background_small1.zip"));

@@ -81,13 +81,18 @@ internal sealed class Shell : IDisposable
         });
     }
 
-    /// <summary>A resumed run keeps the options that it began with: refuses others beside this one.</summary>
-    public static void CheckAlone(ParseResult parsed, Option option)
+    /// <summary>With this option no other may be given, but for --json: a resumed run keeps the options that it began with.</summary>
+    public static void Alone(Command command, Option option) => command.Validators.Add(given =>
     {
-        var others = parsed.CommandResult.Children.Where(found => found is ArgumentResult { Tokens.Count: > 0 } || (found is OptionResult { Implicit: false } given && given.Option != option && given.Option.Name != JsonOption.Name))
-            .Select(found => found is OptionResult given ? given.Option.Name : ((ArgumentResult)found).Argument.Name).ToArray();
-        if (others.Length > 0) throw new GraftException($"{string.Join(", ", others)} beside {option.Name}: a run goes on with what it began with. Leave {(others.Length > 1 ? "them" : "it")} out, or start a new run");
-    }
+        if (given.GetResult(option) is null) return;
+        string[] others = [.. given.Children.Select(child => child switch
+        {
+            ArgumentResult { Tokens.Count: > 0 } argument => argument.Argument.Name,
+            OptionResult { Implicit: false } other when other.Option != option && other.Option.Name != JsonOption.Name => other.Option.Name,
+            _ => null,
+        }).OfType<string>()];
+        if (others.Length > 0) given.AddError($"{string.Join(", ", others)} beside {option.Name}: a run goes on with what it began with. Leave {(others.Length > 1 ? "them" : "it")} out, or start a new run");
+    });
 
     private void Fail(string message)
     {

@@ -88,8 +88,12 @@ public sealed class CommandTests : IDisposable
         var shape = Graft("fewshot", "train", Data, "--widths", "32-x");
         Assert.Equal(2, shape.Status);
         Assert.Contains("--widths '32-x'", shape.Errors, StringComparison.Ordinal);
-        Assert.Contains("--epochs beside --resume", Graft("train", "--resume", _shop["nowhere"], "--epochs", "3", "--json").Errors, StringComparison.Ordinal);
-        Assert.Contains("--steps, --seed beside --resume", Graft("fewshot", "train", "--resume", _shop["nowhere"], "--steps", "3", "--seed", "1").Errors, StringComparison.Ordinal);
+        foreach (var (others, arguments) in new[] { ("--epochs", new[] { "train", "--resume", Data, "--epochs", "3", "--json" }), ("DATA, --steps, --seed", ["fewshot", "train", Data, "--resume", Data, "--steps", "3", "--seed", "1"]) })
+        {
+            var beside = Graft(arguments);
+            Assert.Equal(2, beside.Status);
+            Assert.Contains($"{others} beside --resume", beside.Errors, StringComparison.Ordinal);
+        }
         var failed = Graft("train", _shop["nowhere"]);
         Assert.Equal(1, failed.Status);
         Assert.Equal($"graft: {_shop["nowhere"]}: there is no such file or folder", failed.Errors.Trim());

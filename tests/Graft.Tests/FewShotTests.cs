@@ -331,6 +331,10 @@ public sealed class FewShotTests : IDisposable
         File.Delete(picture);
         Assert.Contains("is not what the run began with", Refused(() => new FewShotTask(FewShotTask.OptionsOf(_shop["run"])).Run(resume: true)), StringComparison.Ordinal);
         File.WriteAllBytes(picture, bytes);
+        Directory.CreateDirectory(_shop["stateless"]);
+        File.Copy(Path.Combine(_shop["run"], "run.json"), Path.Combine(_shop["stateless"], "run.json"));
+        Assert.Equal(6, new FewShotTask(FewShotTask.OptionsOf(_shop["stateless"])) { Log = said.Add }.Run(resume: true).Training.Steps);
+        Assert.Contains($"there is no {Path.Combine(_shop["stateless"], "state.safetensors")}: the training begins anew", said);
         Assert.Equal(6, new FewShotTask(FewShotTask.OptionsOf(_shop["run"])).Run(resume: true).Training.Steps);
         Assert.Contains("is finished", Refused(() => new FewShotTask(FewShotTask.OptionsOf(_shop["run"])).Run(resume: true)), StringComparison.Ordinal);
         Assert.False(File.Exists(Path.Combine(_shop["run"], "state.safetensors")));

@@ -72,7 +72,7 @@ internal static class FewshotCommand
         var weights = File("--weights", "A pretrained network to start from; --distance is then cosine unless given");
         var (widths, depths) = (Blocks("--widths", "The ConvNet's channels, block by block (default 64-64-64-64)"), Blocks("--depths", "The ConvNet's convolutions, block by block (default one each): 1-2-2-2 is slower and learns more"));
         var side = new Option<int?>("--side") { Description = "Pixels of the square picture (default 28 for the ConvNet)", HelpName = "N" };
-        var resume = File("--resume", "Go on with a run that was stopped or killed", "RUN");
+        var resume = File("--resume", "Go on with a run that was stopped or killed, with the options that it began with: no others beside it", "RUN");
         var (output, seed) = (File("--out", "The run folder", "RUN"), new Option<long>("--seed") { Description = "Of everything that is random", HelpName = "N" });
         var command = new Command("train", """
             Learn to learn from few examples, on many small tasks.
@@ -87,8 +87,9 @@ internal static class FewshotCommand
         foreach (var option in new Option[] { method, test, dropSeen, way, shot, query, within, turns, compose, augment, trim, steps, batch, rate, innerRate, innerSteps, learnRates, loss, distance, backbone, widths, depths, weights, side, output, seed, resume }) command.Options.Add(option);
         command.Validators.Add(found =>
         {
-            if ((found.GetValue(data) is null) == (found.GetValue(resume) is null)) found.AddError("give DATA, or --resume RUN: one of the two");
+            if (found.GetValue(data) is null && found.GetValue(resume) is null) found.AddError("give DATA, or --resume RUN to go on with a run");
         });
+        Shell.Alone(command, resume);
         FewShotTrainOptions Read(ParseResult parsed)
         {
             if (parsed.GetValue(turns) is not (1 or 4 or 8)) throw new GraftException($"--turns {parsed.GetValue(turns)}: 1, 4 or 8");
@@ -112,7 +113,6 @@ internal static class FewshotCommand
         Shell.Handle(command, (shell, parsed) =>
         {
             var resumed = parsed.GetValue(resume);
-            if (resumed is not null) Shell.CheckAlone(parsed, resume);
             var result = new FewShotTask(resumed is null ? Read(parsed) : FewShotTask.OptionsOf(resumed)) { Progress = shell.Progress, Log = shell.Log, Cancel = shell.Stop }.Run(resume: resumed is not null);
             shell.Result(new
             {

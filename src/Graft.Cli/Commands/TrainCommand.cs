@@ -13,7 +13,7 @@ internal static class TrainCommand
         var head = new Option<string>("--head") { Description = "softmax, svm, mlp, or mean (nearest class mean)", DefaultValueFactory = _ => "softmax", HelpName = "KIND" };
         var plan = new Option<string?>("--plan") { Description = "Alone: print the plan and stop. With a file: carry that plan out", Arity = ArgumentArity.ZeroOrOne, HelpName = "FILE" };
         var output = new Option<string?>("--out") { Description = "The run folder (default: runs/ and the time)", HelpName = "RUN" };
-        var resume = new Option<string?>("--resume") { Description = "Go on with a run that was stopped or killed", HelpName = "RUN" };
+        var resume = new Option<string?>("--resume") { Description = "Go on with a run that was stopped or killed, with the options that it began with: no others beside it", HelpName = "RUN" };
         var epochs = new Option<int?>("--epochs") { Description = "Epochs of each gradient phase, in place of the plan's", HelpName = "N" };
         var balanced = new Option<bool>("--balanced") { Description = "Rare classes weigh as much as frequent ones" };
         var strict = new Option<bool>("--strict") { Description = "End at the first broken picture, in place of going on without it" };
@@ -30,10 +30,10 @@ internal static class TrainCommand
             """);
         shared.AddTo(command);
         foreach (var option in new Option[] { strategy, head, plan, output, resume, epochs, balanced, strict, noReport }) command.Options.Add(option);
+        Shell.Alone(command, resume);
         Shell.Handle(command, (shell, parsed) =>
         {
             var resumed = parsed.GetValue(resume);
-            if (resumed is not null) Shell.CheckAlone(parsed, resume);
             var options = resumed is not null ? TransferTask.OptionsOf(resumed) : shared.Read(parsed) with
             {
                 Strategy = parsed.GetValue(strategy)!, Head = TrainArguments.ReadHead(parsed.GetValue(head)!), PlanFile = parsed.GetValue(plan), Out = parsed.GetValue(output),
