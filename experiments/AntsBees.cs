@@ -1,3 +1,4 @@
+using Graft.Learning;
 using Graft.Training;
 using Graft.Transfer;
 

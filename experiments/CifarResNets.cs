@@ -1,5 +1,6 @@
 using Graft.Backbones;
 using Graft.Data;
+using Graft.Learning;
 using Graft.Torch;
 using Graft.Training;
 using Graft.Transfer;

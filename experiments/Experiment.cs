@@ -1,3 +1,5 @@
+using Graft.Learning;
+
 namespace Graft.Experiments;
 
 /// <summary>How an experiment is run.</summary>
@@ -11,11 +13,18 @@ public sealed record ExperimentOptions(string? Data, bool Short, int? Seeds, Act
     /// <summary>Where charts go.</summary>
     public string Output { get; init; } = "runs";
 
+    /// <summary>What an earlier try that was stopped has done already.</summary>
+    public Parts Parts { get; init; } = Parts.None;
+
     /// <summary>Parts of the experiment that are wanted, by the beginning of their name; empty: all.</summary>
     public IReadOnlyList<string> Only { get; init; } = [];
 
     /// <summary>Whether a part is wanted.</summary>
     public bool Wants(string part) => Only.Count == 0 || Only.Any(name => part.StartsWith(name, StringComparison.OrdinalIgnoreCase));
+
+    /// <summary>Trains an objective once; stopped, it goes on where it was.</summary>
+    internal Training Train<TBatch>(string name, Objective<TBatch> objective, Feed<TBatch> feed, Optimisation how, Action<Look>? looked = null, long seed = 0) =>
+        Parts.Network(name, objective, context => new Trainer<TBatch>(objective, feed, null, how, context with { Name = name, Looked = looked, Seed = seed }).Run(), Cancel);
 
     /// <summary>The folder of the datasets.</summary>
     /// <exception cref="GraftException">There is none.</exception>

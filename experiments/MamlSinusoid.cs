@@ -1,5 +1,6 @@
 using Graft.Data;
 using Graft.FewShot;
+using Graft.Learning;
 using Graft.Torch;
 
 namespace Graft.Experiments;
@@ -67,6 +68,26 @@ public sealed class MamlSinusoid : Experiment
         return InnerLoop.Adapt(wave, [.. start.Keys], steps, (_, _) => rate, () => (wave.Forward(x) - y).Square().Mean([1L, 2L]).Sum(), secondOrder, start);
     }
 
+    /// <summary>Waves drawn from the step's number: the error after a step on other points of each (MAML), or on all points at once.</summary>
+    private sealed class WaveObjective : Objective<long>
+    {
+        private readonly bool _meta;
+
+        public WaveObjective(bool meta) => (_meta, Wave) = (meta, Child("wave", new Wave()));
+
+        public Wave Wave { get; }
+
+        protected override Tensor Loss(long batch, Step step)
+        {
+            var rng = new Rng(_meta ? 1 : 2, batch);
+            var (x, y) = Draw(Tasks, 2 * Shots, ref rng);
+            Tensor Error(Tensor a, Tensor b) => (Wave.Forward(a) - b).Square().Mean();
+            return _meta
+                ? Wave.With(Adapt(Wave, x.Narrow(1, 0, Shots), y.Narrow(1, 0, Shots), 1, InnerRate, true), () => Error(x.Narrow(1, Shots, Shots), y.Narrow(1, Shots, Shots)))
+                : Error(x, y);
+        }
+    }
+
     /// <summary>Mean squared error on unseen waves after 0, 1, … 10 steps, with the 95% interval's half.</summary>
     private static (double Mean, double Half)[] Test(Wave wave, double rate)
     {
@@ -94,21 +115,10 @@ public sealed class MamlSinusoid : Experiment
         (double Mean, double Half)[] Train(bool meta)
         {
             TorchRuntime.ManualSeed(1);
-            using var wave = new Wave();
-            using var optimizer = new Adam([new ParameterGroup("all", [.. wave.Parameters()], 1e-3)]);
-            for (var step = 0; step < iterations; step++)
-            {
-                options.Cancel.ThrowIfCancellationRequested();
-                using var scope = new TensorScope();
-                var rng = new Rng(meta ? 1 : 2, step);
-                var (x, y) = Draw(Tasks, 2 * Shots, ref rng);
-                optimizer.ZeroGrad();
-                Tensor Loss(Tensor a, Tensor b) => (wave.Forward(a) - b).Square().Mean();
-                if (meta) wave.With(Adapt(wave, x.Narrow(1, 0, Shots), y.Narrow(1, 0, Shots), 1, InnerRate, true), () => Loss(x.Narrow(1, Shots, Shots), y.Narrow(1, Shots, Shots))).Backward();
-                else Loss(x, y).Backward();
-                optimizer.Step();
-                if ((step + 1) % 10_000 == 0) options.Log($"{(meta ? "MAML" : "pretrained")}: {step + 1} of {iterations} iterations");
-            }
+            using var objective = new WaveObjective(meta);
+            var wave = objective.Wave;
+            var how = new Optimisation { Optimizer = new AdamRule(), Rate = 1e-3, Schedule = new ConstantSchedule(), Steps = iterations };
+            options.Train(meta ? "MAML" : "pretrained", objective, new NumberFeed(10_000), how, look => options.Log($"{(meta ? "MAML" : "pretrained")}: {look.Step} of {iterations} iterations"));
             // The baseline gets the rate that serves it best after ten steps: at 0.02, the paper's, it can diverge.
             if (meta) return Test(wave, InnerRate);
             var tried = s_baselineRates.Select(rate => (Rate: rate, Found: Test(wave, rate))).ToArray();

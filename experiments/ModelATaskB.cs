@@ -1,6 +1,7 @@
 using Graft.Backbones;
 using Graft.Data;
 using Graft.Heads;
+using Graft.Learning;
 using Graft.Torch;
 using Graft.Training;
 
@@ -55,7 +56,8 @@ public sealed class ModelATaskB : Experiment
                 foreach (var (a, b) in pairs)
                 {
                     options.Cancel.ThrowIfCancellationRequested();
-                    trials.Add(Trial(pixels, a, b, seed, options.Short ? ShortEpochsA : Epochs));
+                    var (first, second) = (a, b);
+                    trials.Add(options.Parts.Once($"{name}, {a} and {b}, seed {seed}", () => Trial(pixels, first, second, seed, options.Short ? ShortEpochsA : Epochs)));
                 }
                 options.Log($"{name}, seed {seed}: mean error {trials.Average(trial => trial.Scratch):P2} from scratch, {trials.Average(trial => trial.Transferred):P2} transferred ({trials.Count} trials)");
             }
@@ -189,21 +191,34 @@ remarks.Add($"As in the book: SELU layers 300-100-50-50-50, SGD at {Rate} in bat
 
     private static void Train(Mlp backbone, LinearHead head, Pixels pixels, int[] items, Func<int, int> label, int epochs, long seed, bool all)
     {
-        Tensor[] parameters = [.. head.Parameters(), .. all ? backbone.Parameters() : []];
         backbone.SetTrainable(all);
-        using var optimizer = new Sgd([new ParameterGroup("all", parameters, Rate)], momentum: 0);
-        for (var epoch = 0; epoch < epochs; epoch++)
+        using var objective = new PixelObjective(backbone, head, pixels, items, label, all);
+        var how = new Optimisation { Optimizer = new SgdRule(Momentum: 0), Rate = Rate, Schedule = new ConstantSchedule(), Epochs = epochs };
+        new Trainer<int[]>(objective, new IndexFeed(items.Length, Batch, seed), null, how, new TrainingContext { Seed = seed }).Run();
+    }
+
+    /// <summary>Which class; the networks stay the caller's.</summary>
+    private sealed class PixelObjective : Objective<int[]>
+    {
+        private readonly Mlp _backbone;
+        private readonly LinearHead _head;
+        private readonly Pixels _pixels;
+        private readonly int[] _items;
+        private readonly Func<int, int> _label;
+        private readonly bool _all;
+
+        public PixelObjective(Mlp backbone, LinearHead head, Pixels pixels, int[] items, Func<int, int> label, bool all) =>
+            (_backbone, _head, _pixels, _items, _label, _all) = (Child("backbone", backbone), Child("head", head), pixels, items, label, all);
+
+        public override IReadOnlyList<ParameterGroup> Groups(Optimisation how) => [new("all", [.. _head.Parameters(), .. _all ? _backbone.Parameters() : []], how.Rate)];
+
+        protected override Tensor Loss(int[] batch, Step step)
         {
-            foreach (var chunk in new Rng(seed, epoch, 9).Permutation(items.Length).Chunk(Batch))
-            {
-                using var scope = new TensorScope();
-                int[] rows = [.. chunk.Select(k => items[k])];
-                optimizer.ZeroGrad();
-                var scores = head.Forward(backbone.Forward(Rows(pixels, pixels.Train, rows)));
-                Losses.CrossEntropy(scores, Tensor.From([.. rows.Select(k => (long)label(pixels.TrainLabels[k]))])).Backward();
-                optimizer.Step();
-            }
+            int[] rows = [.. batch.Select(k => _items[k])];
+            return Losses.CrossEntropy(_head.Forward(_backbone.Forward(Rows(_pixels, _pixels.Train, rows))), Tensor.From([.. rows.Select(k => (long)_label(_pixels.TrainLabels[k]))]));
         }
+
+        protected override void Dispose(bool disposing) { }
     }
 
     private static double Error(Mlp backbone, LinearHead head, Pixels pixels, int a, int b)

@@ -1,5 +1,6 @@
 using Graft.Data;
 using Graft.FewShot;
+using Graft.Learning;
 using Graft.Torch;
 
 namespace Graft.Experiments;
@@ -55,35 +56,66 @@ public sealed class NeuralTuringTasks : Experiment
         return wrong.Average();
     }
 
-    private static (NeuralTuringMachine Machine, int Steps) Learn(SequenceTask task, ExperimentOptions options)
+    /// <summary>Sequences drawn from the step's number; short ones first, longer as soon as those are learned.</summary>
+    private sealed class SequenceObjective : Objective<long>
+    {
+        private readonly SequenceTask _task;
+        private readonly Slot _curriculum;
+
+        public SequenceObjective(SequenceTask task)
+        {
+            _task = task;
+            Machine = Child("machine", new NeuralTuringMachine(task.Inputs, task.Outputs, task.Rows));
+            // The running mean of the loss and the longest length: a part of the state, so that a resumed training goes on with them.
+            _curriculum = Buffer("curriculum", Tensor.From([0.7, task.First ?? task.Most]));
+        }
+
+        public NeuralTuringMachine Machine { get; }
+
+        public (double Mean, int Most) Curriculum
+        {
+            get => _curriculum.Value.ToArray<double>() is var values ? (values[0], (int)values[1]) : default;
+            private set
+            {
+                using var mode = Autograd.NoGrad();
+                using var next = Tensor.From([value.Mean, value.Most]);
+                _curriculum.Value.CopyInPlace(next);
+            }
+        }
+
+        protected override Tensor Loss(long batch, Step step)
+        {
+            var rng = new Rng(7, batch);
+            var drawn = _task.Make(_task.Least + rng.Below(Curriculum.Most - _task.Least + 1), Batch, batch);
+            return drawn.Loss(Machine.Forward(drawn.Inputs));
+        }
+
+        public override double RateFactor(Step step)
+        {
+            var factor = step.Number < _task.Steps * 0.7 ? 1 : Math.Max(0.05, (_task.Steps - step.Number) / (_task.Steps * 0.3));
+            // Where lengths do not grow, the loss falls once, and steps of the old size can throw what was found away.
+            return _task.First is null ? factor * Math.Clamp(Curriculum.Mean / 0.2, 0.1, 1) : factor;
+        }
+
+        public override bool AfterStep(Step step, double loss)
+        {
+            var (mean, most) = Curriculum;
+            mean = 0.98 * mean + 0.02 * loss;
+            if (mean < 0.02 && most < _task.Most) (most, mean) = (Math.Min(_task.Most, most + Math.Max(1, _task.Most / 7)), 0.1);
+            Curriculum = (mean, most);
+            // Learned, all lengths of it, and for a while.
+            return most < _task.Most || mean >= 2e-4;
+        }
+    }
+
+    private static (NeuralTuringMachine Machine, long Steps) Learn(SequenceTask task, ExperimentOptions options)
     {
         TorchRuntime.ManualSeed(3);
-        var machine = new NeuralTuringMachine(task.Inputs, task.Outputs, task.Rows);
-        using var optimizer = new Adam([new ParameterGroup("all", [.. machine.Parameters()], task.Rate)]);
-        var (mean, most, done) = (0.7, task.First ?? task.Most, 0);
-        for (var step = 0; step < task.Steps; step++)
-        {
-            options.Cancel.ThrowIfCancellationRequested();
-            using var scope = new TensorScope();
-            // Short ones first; longer as soon as those are learned.
-            var rng = new Rng(7, step);
-            var batch = task.Make(task.Least + rng.Below(most - task.Least + 1), Batch, step);
-            optimizer.RateFactor = step < task.Steps * 0.7 ? 1 : Math.Max(0.05, (task.Steps - step) / (task.Steps * 0.3));
-            // Where lengths do not grow, the loss falls once, and steps of the old size can throw what was found away.
-            if (task.First is null) optimizer.RateFactor *= Math.Clamp(mean / 0.2, 0.1, 1);
-            optimizer.ZeroGrad();
-            var loss = batch.Loss(machine.Forward(batch.Inputs));
-            loss.Backward();
-            optimizer.ClipGradients(task.Clip);
-            optimizer.Step();
-            mean = 0.98 * mean + 0.02 * loss.Item();
-            if (mean < 0.02 && most < task.Most) (most, mean) = (Math.Min(task.Most, most + Math.Max(1, task.Most / 7)), 0.1);
-            done = step + 1;
-            if (done % 500 == 0) options.Log($"{task.Name}: step {done}, lengths to {most}, loss {mean:0.00000}");
-            // Learned, all lengths of it, and for a while.
-            if (most == task.Most && mean < 2e-4) break;
-        }
-        return (machine, done);
+        var objective = new SequenceObjective(task);
+        var how = new Optimisation { Optimizer = new AdamRule(), Rate = task.Rate, Schedule = new ConstantSchedule(), ClipNorm = task.Clip, Steps = task.Steps };
+        var found = options.Train(task.Name, objective, new NumberFeed(500), how,
+            look => options.Log($"{task.Name}: step {look.Step}, lengths to {objective.Curriculum.Most}, loss {objective.Curriculum.Mean:0.00000}"));
+        return (objective.Machine, found.Steps);
     }
 
     /// <inheritdoc/>

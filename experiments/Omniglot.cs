@@ -165,11 +165,12 @@ public sealed class Omniglot : Experiment
         var learner = FewShotMethods.Create(method);
         try
         {
-            var training = new EpisodeTrainer(learner, new EpisodeSampler(pool.WithTurns(mirrored: true), entry.Episodes with { Seed = 1 }), null, entry.Training)
+            var sampler = new EpisodeSampler(pool.WithTurns(mirrored: true), entry.Episodes with { Seed = 1 });
+            var training = options.Parts.Network($"{entry.Label}, {entry.Method.Way}-way, {(entry.OtherWay ? "other way" : "")}", learner, context => EpisodeTraining.Run(learner, sampler, null, entry.Training, context with
             {
-                Cancel = options.Cancel,
-                Progress = report => { if (report.Done % (500L * entry.Training.EpisodesPerStep) == 0) options.Log($"{entry.Label}: {report.Done} of {report.Total} episodes, loss {report.Loss:0.000}"); },
-            }.Run();
+                Progress = report => { if (report.Done % 500 == 0) options.Log($"{entry.Label}: {report.Done} of {report.Total} steps, loss {report.Loss:0.000}"); },
+            }), options.Cancel);
+            learner.PrepareInference();
             return (learner, training);
         }
         catch

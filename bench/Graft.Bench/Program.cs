@@ -8,6 +8,7 @@ using Graft.FewShot;
 using Graft.Graphs;
 using Graft.Heads;
 using Graft.Torch;
+using Graft.Learning;
 using Graft.Training;
 using Graft.Transfer;
 
@@ -128,7 +129,7 @@ void Episodes(string method)
     var pool = EpisodePool.Read(DatasetReader.Open(Path.Combine(data, "omniglot", "images_background_small1.zip")).Train, Preprocessing.Small(28, Normalize.Symmetric), true);
     var sampler = new EpisodeSampler(pool, new EpisodeOptions { Way = method == "maml" ? 5 : 20, Shot = 1, Query = 5 });
     using var learner = FewShotMethods.Create(new FewShotOptions { Method = method });
-    EpisodeTraining Train(int steps) => new EpisodeTrainer(learner, sampler, null, new EpisodeTrainOptions { Steps = steps, EpisodesPerStep = method == "maml" ? 8 : 2 }).Run();
+    EpisodeTraining Train(int steps) => EpisodeTraining.Run(learner, sampler, null, new EpisodeTrainOptions { Steps = steps, EpisodesPerStep = method == "maml" ? 8 : 2 });
     Train(3);
     Report(Train(40).EpisodesPerSecond);
 }

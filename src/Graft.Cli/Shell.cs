@@ -3,6 +3,7 @@ using System.CommandLine.Parsing;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using Graft.Data;
+using Graft.Learning;
 using Graft.Torch;
 using Graft.Training;
 using Spectre.Console;

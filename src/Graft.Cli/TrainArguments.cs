@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Graft.Heads;
+using Graft.Learning;
 using Graft.Training;
 using Graft.Transfer;
 

@@ -4,6 +4,7 @@ using Graft.Backbones;
 using Graft.Checkpoints;
 using Graft.Exports;
 using Graft.Graphs;
+using Graft.Learning;
 using Graft.Testing;
 using Graft.Torch;
 using Graft.Training;

@@ -1,6 +1,7 @@
 using Graft.Backbones;
 using Graft.Data;
 using Graft.FewShot;
+using Graft.Learning;
 using Graft.Testing;
 using Graft.Torch;
 
@@ -246,7 +247,7 @@ public sealed class FewShotTests : IDisposable
         var pool = Pool();
         using var learner = FewShotMethods.Create(new FewShotOptions { Method = method, Way = 4, BackboneOptions = new Dictionary<string, string> { ["widths"] = "8-8-8-8" }, TestSteps = 2 });
         var sampler = new EpisodeSampler(pool, new EpisodeOptions { Way = 4, Shot = 2, Query = 3 });
-        new EpisodeTrainer(learner, sampler, null, new EpisodeTrainOptions { Steps = 3 }).Run();
+        EpisodeTraining.Run(learner, sampler, null, new EpisodeTrainOptions { Steps = 3 });
         var episode = sampler.Draw(100);
         using var mode = Autograd.NoGrad();
         Tensor Alone() => learner.Scores(episode.Support, episode.Queries[..1]);
@@ -270,7 +271,7 @@ public sealed class FewShotTests : IDisposable
         {
             TorchRuntime.ManualSeed(4);
             using var learner = FewShotMethods.Create(new FewShotOptions { Method = "maml", Way = 3, BackboneOptions = new Dictionary<string, string> { ["widths"] = "8-8" } });
-            new EpisodeTrainer(learner, new EpisodeSampler(pool, new EpisodeOptions { Way = 3, Query = 3, Augmentation = new PictureJitter { Elastic = 0.05, Strokes = true } }), null, new EpisodeTrainOptions { Steps = 5, EpisodesPerStep = 4 }).Run();
+            EpisodeTraining.Run(learner, new EpisodeSampler(pool, new EpisodeOptions { Way = 3, Query = 3, Augmentation = new PictureJitter { Elastic = 0.05, Strokes = true } }), null, new EpisodeTrainOptions { Steps = 5, EpisodesPerStep = 4 });
             return [.. learner.Parameters().SelectMany(parameter => parameter.ToArray<float>())];
         }
         Assert.Equal(Trained(), Trained());
@@ -289,15 +290,16 @@ public sealed class FewShotTests : IDisposable
             TorchRuntime.ManualSeed(4);
             using var learner = FewShotMethods.Create(new FewShotOptions { Method = method, Way = 3, TestSteps = 2, BackboneOptions = new Dictionary<string, string> { ["widths"] = "8-8" } });
             using var stop = new CancellationTokenSource();
-            var found = new EpisodeTrainer(learner, Sampler(1), looks ? Sampler(2) : null, new EpisodeTrainOptions { Steps = 9, EpisodesPerStep = 4, ValidateEvery = 2, ValidationEpisodes = 4, LearningRate = method == "reptile" ? 0.5 : 1e-2 })
+            using var state = (resume ? TrainingState.Load(folder!) : null) ?? new TrainingState();
+            var found = EpisodeTraining.Run(learner, Sampler(1), looks ? Sampler(2) : null, new EpisodeTrainOptions { Steps = 9, EpisodesPerStep = 4, ValidateEvery = 2, ValidationEpisodes = 4, LearningRate = method == "reptile" ? 0.5 : 1e-2 }, new TrainingContext
             {
-                Folder = folder, Resume = resume, Cancel = stop.Token, SaveEvery = TimeSpan.Zero,
+                Folder = folder, State = state, Cancel = stop.Token, SaveEvery = TimeSpan.Zero,
                 Progress = report =>
                 {
-                    if (report.Done == 4 * stopAfter) stop.Cancel();
-                    if (report.Done == 4 * killAfter) throw new InvalidOperationException("killed");
+                    if (report.Done == stopAfter) stop.Cancel();
+                    if (report.Done == killAfter) throw new InvalidOperationException("killed");
                 },
-            }.Run();
+            });
             // Statistics too, and not the parameters alone.
             return ([.. learner.State().Values.Where(tensor => tensor.Type == DType.Float32).SelectMany(tensor => tensor.ToArray<float>())], found);
         }
@@ -322,7 +324,7 @@ public sealed class FewShotTests : IDisposable
         };
         using var stop = new CancellationTokenSource();
         var said = new List<string>();
-        var first = new FewShotTask(options) { Cancel = stop.Token, Log = said.Add, Progress = report => { if (report is { Stage: "episodes", Done: 4 }) stop.Cancel(); } }.Run();
+        var first = new FewShotTask(options) { Cancel = stop.Token, Log = said.Add, Progress = report => { if (report is { Stage: "episodes", Done: 2 }) stop.Cancel(); } }.Run();
         Assert.Equal(2, first.Training.Steps);
         Assert.Contains($"stopped after 2 of 6 steps; go on with graft fewshot train --resume {_shop["run"]}", said);
         Assert.Contains("--resume", Refused(() => new FewShotTask(options).Run()), StringComparison.Ordinal);
@@ -356,7 +358,7 @@ public sealed class FewShotTests : IDisposable
         File.Delete(_shop["net.safetensors"]);
         var pool = EpisodePool.Read(DatasetReader.Open(Bars()).Train, Preprocessing.Small(28, Normalize.Symmetric), grey: false);
         var sampler = new EpisodeSampler(pool, new EpisodeOptions { Way = 3, Query = 3 });
-        new EpisodeTrainer(learner, sampler, null, new EpisodeTrainOptions { Steps = 2, EpisodesPerStep = 4 }).Run();
+        EpisodeTraining.Run(learner, sampler, null, new EpisodeTrainOptions { Steps = 2, EpisodesPerStep = 4 });
         new FewShotModel(learner, pool.Preprocessing, false, ["a"]).Save(_shop["m.safetensors"]);
         using var again = FewShotModel.Load(_shop["m.safetensors"]);
         using var mode = Autograd.NoGrad();
@@ -393,10 +395,11 @@ public sealed class FewShotTests : IDisposable
         TorchRuntime.ManualSeed(2);
         using var learner = FewShotMethods.Create(new FewShotOptions { BackboneOptions = new Dictionary<string, string> { ["widths"] = "8-8" } });
         learner.Prepare(transductive: false);
-        var episode = new EpisodeSampler(Pool(), new EpisodeOptions { Way = 3, Shot = 1, Query = 1 }).Draw(0);
+        var sampler = new EpisodeSampler(Pool(), new EpisodeOptions { Way = 3, Shot = 1, Query = 1 });
+        var episode = sampler.Draw(0);
         double One(Tensor support, Tensor query) => Losses.CrossEntropy(learner.Scores(new Support(support, [0, 1, 2], 3), query), Tensor.From([0L, 1, 2])).Item();
         var expected = (One(episode.Support.Pictures, episode.Queries) + One(episode.Queries, episode.Support.Pictures)) / 2;
-        Assert.Equal(expected, learner.Gradient([episode], [.. learner.Parameters()]).Loss, 5);
+        Assert.Equal(expected, learner.Gradient(new EpisodeBatch(sampler, [0]), new Step(0, 0, 0, 0, 0, 1), [.. learner.Parameters()]).Loss, 5);
     }
 
     [Fact]
@@ -520,7 +523,7 @@ public sealed class FewShotTests : IDisposable
         var pool = Pool(Bars(2, 2, 8, name: "four"));
         using var learner = (Mann)FewShotMethods.Create(new FewShotOptions { Method = "mann", Way = 2, Controller = 64, BackboneOptions = new Dictionary<string, string> { ["widths"] = "8-8-8" } });
         var sampler = new EpisodeSampler(pool, new EpisodeOptions { Way = 2, Shot = 1, Query = 4, Seed = 1 });
-        new EpisodeTrainer(learner, sampler, null, new EpisodeTrainOptions { Steps = 150, EpisodesPerStep = 16, LearningRate = 3e-3 }).Run();
+        EpisodeTraining.Run(learner, sampler, null, new EpisodeTrainOptions { Steps = 150, EpisodesPerStep = 16, LearningRate = 3e-3 });
         using var scope = new TensorScope();
         var byInstance = learner.AccuracyByInstance([.. Enumerable.Range(10_000, 100).Select(index => sampler.Draw(index))]);
         // The very first can only be guessed, the first of the other class is then what is left: 75%. The later ones are known

@@ -1,4 +1,5 @@
 using Graft.Heads;
+using Graft.Learning;
 using Graft.Testing;
 using Graft.Torch;
 using Graft.Training;

@@ -2,6 +2,7 @@ using Graft.Backbones;
 using Graft.Checkpoints;
 using Graft.Data;
 using Graft.Exports;
+using Graft.Learning;
 using Graft.Testing;
 using Graft.Torch;
 using Graft.Training;

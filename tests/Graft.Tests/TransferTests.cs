@@ -1,5 +1,6 @@
 using Graft.Backbones;
 using Graft.Data;
+using Graft.Learning;
 using Graft.Quickstart;
 using Graft.Testing;
 using Graft.Torch;
@@ -133,7 +134,7 @@ public class TransferTests
         using var shop = World();
         using var backbone = EmbeddedBackbone.Load();
         var plan = Strategies.HeadThenFull(backbone, 18);
-        plan = plan with { Phases = [plan.Phases[0], plan.Phases[1] with { Ema = 0.9, Mixup = 0.2, CutMix = 1, LabelSmoothing = 0.1, Optimizer = "adamw", Patience = 2, Epochs = 30, BatchSize = 8 }] };
+        plan = plan with { Phases = [plan.Phases[0], plan.Phases[1] with { Ema = 0.9, Mixup = 0.2, CutMix = 1, LabelSmoothing = 0.1, Optimizer = new AdamRule(Decoupled: true), Patience = 2, Epochs = 30, BatchSize = 8 }] };
         File.WriteAllText(shop["plan.json"], plan.ToJson());
         TransferTask Make(string run, CancellationToken cancel = default, Action<ProgressReport>? progress = null) =>
             new(new TrainOptions { Data = shop["d"], PlanFile = shop["plan.json"], Out = shop[run], Balanced = true, NoReport = true, NoCache = true }) { Cancel = cancel, Progress = progress };

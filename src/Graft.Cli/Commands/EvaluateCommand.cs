@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Graft.Data;
+using Graft.Learning;
 using Graft.Training;
 
 namespace Graft.Cli.Commands;

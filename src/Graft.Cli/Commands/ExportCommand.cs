@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Graft.Exports;
+using Graft.Learning;
 using Graft.Training;
 
 namespace Graft.Cli.Commands;

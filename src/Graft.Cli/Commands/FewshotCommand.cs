@@ -3,6 +3,7 @@ using System.CommandLine.Parsing;
 using Graft.Backbones;
 using Graft.Data;
 using Graft.FewShot;
+using Graft.Learning;
 using Graft.Torch;
 using Graft.Training;
 using Graft.Transfer;

@@ -38,7 +38,7 @@ internal static class ModelsCommand
             """) { wanted };
         Shell.Handle(pull, (shell, parsed) =>
         {
-            using var downloader = new Downloader(ModelHub.Token) { Progress = step => shell.Progress(new Training.ProgressReport(step.Name, step.Done >> 10, Math.Max(step.Total, step.Done) >> 10, 0)) };
+            using var downloader = new Downloader(ModelHub.Token) { Progress = step => shell.Progress(new Learning.ProgressReport(step.Name, step.Done >> 10, Math.Max(step.Total, step.Done) >> 10, 0)) };
             var file = new ModelHub(downloader).Pull(parsed.GetValue(wanted)!, shell.Stop).GetAwaiter().GetResult();
             shell.Result(new { name = parsed.GetValue(wanted), file, bytes = new FileInfo(file).Length });
             if (!shell.Json) shell.Say($"{parsed.GetValue(wanted)} is {file}. Train on it with: graft train DATA --weights {(BackboneCatalogue.Cards.Any(card => card.Name == parsed.GetValue(wanted)) ? parsed.GetValue(wanted) : file)}");

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Diagnostics;
+using Graft.Learning;
 using Graft.Quickstart;
 using Graft.Training;
 

@@ -31,7 +31,9 @@ internal static class ReproduceCommand
                 return;
             }
             var experiment = Experiment.All.FirstOrDefault(found => found.Name == wanted) ?? throw new GraftException($"there is no experiment '{wanted}'. There are: {string.Join(", ", Experiment.All.Select(found => found.Name))}");
-            var result = experiment.Run(new ExperimentOptions(parsed.GetValue(data), parsed.GetValue(brief), parsed.GetValue(seeds), shell.Log, shell.Stop) { Output = parsed.GetValue(output)!, Only = parsed.GetValue(only) ?? [] });
+            var parts = Parts.In(Path.Combine(parsed.GetValue(output)!, $"reproduce-{wanted}{(parsed.GetValue(brief) ? "-short" : "")}"), shell.Log);
+            var result = experiment.Run(new ExperimentOptions(parsed.GetValue(data), parsed.GetValue(brief), parsed.GetValue(seeds), shell.Log, shell.Stop) { Output = parsed.GetValue(output)!, Only = parsed.GetValue(only) ?? [], Parts = parts });
+            parts.Finish();
             shell.Result(result);
             if (shell.Json) return;
             shell.Table(result.Headers, result.Rows, [.. Enumerable.Range(1, result.Headers.Length - 1)]);

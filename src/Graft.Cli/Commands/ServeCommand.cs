@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Graft.Learning;
 using Graft.Serve;
 using Graft.Training;
 using Microsoft.AspNetCore.Builder;

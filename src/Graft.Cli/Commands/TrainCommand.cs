@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Graft.Learning;
 using Graft.Training;
 using Graft.Transfer;
 

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Graft.Learning;
 using Graft.Torch;
 
 namespace Graft.FewShot;
@@ -47,21 +48,22 @@ public static class EpisodeEvaluator
     /// <param name="balanced">Queries are known to be spread evenly over the classes (<see cref="BalancedAssignment"/>); transductive.</param>
     public static EpisodeAccuracy Evaluate(EpisodeLearner learner, EpisodeSampler sampler, int episodes = LeastEpisodes, bool transductive = false, long first = 0, Action<int, int>? progress = null, CancellationToken cancel = default, int views = 1, bool balanced = false)
     {
-        using var workers = new EpisodeWorkers(learner, Math.Min(episodes, TorchRuntime.DefaultThreads));
+        using var workers = Workers.Of(learner, Math.Min(episodes, TorchRuntime.DefaultThreads));
         return Evaluate(workers, sampler, episodes, transductive, first, progress, cancel, views, balanced);
     }
 
-    internal static EpisodeAccuracy Evaluate(EpisodeWorkers workers, EpisodeSampler sampler, int episodes, bool transductive, long first = 0, Action<int, int>? progress = null, CancellationToken cancel = default, int views = 1, bool balanced = false)
+    internal static EpisodeAccuracy Evaluate(Workers workers, EpisodeSampler sampler, int episodes, bool transductive, long first = 0, Action<int, int>? progress = null, CancellationToken cancel = default, int views = 1, bool balanced = false)
     {
         var clock = Stopwatch.StartNew();
-        foreach (var learner in workers.Learners) learner.Prepare(transductive);
+        foreach (var replica in workers.Replicas) ((EpisodeLearner)replica).Prepare(transductive);
         var accuracies = new double[episodes];
         var done = 0;
-        using var table = !transductive && sampler.Options is { Augmentation: null, Composed: 0 } && workers.Learners[0] is MetricLearner ? new EncodedPool(workers, sampler.Pool, views) : null;
-        if (views > 1 && table is null && (workers.Learners[0] is not TaskLearner || sampler.Options is not { Augmentation: null, Composed: 0 }))
+        using var table = !transductive && sampler.Options is { Augmentation: null, Composed: 0 } && workers.Replicas[0] is MetricLearner ? new EncodedPool(workers, sampler.Pool, views) : null;
+        if (views > 1 && table is null && (workers.Replicas[0] is not TaskLearner || sampler.Options is not { Augmentation: null, Composed: 0 }))
             throw new GraftException("several views are for metric methods, inductively, and for methods that train on the support; of pictures as they are");
-        workers.Run(episodes, (k, learner) =>
+        workers.Run(episodes, (k, replica) =>
         {
+            var learner = (EpisodeLearner)replica;
             cancel.ThrowIfCancellationRequested();
             using var mode = Autograd.NoGrad();
             using var scope = new TensorScope();
@@ -116,14 +118,14 @@ public static class EpisodeEvaluator
         private readonly Tensor[] _views;
         private readonly Dictionary<(int Row, int Turn), long> _places = [];
 
-        public EncodedPool(EpisodeWorkers workers, EpisodePool pool, int views)
+        public EncodedPool(Workers workers, EpisodePool pool, int views)
         {
             var items = pool.Classes.SelectMany(found => found.Rows.Select(row => (Row: row, found.Turn))).Distinct().ToArray();
             for (var k = 0; k < items.Length; k++) _places[items[k]] = k;
             _views = [.. Enumerable.Range(0, views).Select(view => Encode(workers, pool, items, view == 0 ? null : s_viewJitter, view))];
         }
 
-        private static Tensor Encode(EpisodeWorkers workers, EpisodePool pool, (int Row, int Turn)[] items, PictureJitter? jitter, int view)
+        private static Tensor Encode(Workers workers, EpisodePool pool, (int Row, int Turn)[] items, PictureJitter? jitter, int view)
         {
             var chunks = items.Chunk(Chunk).ToArray();
             var parts = new Tensor[chunks.Length];

@@ -1,3 +1,4 @@
+using Graft.Learning;
 using Graft.Torch;
 
 namespace Graft.FewShot;
@@ -13,7 +14,7 @@ public interface IEpisodeLearner
 /// A method that is trained on episodes. It says how it scores queries; how it is trained follows from that (cross-entropy of
 /// the queries) unless it says otherwise.
 /// </summary>
-public abstract class EpisodeLearner : Module, IEpisodeLearner
+public abstract class EpisodeLearner : Objective<EpisodeBatch>, IEpisodeLearner
 {
     /// <summary>What made it: a method, its network and its settings; saved with it.</summary>
     public FewShotOptions Options { get; internal set; } = new() { Method = "" };
@@ -30,11 +31,20 @@ public abstract class EpisodeLearner : Module, IEpisodeLearner
     /// <summary>What training on several episodes minimises: the mean over them.</summary>
     protected virtual Tensor Loss(IReadOnlyList<Episode> episodes) => Ops.Stack([.. episodes.Select(Loss)]).Mean();
 
-    /// <summary>The loss on some episodes, and its gradient by each parameter (null where it does not depend on one).</summary>
-    public virtual (Tensor?[] Gradients, double Loss) Gradient(IReadOnlyList<Episode> episodes, IReadOnlyList<Tensor> parameters)
+    /// <inheritdoc/>
+    protected sealed override Tensor Loss(EpisodeBatch batch, Step step) => Loss(batch.Draw());
+
+    /// <summary>Whether its loss takes several episodes at once, side by side, and not one after another.</summary>
+    internal virtual bool BatchesEpisodes => false;
+
+    /// <summary>What moves its parameters.</summary>
+    internal virtual OptimizerRule Rule => new AdamRule();
+
+    /// <summary>Mean accuracy over the held-out feed's first batch of episodes; learners that adapt see the queries' statistics, as in their papers.</summary>
+    public sealed override Score Evaluate(Feed<EpisodeBatch> heldOut, Workers workers, CancellationToken cancel)
     {
-        var loss = Loss(episodes);
-        return (Autograd.Grad([loss], parameters, allowUnused: true), loss.Item());
+        var batch = heldOut.Epoch(0, 0).First();
+        return new Score("accuracy", EpisodeEvaluator.Evaluate(workers, batch.Sampler, batch.Numbers.Count, this is TaskLearner, cancel: cancel).Accuracy, true);
     }
 
     /// <summary>Classes that its last layer is made for, where that is fixed.</summary>
@@ -50,18 +60,22 @@ public abstract class EpisodeLearner : Module, IEpisodeLearner
         foreach (var norm in Modules().OfType<BatchNorm2d>()) norm.Momentum = transductive ? 0 : 0.1;
     }
 
-    /// <summary>To be trained from here on.</summary>
-    public virtual void PrepareTraining()
+    /// <inheritdoc/>
+    public sealed override void PrepareInference() => Prepare(transductive: false);
+
+    /// <inheritdoc/>
+    public override void PrepareTraining()
     {
         Train();
         foreach (var norm in Modules().OfType<BatchNorm2d>()) norm.Momentum = 0.1;
     }
 
-    /// <summary>Another learner that shares this one's parameters and has buffers of its own. Do not dispose it.</summary>
-    internal EpisodeLearner Share()
+    /// <inheritdoc/>
+    public sealed override Objective<EpisodeBatch>? Share()
     {
+        if (Another is null) return null;
         using var skip = Initialisers.Skip();
-        var copy = Another!();
+        var copy = Another();
         copy.CopyFrom(State().Where(item => item.Value.Type != DType.Float32 || !item.Value.RequiresGrad).ToDictionary());
         foreach (var (own, other) in NamedSlots().Zip(copy.NamedSlots()))
         {
@@ -71,7 +85,4 @@ public abstract class EpisodeLearner : Module, IEpisodeLearner
         }
         return copy;
     }
-
-    /// <inheritdoc/>
-    public sealed override Tensor Forward(Tensor x) => throw new NotSupportedException("a few-shot learner answers for queries by a support set: use Scores");
 }

@@ -2,8 +2,8 @@ using System.Text.Json;
 using System.Text.Json.Serialization;
 using Graft.Backbones;
 using Graft.Data;
+using Graft.Learning;
 using Graft.Torch;
-using Graft.Training;
 
 namespace Graft.FewShot;
 
@@ -123,12 +123,13 @@ public sealed class FewShotTask(FewShotTrainOptions options)
         record.Write(run);
         var model = new FewShotModel(learner, data.Train.Preprocessing, data.Train.Channels == 1, [.. data.Train.Classes.Select(found => found.Name)]);
         Log?.Invoke($"{data.Train.Classes.Count} classes to learn from{(turned == data.Train ? "" : $" ({turned.Classes.Count} with turned ones)")}, {data.Test.Classes.Count} to be tested on; {learner.ParameterCount:N0} parameters");
-        var training = new EpisodeTrainer(learner, sampler, validation, options.Training)
+        using var progress = (resume ? TrainingState.Load(run) : null) ?? new TrainingState();
+        var training = EpisodeTraining.Run(learner, sampler, validation, options.Training, new TrainingContext
         {
-            Progress = Progress, Cancel = Cancel, Folder = run, Resume = resume,
-            Looked = found => Log?.Invoke($"step {found.Step}: loss {found.Loss:0.0000}; validation classes: right {found.Accuracy:P1} ({found.Seconds:0.0} s)"),
+            State = progress, Folder = run, SaveEvery = TimeSpan.FromSeconds(30), Progress = Progress, Cancel = Cancel,
+            Looked = look => { if (look.Score is { } score) Log?.Invoke($"step {look.Step}: loss {look.Loss:0.0000}; validation classes: right {score.Value:P1} ({progress.Seconds:0.0} s)"); },
             Worth = () => model.Save(Path.Combine(run, FewShotModel.FileName)),
-        }.Run();
+        });
         model.Save(Path.Combine(run, FewShotModel.FileName));
         if (training.Steps < options.Training.Steps) Log?.Invoke($"stopped after {training.Steps} of {options.Training.Steps} steps; go on with graft fewshot train --resume {run}");
         EpisodeAccuracy Evaluate(bool transductive) => EpisodeEvaluator.Evaluate(learner, test, EpisodeEvaluator.LeastEpisodes, transductive, progress: (done, total) => Progress?.Invoke(new ProgressReport("test episodes", done, total, 0) { Unit = "episodes" }));

@@ -53,6 +53,8 @@ public sealed class Mann : EpisodeLearner
     /// <inheritdoc/>
     public override int? FixedWay => _way;
 
+    internal override bool BatchesEpisodes => true;
+
     // Without what all pictures have in common, or every row of the memory would be like every other; and of one length, that the
     // few numbers of a label are not drowned in the controller's input.
     private Tensor Embed(Tensor pictures)

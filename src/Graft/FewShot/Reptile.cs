@@ -1,5 +1,6 @@
 using Graft.Backbones;
 using Graft.Data;
+using Graft.Learning;
 using Graft.Torch;
 
 namespace Graft.FewShot;
@@ -28,6 +29,9 @@ public sealed class Reptile : TaskLearner
         (_rate, _steps, _testSteps, _batch) = (innerRate, steps, testSteps, batch);
         _names = [.. Network.NamedParameters().Select(found => found.Name)];
     }
+
+    // ε is the rate of a plain step: any other optimiser would take φ − φ̃ for a gradient, which it is not.
+    internal override OptimizerRule Rule => new SgdRule(Momentum: 0);
 
     /// <inheritdoc/>
     protected override Dictionary<string, Tensor> Adapt(Support support) => Descend(support, _testSteps, 0).Parameters;
@@ -65,8 +69,9 @@ public sealed class Reptile : TaskLearner
     }
 
     /// <summary>φ − φ̃, the mean over the tasks: what an optimiser at rate ε takes for a gradient. All of an episode's pictures are the task.</summary>
-    public override (Tensor?[] Gradients, double Loss) Gradient(IReadOnlyList<Episode> episodes, IReadOnlyList<Tensor> parameters)
+    public override (Tensor?[] Gradients, double Loss) Gradient(EpisodeBatch batch, Step step, IReadOnlyList<Tensor> parameters)
     {
+        var episodes = batch.Draw();
         var names = NamedParameters().Select(found => found.Name).ToArray();
         var sums = new Tensor?[parameters.Count];
         var total = 0.0;
@@ -74,11 +79,11 @@ public sealed class Reptile : TaskLearner
         {
             var task = new Support(Ops.Cat([episode.Support.Pictures, episode.Queries], 0), [.. episode.Support.Labels, .. episode.QueryLabels], episode.Support.Way);
             var (found, loss) = Descend(task, _steps, episode.Seed);
-            total += loss / episodes.Count;
+            total += loss / episodes.Length;
             using var mode = Autograd.NoGrad();
             for (var k = 0; k < names.Length; k++)
             {
-                var moved = (parameters[k] - found[names[k]]) / episodes.Count;
+                var moved = (parameters[k] - found[names[k]]) / episodes.Length;
                 sums[k] = sums[k] is { } sum ? sum + moved : moved;
             }
         }

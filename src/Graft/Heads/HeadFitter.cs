@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using Graft.Data;
+using Graft.Learning;
 using Graft.Torch;
 
 namespace Graft.Heads;
@@ -59,7 +60,7 @@ public static class HeadFitter
         if (!features.Isfinite().All().ToArray<bool>()[0]) throw new GraftException("the features are not finite: the checkpoint's weights are damaged, or not of this architecture");
         var views = (int)(features.Shape[0] / labels.Length);
         long[] all = [.. Enumerable.Range(0, views).SelectMany(_ => labels).Select(label => (long)label)];
-        if (options.Kind == HeadKind.Mlp) return FitMlp(features, all, labels, classes, options, clock);
+        if (options.Kind == HeadKind.Mlp) return FitMlp(features, all, classes, options, clock);
 
         // Features are moved to mean 0 and scaled to mean square length 1, so that one grid of C serves every backbone.
         var x = features.To(DType.Float64);
@@ -169,33 +170,33 @@ public static class HeadFitter
         return Math.Exp((low + high) / 2);
     }
 
-    private static FittedHead FitMlp(Tensor features, long[] all, int[] labels, int classes, HeadOptions options, Stopwatch clock)
+    private static FittedHead FitMlp(Tensor features, long[] all, int classes, HeadOptions options, Stopwatch clock)
     {
         TorchRuntime.ManualSeed(options.Seed);
         var head = new MlpHead((int)features.Shape[1], classes);
-        using var enabled = Autograd.EnableGrad();
-        using var optimizer = new AdamW([new ParameterGroup("head", [.. head.Parameters()], 1e-3, 1e-2)]);
-        var (scale, schedule) = (1 / Math.Max(features.Std().Item(), 1e-12), new CosineSchedule());
-        var x = features * scale;
-        const int Batch = 64;
-        for (var epoch = 0; epoch < options.Epochs; epoch++)
-        {
-            optimizer.RateFactor = schedule.Factor(epoch, options.Epochs);
-            foreach (var chunk in new Rng(options.Seed, epoch).Permutation(all.Length).Chunk(Batch))
-            {
-                using var scope = new TensorScope();
-                TorchRuntime.ManualSeed(new Rng(options.Seed, epoch, chunk[0]).NextSeed());
-                var rows = Tensor.From([.. chunk.Select(k => (long)k)]);
-                optimizer.ZeroGrad();
-                Losses.CrossEntropy(head.Forward(x.IndexSelect(0, rows)), Tensor.From([.. chunk.Select(k => all[k])]), smoothing: 0.05).Backward();
-                optimizer.Step();
-            }
-        }
-        head.Eval();
-        using var mode = Autograd.NoGrad();
+        var scale = 1 / Math.Max(features.Std().Item(), 1e-12);
+        using (var objective = new FeatureObjective(head, features * scale, Tensor.From(all)))
+        using (var feed = new IndexFeed(all.Length, 64, options.Seed))
+            new Trainer<int[]>(objective, feed, null, new Optimisation { Rate = 1e-3, WeightDecay = 1e-2, Epochs = options.Epochs }, new TrainingContext { Name = "head", Seed = options.Seed }).Run();
         // The features' scale goes into the first layer, so that the head takes them raw.
         head.NamedParameters().First(parameter => parameter.Name == "layers.0.weight").Tensor.MulInPlace((Scalar)scale);
-        _ = labels;
         return new FittedHead(head, double.NaN, double.NaN, [], clock.Elapsed.TotalSeconds);
+    }
+
+    /// <summary>A head on features that lie in memory; the head stays the caller's.</summary>
+    private sealed class FeatureObjective : Objective<int[]>
+    {
+        private readonly Head _head;
+        private readonly Tensor _features, _labels;
+
+        public FeatureObjective(Head head, Tensor features, Tensor labels) => (_head, _features, _labels) = (Child("head", head), features, labels);
+
+        protected override Tensor Loss(int[] batch, Step step)
+        {
+            var rows = Tensor.From(Array.ConvertAll(batch, k => (long)k));
+            return Losses.CrossEntropy(_head.Forward(_features.IndexSelect(0, rows)), _labels.IndexSelect(0, rows), smoothing: 0.05);
+        }
+
+        protected override void Dispose(bool disposing) { }
     }
 }

@@ -1,8 +1,8 @@
 using Graft.Backbones;
 using Graft.Data;
 using Graft.Heads;
+using Graft.Learning;
 using Graft.Torch;
-using Graft.Training;
 using Graft.Transfer;
 
 namespace Graft.Quickstart;
@@ -50,7 +50,7 @@ public static class EmbeddedBackbone
             using var backbone = BackboneCatalogue.Create("convnet");
             var plan = Strategies.Scratch(backbone, train.Count);
             plan = plan with { Phases = [plan.Phases[0] with { Epochs = Epochs, BatchSize = 64, Augmentation = [new RandomCrop(ShapeWorld.Side, 3), new HorizontalFlip()] }] };
-            var trainer = new Trainer(backbone, plan, train, held, new TrainerOptions { Seed = seed, EpochEnded = epochEnded, Progress = progress });
+            var trainer = new PlanRunner(backbone, plan, train, held, new PlanOptions { Seed = seed, EpochEnded = epochEnded, Progress = progress });
             trainer.Run();
             var tensors = backbone.State().Concat(trainer.Head.State().Select(item => new KeyValuePair<string, Tensor>("head." + item.Key, item.Value)));
             Safetensors.Write(path, tensors, new Dictionary<string, string>

@@ -7,6 +7,7 @@ using System.Text.Json.Serialization;
 using Graft.Backbones;
 using Graft.Data;
 using Graft.Heads;
+using Graft.Learning;
 using Graft.Reports;
 using Graft.Torch;
 using Graft.Transfer;
@@ -251,7 +252,7 @@ public sealed class TransferTask(TrainOptions options)
         // The upstream stays as it is: what trains is a copy.
         var backbone = plan.Strategy == "scratch" ? Fresh(upstream) : plan.Phases.All(phase => phase.Solve) ? upstream : upstream.Clone();
         using var events = new EventWriter(Path.Combine(run, "events"));
-        var trainer = new Trainer(backbone, plan, train, validation, new TrainerOptions
+        var trainer = new PlanRunner(backbone, plan, train, validation, new PlanOptions
         {
             Seed = options.Seed, Folder = run, Resume = resume, Cache = Cache, Device = device, Balanced = options.Balanced, Strict = options.Strict, Progress = Progress, Cancel = Cancel,
             EpochEnded = epoch =>

@@ -2,6 +2,7 @@ using System.Text.Json;
 using System.Text.Json.Serialization;
 using Graft.Data;
 using Graft.Heads;
+using Graft.Learning;
 using Graft.Torch;
 
 namespace Graft.Transfer;
@@ -67,8 +68,8 @@ public sealed record Phase
     /// <summary>Pictures of a step.</summary>
     public int BatchSize { get; init; } = 32;
 
-    /// <summary>sgd (momentum 0.9), nesterov or adamw.</summary>
-    public string Optimizer { get; init; } = "sgd";
+    /// <summary>sgd (momentum 0.9), nesterov, adam or adamw; or an object with kind and its constants.</summary>
+    public OptimizerRule Optimizer { get; init; } = new SgdRule();
 
     /// <summary>The head's learning rate.</summary>
     public double HeadRate { get; init; } = 0.01;
@@ -111,4 +112,6 @@ public sealed record Phase
 
     /// <summary>Beta parameter of CutMix; 0: none.</summary>
     public double CutMix { get; init; }
+
+    internal Optimisation Optimisation() => new() { Optimizer = Optimizer, Rate = HeadRate, WeightDecay = WeightDecay, Schedule = Schedule, Epochs = Epochs, ClipNorm = ClipNorm, Ema = Ema, Patience = Patience };
 }

@@ -1,0 +1,208 @@
+using System.Diagnostics;
+using Graft.Backbones;
+using Graft.Data;
+using Graft.Heads;
+using Graft.Learning;
+using Graft.Torch;
+
+namespace Graft.Transfer;
+
+/// <summary>A row of a run's history.</summary>
+public sealed record EpochRecord(int Phase, string Name, int Epoch, double Loss, double TrainAccuracy, double ValidationLoss, double ValidationAccuracy, double Rate, double Seconds);
+
+/// <summary>How a plan is carried out.</summary>
+public sealed record PlanOptions
+{
+    /// <summary>Of orders, augmentations, splits, starting values.</summary>
+    public long Seed { get; init; }
+
+    /// <summary>The run's folder, for the state; null: nothing is saved.</summary>
+    public string? Folder { get; init; }
+
+    /// <summary>Go on from the folder's state.</summary>
+    public bool Resume { get; init; }
+
+    /// <summary>Where outputs of frozen stages are kept; null: nowhere.</summary>
+    public FeatureCache? Cache { get; init; }
+
+    /// <summary>Where the network runs.</summary>
+    public Device Device { get; init; }
+
+    /// <summary>Whether rare classes weigh as much as frequent ones.</summary>
+    public bool Balanced { get; init; }
+
+    /// <summary>Whether a broken picture ends the run.</summary>
+    public bool Strict { get; init; }
+
+    /// <summary>Bytes of decoded pictures that may be kept in memory.</summary>
+    public long PictureBudget { get; init; } = PictureStore.DefaultBudget;
+
+    /// <summary>Told often.</summary>
+    public Action<ProgressReport>? Progress { get; init; }
+
+    /// <summary>Told after each epoch.</summary>
+    public Action<EpochRecord>? EpochEnded { get; init; }
+
+    /// <summary>Stops cleanly.</summary>
+    public CancellationToken Cancel { get; init; }
+}
+
+/// <summary>
+/// Carries out a plan on a backbone (which it changes) and a head, phase by phase: heads are solved on cached features, the rest is
+/// trained. The best weights of one phase are where the next one starts.
+/// </summary>
+public sealed class PlanRunner(Backbone backbone, Plan plan, Dataset train, Dataset validation, PlanOptions options)
+{
+    private const int HeldOutBatch = 32;
+
+    private readonly List<EpochRecord> _history = [];
+    private Head? _head;
+    private PictureStore? _trainStore, _validationStore;
+    private int[]? _trainItems, _validationItems;
+
+    /// <summary>The head, once a phase has made it.</summary>
+    public Head Head => _head ?? throw new InvalidOperationException("no phase has run");
+
+    /// <summary>Every epoch.</summary>
+    public IReadOnlyList<EpochRecord> History => _history;
+
+    /// <summary>Pictures that were left out.</summary>
+    public List<BrokenPicture> Broken { get; } = [];
+
+    /// <summary>What was noticed.</summary>
+    public List<string> Notes { get; } = [];
+
+    /// <summary>The fit of the head, where a phase solved it.</summary>
+    public FittedHead? Fit { get; private set; }
+
+    private int FeatureStage => plan.FeatureStage is { } name ? backbone.Stages.ToList().FindIndex(stage => stage.Name == name) : backbone.Stages.Count - 1;
+
+    /// <summary>Runs every phase, from where a stopped run was.</summary>
+    /// <exception cref="OperationCanceledException">Cancelled; the state is saved.</exception>
+    /// <exception cref="TrainingStoppedException">The loss is no number.</exception>
+    public void Run()
+    {
+        using var state = (options.Folder is { } folder && options.Resume ? TrainingState.Load(folder) : null) ?? new TrainingState();
+        _history.AddRange(state.History.Select(look => Record(look, plan.Phases[look.Phase])));
+        try
+        {
+            for (var p = 0; p < plan.Phases.Count; p++)
+            {
+                var phase = plan.Phases[p];
+                if (phase.Solve)
+                {
+                    // Solved anew even in a resumed run: quick, from the cache, and the same to the last bit.
+                    if (!state.IsResumed || p >= state.Phase) SolveHead();
+                    continue;
+                }
+                _head ??= NewHead();
+                if (!state.IsResumed || p == state.Phase) RunPhase(p, phase, state);
+            }
+            backbone.Eval();
+            Head.Eval();
+        }
+        finally
+        {
+            _trainStore?.Dispose();
+            _validationStore?.Dispose();
+        }
+    }
+
+    private Head NewHead()
+    {
+        TorchRuntime.ManualSeed(options.Seed);
+        return Head.Create(plan.Head, backbone.Stages[FeatureStage].Channels, train.Classes.Count);
+    }
+
+    private void SolveHead()
+    {
+        var extractor = new FeatureExtractor(backbone, options.Cache, options.Device);
+        var features = extractor.Pooled(train, backbone.Preprocessing, progress: Report("features"), cancel: options.Cancel);
+        using var rows = features.Rows;
+        NoteBroken(features.Broken);
+        Notes.AddRange(features.Notes);
+        _trainItems = features.Indices;
+        Fit = HeadFitter.Fit(features.Stage(backbone, FeatureStage), [.. features.Indices.Select(k => train.Labels[k])], train.Classes.Count,
+            new HeadOptions { Kind = plan.Head, Seed = options.Seed, Balanced = options.Balanced });
+        _head?.Dispose();
+        _head = Fit.Head;
+    }
+
+    private void RunPhase(int number, Phase phase, TrainingState state)
+    {
+        backbone.FreezeBelow(phase.TrainFrom, phase.FreezeStatistics);
+        Head.SetTrainable(true);
+        using var feed = TrainingFeed(phase);
+        using var heldOut = ValidationFeed();
+        using var objective = new ClassificationObjective(backbone, Head, phase, FeatureStage, options.Device, ClassWeights());
+        var training = new Trainer<Batch>(objective, feed, heldOut, phase.Optimisation(), new TrainingContext
+        {
+            Seed = options.Seed, State = state, Phase = number, Name = phase.Name, Folder = options.Folder, Device = options.Device, Progress = options.Progress, Cancel = options.Cancel,
+            // A solved head is the first candidate: what follows must be better to be kept.
+            LookFirst = Fit is not null,
+            Looked = look =>
+            {
+                _history.Add(Record(look, phase));
+                options.EpochEnded?.Invoke(_history[^1]);
+            },
+        }).Run();
+        if (!training.Finished) throw new OperationCanceledException(options.Cancel);
+    }
+
+    private static EpochRecord Record(Look look, Phase phase) => new(look.Phase, look.Name, look.Epoch, look.Loss, look.Shares.GetValueOrDefault("right", double.NaN),
+        look.Score?.Loss ?? double.NaN, look.Score?.Value ?? double.NaN, phase.HeadRate * look.RateFactor, look.Seconds);
+
+    private void NoteBroken(IEnumerable<BrokenPicture> broken)
+    {
+        foreach (var picture in broken.Where(picture => !Broken.Contains(picture)))
+        {
+            if (options.Strict) throw new GraftException($"{picture.File}: {picture.Error} (--strict)");
+            Broken.Add(picture);
+        }
+    }
+
+    private Action<int, int> Report(string stage)
+    {
+        var clock = Stopwatch.StartNew();
+        return (done, total) => options.Progress?.Invoke(new ProgressReport(stage, done, total, done / Math.Max(1e-9, clock.Elapsed.TotalSeconds)));
+    }
+
+    private Tensor? ClassWeights()
+    {
+        if (!options.Balanced) return null;
+        var counts = train.CountsByClass();
+        var present = counts.Count(count => count > 0);
+        return Tensor.From([.. counts.Select(count => count == 0 ? 0f : (float)train.Count / (present * count))]).To(options.Device);
+    }
+
+    private PictureFeed ValidationFeed()
+    {
+        if (_validationStore is null)
+        {
+            _validationStore = new PictureStore(validation, options.PictureBudget / 2);
+            (_validationItems, var broken) = _validationStore.Check(options.Cancel);
+            NoteBroken(broken);
+        }
+        return new PictureFeed(_validationStore, _validationItems!, backbone.Preprocessing, HeldOutBatch, options.Seed, shuffle: false);
+    }
+
+    private Feed<Batch> TrainingFeed(Phase phase)
+    {
+        var preprocessing = phase.Augmentation.Count > 0 ? backbone.Preprocessing.With([.. phase.Augmentation]) : backbone.Preprocessing;
+        if (phase is { TrainFrom: > 0, Views: > 0 })
+        {
+            var from = Math.Min(phase.TrainFrom, FeatureStage + 1);
+            var extraction = new FeatureExtractor(backbone, options.Cache, options.Device).Activations(train, preprocessing, from, phase.Views, options.Seed, Report("frozen stages"), options.Cancel);
+            NoteBroken(extraction.Broken);
+            Notes.AddRange(extraction.Notes.Except(Notes));
+            return new CachedFeed(extraction, train, phase.BatchSize, options.Seed);
+        }
+        if (_trainStore is null)
+        {
+            _trainStore = new PictureStore(train, options.PictureBudget);
+            (_trainItems, var broken) = _trainStore.Check(options.Cancel);
+            NoteBroken(broken);
+        }
+        return new PictureFeed(_trainStore, _trainItems!, preprocessing, phase.BatchSize, options.Seed);
+    }
+}
