@@ -1,5 +1,4 @@
-using Graft.Learning;
-using Graft.Training;
+using Graft.Features;
 using Graft.Transfer;
 
 namespace Graft.Experiments;

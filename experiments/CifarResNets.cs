@@ -1,9 +1,8 @@
-using Graft.Backbones;
 using Graft.Data;
-using Graft.Learning;
+using Graft.Features;
+using Graft.Inference;
+using Graft.Models.Zoo;
 using Graft.Torch;
-using Graft.Training;
-using Graft.Transfer;
 
 namespace Graft.Experiments;
 

@@ -1,9 +1,9 @@
-using Graft.Backbones;
 using Graft.Data;
 using Graft.Heads;
 using Graft.Learning;
+using Graft.Models.Zoo;
 using Graft.Torch;
-using Graft.Training;
+using Graft.Transfer;
 
 namespace Graft.Experiments;
 

@@ -1,10 +1,10 @@
-using Graft.Backbones;
 using Graft.Data;
+using Graft.Features;
 using Graft.FewShot;
 using Graft.Heads;
+using Graft.Models.Zoo;
 using Graft.Reports;
 using Graft.Torch;
-using Graft.Transfer;
 
 namespace Graft.Experiments;
 

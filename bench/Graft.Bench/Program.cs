@@ -2,15 +2,13 @@
 using System.Diagnostics;
 using System.Globalization;
 using System.Runtime.InteropServices;
-using Graft.Backbones;
 using Graft.Data;
+using Graft.Features;
 using Graft.FewShot;
-using Graft.Graphs;
 using Graft.Heads;
+using Graft.Models.Graphs;
+using Graft.Models.Zoo;
 using Graft.Torch;
-using Graft.Learning;
-using Graft.Training;
-using Graft.Transfer;
 
 var data = Environment.GetEnvironmentVariable("GRAFT_DATA") ?? "../shared/data";
 var ants = Path.Combine(data, "hymenoptera");

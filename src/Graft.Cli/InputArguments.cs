@@ -1,5 +1,5 @@
 using System.CommandLine;
-using Graft.Data;
+using Graft.Models;
 
 namespace Graft.Cli;
 

@@ -5,7 +5,6 @@ using System.Text.Json.Serialization;
 using Graft.Data;
 using Graft.Learning;
 using Graft.Torch;
-using Graft.Training;
 using Spectre.Console;
 
 namespace Graft.Cli;

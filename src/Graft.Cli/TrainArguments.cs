@@ -1,7 +1,6 @@
 using System.CommandLine;
 using Graft.Heads;
-using Graft.Learning;
-using Graft.Training;
+using Graft.Models.Zoo;
 using Graft.Transfer;
 
 namespace Graft.Cli;

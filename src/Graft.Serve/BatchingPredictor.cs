@@ -1,8 +1,9 @@
 using System.Diagnostics;
 using System.Threading.Channels;
 using Graft.Data;
+using Graft.FewShot;
+using Graft.Inference;
 using Graft.Torch;
-using Graft.Training;
 
 namespace Graft.Serve;
 

@@ -1,5 +1,5 @@
-using Graft.Backbones;
-using Graft.Checkpoints;
+using Graft.Models.Checkpoints;
+using Graft.Models.Zoo;
 using Graft.Testing;
 using Graft.Torch;
 

@@ -1,13 +1,10 @@
 using System.Runtime.InteropServices;
 using System.Text.Json;
-using Graft.Backbones;
-using Graft.Checkpoints;
 using Graft.Exports;
-using Graft.Graphs;
-using Graft.Learning;
+using Graft.Inference;
+using Graft.Models.Zoo;
 using Graft.Testing;
 using Graft.Torch;
-using Graft.Training;
 
 namespace Graft.Tests;
 

@@ -1,7 +1,7 @@
-using Graft.Backbones;
 using Graft.Data;
 using Graft.FewShot;
 using Graft.Learning;
+using Graft.Models.Zoo;
 using Graft.Testing;
 using Graft.Torch;
 

@@ -1,8 +1,7 @@
 using Graft.Heads;
-using Graft.Learning;
+using Graft.Inference;
 using Graft.Testing;
 using Graft.Torch;
-using Graft.Training;
 using Graft.Transfer;
 
 namespace Graft.Tests;

@@ -2,7 +2,7 @@ using System.Net;
 using System.Net.Sockets;
 using System.Security.Cryptography;
 using System.Text;
-using Graft.Hub;
+using Graft.Models.Hub;
 using Graft.Testing;
 
 namespace Graft.Tests;

@@ -1,11 +1,10 @@
-using Graft.Backbones;
-using Graft.Checkpoints;
-using Graft.Data;
 using Graft.Exports;
-using Graft.Learning;
+using Graft.Inference;
+using Graft.Models;
+using Graft.Models.Checkpoints;
+using Graft.Models.Zoo;
 using Graft.Testing;
 using Graft.Torch;
-using Graft.Training;
 
 namespace Graft.Tests;
 

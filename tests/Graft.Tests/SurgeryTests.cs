@@ -1,6 +1,6 @@
-using Graft.Backbones;
 using Graft.Exports;
-using Graft.Graphs;
+using Graft.Models.Graphs;
+using Graft.Models.Zoo;
 using Graft.Testing;
 using Graft.Torch;
 

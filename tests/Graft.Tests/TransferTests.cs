@@ -1,10 +1,11 @@
-using Graft.Backbones;
 using Graft.Data;
+using Graft.Features;
+using Graft.Inference;
 using Graft.Learning;
+using Graft.Models.Zoo;
 using Graft.Quickstart;
 using Graft.Testing;
 using Graft.Torch;
-using Graft.Training;
 using Graft.Transfer;
 
 namespace Graft.Tests;

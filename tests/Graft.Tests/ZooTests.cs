@@ -1,5 +1,5 @@
 using System.Text.Json;
-using Graft.Backbones;
+using Graft.Models.Zoo;
 using Graft.Testing;
 using Graft.Torch;
 

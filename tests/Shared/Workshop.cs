@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Graft.Models.Graphs;
 
 namespace Graft.Testing;
 

@@ -1,10 +1,10 @@
 // Fills in what a card says of its architecture and can be computed: parameters, operations, the classifier's name, the signature.
-//   dotnet run --project tools/CardWriter -c Release -- src/Graft/Backbones/Cards/cards.json
+//   dotnet run --project tools/CardWriter -c Release -- src/Graft/Models/Zoo/Cards/cards.json
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Nodes;
-using Graft.Backbones;
-using Graft.Graphs;
+using Graft.Models.Graphs;
+using Graft.Models.Zoo;
 using Graft.Torch;
 
 var path = args[0];

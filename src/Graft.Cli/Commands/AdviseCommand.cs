@@ -1,6 +1,4 @@
 using System.CommandLine;
-using Graft.Learning;
-using Graft.Training;
 using Graft.Transfer;
 
 namespace Graft.Cli.Commands;

@@ -1,5 +1,5 @@
 using System.CommandLine;
-using Graft.Transfer;
+using Graft.Features;
 
 namespace Graft.Cli.Commands;
 

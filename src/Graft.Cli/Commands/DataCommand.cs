@@ -2,7 +2,6 @@ using System.CommandLine;
 using System.Diagnostics;
 using Graft.Data;
 using Graft.Learning;
-using Graft.Training;
 
 namespace Graft.Cli.Commands;
 

@@ -1,7 +1,6 @@
 using System.CommandLine;
-using Graft.Data;
+using Graft.Inference;
 using Graft.Learning;
-using Graft.Training;
 
 namespace Graft.Cli.Commands;
 

@@ -1,12 +1,11 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
-using Graft.Backbones;
 using Graft.Data;
+using Graft.Features;
 using Graft.FewShot;
 using Graft.Learning;
+using Graft.Models.Zoo;
 using Graft.Torch;
-using Graft.Training;
-using Graft.Transfer;
 
 namespace Graft.Cli.Commands;
 

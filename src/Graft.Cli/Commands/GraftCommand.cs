@@ -1,7 +1,7 @@
 using System.CommandLine;
-using Graft.Backbones;
 using Graft.Exports;
-using Graft.Graphs;
+using Graft.Models.Graphs;
+using Graft.Models.Zoo;
 
 namespace Graft.Cli.Commands;
 

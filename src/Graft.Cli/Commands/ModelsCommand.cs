@@ -1,7 +1,7 @@
 using System.CommandLine;
-using Graft.Backbones;
-using Graft.Graphs;
-using Graft.Hub;
+using Graft.Models.Graphs;
+using Graft.Models.Hub;
+using Graft.Models.Zoo;
 
 namespace Graft.Cli.Commands;
 

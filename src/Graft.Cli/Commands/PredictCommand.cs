@@ -1,7 +1,6 @@
 using System.CommandLine;
 using Graft.Data;
-using Graft.Learning;
-using Graft.Training;
+using Graft.Inference;
 
 namespace Graft.Cli.Commands;
 

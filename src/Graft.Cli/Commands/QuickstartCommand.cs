@@ -1,8 +1,7 @@
 using System.CommandLine;
 using System.Diagnostics;
-using Graft.Learning;
 using Graft.Quickstart;
-using Graft.Training;
+using Graft.Transfer;
 
 namespace Graft.Cli.Commands;
 

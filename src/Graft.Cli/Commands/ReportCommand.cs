@@ -1,8 +1,7 @@
 using System.CommandLine;
-using Graft.Learning;
-using Graft.Reports;
+using Graft.Features;
+using Graft.Inference;
 using Graft.Torch;
-using Graft.Training;
 using Graft.Transfer;
 
 namespace Graft.Cli.Commands;

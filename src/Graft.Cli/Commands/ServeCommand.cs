@@ -1,7 +1,6 @@
 using System.CommandLine;
-using Graft.Learning;
+using Graft.Inference;
 using Graft.Serve;
-using Graft.Training;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.Extensions.Hosting;
 

@@ -1,6 +1,5 @@
 using System.CommandLine;
-using Graft.Learning;
-using Graft.Training;
+using Graft.Inference;
 using Graft.Transfer;
 
 namespace Graft.Cli.Commands;

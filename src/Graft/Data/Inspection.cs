@@ -1,5 +1,6 @@
 using System.Numerics;
 using System.Security.Cryptography;
+using Graft.Learning;
 
 namespace Graft.Data;
 

@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using Graft.FewShot;
 
 namespace Graft.Data;
 

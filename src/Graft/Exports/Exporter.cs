@@ -1,9 +1,9 @@
 using System.Text.Json;
-using Graft.Backbones;
 using Graft.Data;
-using Graft.Graphs;
+using Graft.Inference;
+using Graft.Models.Graphs;
+using Graft.Models.Zoo;
 using Graft.Torch;
-using Graft.Training;
 
 namespace Graft.Exports;
 

@@ -1,6 +1,6 @@
 using Google.Protobuf;
-using Graft.Graphs;
-using Graft.Imports.Onnx;
+using Graft.Models.Graphs;
+using Graft.Models.Imports.Onnx;
 using Graft.Torch;
 using TorchTensor = Graft.Torch.Tensor;
 
@@ -11,14 +11,14 @@ internal sealed class OnnxWriter
 {
     private const long Opset = 17;
 
-    private readonly Graft.Graphs.Graph _graph;
-    private readonly Imports.Onnx.Graph _made = new() { Name = "graft" };
+    private readonly Graft.Models.Graphs.Graph _graph;
+    private readonly Models.Imports.Onnx.Graph _made = new() { Name = "graft" };
     private readonly Dictionary<string, string> _names = [];
     private readonly Dictionary<string, string> _fixed = [];
-    private Graft.Graphs.Node _node = null!;
+    private Graft.Models.Graphs.Node _node = null!;
     private int _next;
 
-    private OnnxWriter(Graft.Graphs.Graph graph) => _graph = graph;
+    private OnnxWriter(Graft.Models.Graphs.Graph graph) => _graph = graph;
 
     /// <summary>The file's bytes.</summary>
     /// <param name="graph">What to write.</param>
@@ -27,7 +27,7 @@ internal sealed class OnnxWriter
     /// <param name="softmax">Whether probabilities come out, not scores.</param>
     /// <param name="metadata">Written into the file.</param>
     /// <exception cref="GraftException">An operator that has no counterpart.</exception>
-    public static byte[] Write(Graft.Graphs.Graph graph, IReadOnlyDictionary<string, TorchTensor> weights, Data.Normalize? normalize, bool softmax, IReadOnlyDictionary<string, string> metadata)
+    public static byte[] Write(Graft.Models.Graphs.Graph graph, IReadOnlyDictionary<string, TorchTensor> weights, Data.Normalize? normalize, bool softmax, IReadOnlyDictionary<string, string> metadata)
     {
         var writer = new OnnxWriter(graph);
         writer.Build(weights, normalize, softmax);
@@ -59,7 +59,7 @@ internal sealed class OnnxWriter
         }
         var last = _names[_graph.Output];
         if (softmax) last = Add("Softmax", [last], ("axis", 1L));
-        var output = new Imports.Onnx.Node { OpType = "Identity", Name = "output" };
+        var output = new Models.Imports.Onnx.Node { OpType = "Identity", Name = "output" };
         output.Input.Add(last);
         output.Output.Add(softmax ? "probabilities" : "scores");
         _made.Node.Add(output);
@@ -70,15 +70,15 @@ internal sealed class OnnxWriter
     {
         var type = new TensorType { ElemType = 1, Shape = new TensorShape() };
         for (var k = 0; k < shape.Length; k++) type.Shape.Dim.Add(k == 0 ? new Dimension { DimParam = "batch" } : new Dimension { DimValue = shape[k] });
-        return new ValueInfo { Name = name, Type = new Imports.Onnx.Type { TensorType = type } };
+        return new ValueInfo { Name = name, Type = new Models.Imports.Onnx.Type { TensorType = type } };
     }
 
-    private static unsafe Imports.Onnx.Tensor Tensor(string name, TorchTensor value)
+    private static unsafe Models.Imports.Onnx.Tensor Tensor(string name, TorchTensor value)
     {
         using var scope = new TensorScope();
         var ready = value.Detach().To(Device.Cpu).Contiguous();
         if (ready.Type is DType.Float16 or DType.BFloat16 or DType.Float64) ready = ready.To(DType.Float32);
-        var made = new Imports.Onnx.Tensor
+        var made = new Models.Imports.Onnx.Tensor
         {
             Name = name, DataType = ready.Type switch { DType.Float32 => 1, DType.Int64 => 7, DType.Int32 => 6, DType.Bool => 9, DType.UInt8 => 2, _ => throw new GraftException($"the weight '{name}' is of the type {ready.Type}, which is not written") },
             RawData = ByteString.CopyFrom(new ReadOnlySpan<byte>((void*)ready.Data, checked((int)ready.Bytes))),
@@ -109,12 +109,12 @@ internal sealed class OnnxWriter
 
     private string[] AddMany(string op, string[] inputs, int outputs, params (string Name, object Value)[] attributes)
     {
-        var node = new Imports.Onnx.Node { OpType = op, Name = $"{(_node?.Layer is { Length: > 0 } layer ? layer : op)}/{_next}" };
+        var node = new Models.Imports.Onnx.Node { OpType = op, Name = $"{(_node?.Layer is { Length: > 0 } layer ? layer : op)}/{_next}" };
         node.Input.AddRange(inputs);
         for (var k = 0; k < outputs; k++) node.Output.Add($"t{_next++}");
         foreach (var (name, value) in attributes)
         {
-            var attribute = new Imports.Onnx.Attribute { Name = name };
+            var attribute = new Models.Imports.Onnx.Attribute { Name = name };
             switch (value)
             {
                 case long number: (attribute.I, attribute.Type) = (number, 2); break;

@@ -1,3 +1,4 @@
+using Graft.Data;
 using Graft.Learning;
 
 namespace Graft.FewShot;

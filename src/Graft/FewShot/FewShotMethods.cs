@@ -1,4 +1,6 @@
-using Graft.Backbones;
+using Graft.Learning;
+using Graft.Models.Graphs;
+using Graft.Models.Zoo;
 using Graft.Torch;
 
 namespace Graft.FewShot;
@@ -90,7 +92,7 @@ public static class FewShotMethods
     internal static Backbone Pretrained(string file)
     {
         var backbone = BackboneCatalogue.Load(file).Backbone;
-        if (backbone is not Graphs.GraphBackbone) return backbone;
+        if (backbone is not GraphBackbone) return backbone;
         backbone.Dispose();
         throw new GraftException($"{file} holds a graph of its own, which cannot be made again without the file: graft fewshot classify and eval use it as it is. To train on episodes, give weights of an architecture that graft models lists");
     }

@@ -1,7 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
-using Graft.Checkpoints;
 using Graft.Data;
+using Graft.Models.Checkpoints;
 using Graft.Torch;
 
 namespace Graft.FewShot;

@@ -1,3 +1,4 @@
+
 namespace Graft.FewShot;
 
 /// <summary>A method, its network and its settings; what a method does not use is passed over.</summary>

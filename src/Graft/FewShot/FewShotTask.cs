@@ -1,8 +1,9 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
-using Graft.Backbones;
 using Graft.Data;
 using Graft.Learning;
+using Graft.Models;
+using Graft.Models.Zoo;
 using Graft.Torch;
 
 namespace Graft.FewShot;

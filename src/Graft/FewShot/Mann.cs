@@ -1,4 +1,5 @@
 using Graft.Data;
+using Graft.Learning;
 using Graft.Torch;
 
 namespace Graft.FewShot;

@@ -1,7 +1,8 @@
-using Graft.Backbones;
 using Graft.Data;
+using Graft.Features;
+using Graft.Models;
+using Graft.Models.Zoo;
 using Graft.Torch;
-using Graft.Transfer;
 
 namespace Graft.FewShot;
 

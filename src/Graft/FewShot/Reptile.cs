@@ -1,6 +1,6 @@
-using Graft.Backbones;
 using Graft.Data;
 using Graft.Learning;
+using Graft.Models.Zoo;
 using Graft.Torch;
 
 namespace Graft.FewShot;

@@ -1,8 +1,9 @@
 using System.Globalization;
 using System.Text.Json;
-using Graft.Backbones;
-using Graft.Checkpoints;
 using Graft.Data;
+using Graft.Features;
+using Graft.Models.Checkpoints;
+using Graft.Models.Zoo;
 using Graft.Torch;
 
 namespace Graft.FewShot;
@@ -178,7 +179,7 @@ public sealed class SupportSet : IDisposable
 
     /// <summary>Reads what <see cref="Save"/> wrote.</summary>
     /// <exception cref="GraftException">It is damaged.</exception>
-    public static SupportSet Load(string path, Transfer.FeatureCache? cache = null)
+    public static SupportSet Load(string path, FeatureCache? cache = null)
     {
         try
         {

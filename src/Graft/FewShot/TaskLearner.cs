@@ -1,4 +1,4 @@
-using Graft.Backbones;
+using Graft.Models.Zoo;
 using Graft.Torch;
 
 namespace Graft.FewShot;

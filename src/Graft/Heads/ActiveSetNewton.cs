@@ -1,3 +1,4 @@
+using Graft.Learning;
 using Graft.Torch;
 
 namespace Graft.Heads;

@@ -1,3 +1,4 @@
+using Graft.Models.Zoo;
 using Graft.Torch;
 
 namespace Graft.Heads;

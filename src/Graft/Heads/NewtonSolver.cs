@@ -1,3 +1,5 @@
+using Graft.Learning;
+using Graft.Models.Graphs;
 using Graft.Torch;
 
 namespace Graft.Heads;

@@ -1,3 +1,5 @@
+using Graft.Models.Zoo;
+
 namespace Graft.Learning;
 
 /// <summary>What is shown while a run goes on.</summary>

@@ -1,4 +1,5 @@
 using Graft.Data;
+using Graft.Transfer;
 
 namespace Graft.Learning;
 

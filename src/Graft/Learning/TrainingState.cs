@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Graft.Torch;
+using Graft.Transfer;
 
 namespace Graft.Learning;
 

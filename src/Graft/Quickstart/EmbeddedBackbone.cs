@@ -1,7 +1,6 @@
-using Graft.Backbones;
 using Graft.Data;
-using Graft.Heads;
 using Graft.Learning;
+using Graft.Models.Zoo;
 using Graft.Torch;
 using Graft.Transfer;
 

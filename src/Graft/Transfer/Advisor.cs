@@ -2,9 +2,10 @@ using System.Diagnostics;
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
-using Graft.Backbones;
 using Graft.Data;
+using Graft.Features;
 using Graft.Heads;
+using Graft.Models.Zoo;
 using Graft.Torch;
 
 namespace Graft.Transfer;

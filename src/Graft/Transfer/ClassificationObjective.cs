@@ -1,7 +1,7 @@
-using Graft.Backbones;
 using Graft.Data;
 using Graft.Heads;
 using Graft.Learning;
+using Graft.Models.Zoo;
 using Graft.Torch;
 
 namespace Graft.Transfer;

@@ -1,8 +1,9 @@
 using System.Diagnostics;
-using Graft.Backbones;
 using Graft.Data;
+using Graft.Features;
 using Graft.Heads;
 using Graft.Learning;
+using Graft.Models.Zoo;
 using Graft.Torch;
 
 namespace Graft.Transfer;

@@ -1,6 +1,6 @@
-using Graft.Backbones;
 using Graft.Data;
 using Graft.Heads;
+using Graft.Models.Zoo;
 using Graft.Torch;
 
 namespace Graft.Transfer;

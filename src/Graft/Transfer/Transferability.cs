@@ -1,5 +1,5 @@
-using Graft.Backbones;
 using Graft.Data;
+using Graft.Models.Zoo;
 using Graft.Torch;
 
 namespace Graft.Transfer;

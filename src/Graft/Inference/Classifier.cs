@@ -1,0 +1,225 @@
+using System.Text.Json;
+using Graft.Data;
+using Graft.Features;
+using Graft.Heads;
+using Graft.Models;
+using Graft.Models.Checkpoints;
+using Graft.Models.Hub;
+using Graft.Models.Zoo;
+using Graft.Torch;
+
+namespace Graft.Inference;
+
+/// <summary>A prediction for one picture.</summary>
+public sealed record Prediction(string File, string Label, double Probability, IReadOnlyList<(string Label, double Probability)> Top);
+
+/// <summary>
+/// A finished model in one file: a backbone up to a stage, a head, the class names and the preprocessing. What a run ends
+/// with, and what is shipped.
+/// </summary>
+public sealed class Classifier : IDisposable
+{
+    /// <summary>The file's name within a run folder.</summary>
+    public const string FileName = "model.safetensors";
+
+    private static readonly JsonSerializerOptions s_json = new(JsonSerializerDefaults.Web);
+
+    /// <param name="backbone">Owned from here on.</param>
+    /// <param name="head">Owned from here on; null: the classifier that the backbone was trained with.</param>
+    /// <param name="stage">The head stands on this stage's pooled output.</param>
+    /// <param name="classes">Names.</param>
+    public Classifier(Backbone backbone, Head? head, int stage, IReadOnlyList<string> classes)
+    {
+        (Backbone, Head, Stage, Classes) = (backbone, head, stage, classes);
+        backbone.FreezeBelow(backbone.Stages.Count, freezeStatistics: true);
+        backbone.Eval();
+        head?.Eval();
+    }
+
+    /// <summary>A pretrained network as it is, with its own classifier.</summary>
+    /// <param name="backbone">Owned from here on.</param>
+    /// <param name="classes">Names in the order of its outputs; null: their numbers.</param>
+    /// <exception cref="GraftException">It has no classifier, or the names are not as many as its outputs.</exception>
+    public static Classifier Upstream(Backbone backbone, IReadOnlyList<string>? classes = null)
+    {
+        if (!backbone.CanClassify || backbone.UpstreamClasses is not { } outputs) throw new GraftException($"{backbone.Provenance.Source} has no classifier of its own: train one with graft train DATA --weights {backbone.Provenance.Source}");
+        // One score is the odds of the second of two classes.
+        var count = Math.Max(2, outputs);
+        if (classes is not null && classes.Count != count) throw new GraftException($"{classes.Count} class names are given, and {backbone.Provenance.Source} has {outputs} outputs");
+        return new Classifier(backbone, null, backbone.Stages.Count - 1, classes ?? [.. Enumerable.Range(0, count).Select(k => $"{k}")]);
+    }
+
+    /// <summary>The network below the head.</summary>
+    public Backbone Backbone { get; }
+
+    /// <summary>The head; null: the backbone's own.</summary>
+    public Head? Head { get; }
+
+    /// <summary>The stage that the head stands on.</summary>
+    public int Stage { get; }
+
+    /// <summary>Class names in the order of the outputs.</summary>
+    public IReadOnlyList<string> Classes { get; }
+
+    /// <summary>N×3×H×W inputs to N×classes probabilities.</summary>
+    public Tensor Forward(Tensor inputs) => Head is null ? UpstreamProbabilities(inputs) : Head.Probabilities(Backbone.Pool(Backbone.Forward(inputs, 0, Stage + 1)));
+
+    private Tensor UpstreamProbabilities(Tensor inputs)
+    {
+        var scores = Backbone.Classify(inputs).Flatten(1);
+        return scores.Shape[1] == 1 ? Ops.Cat([1 - scores.Sigmoid(), scores.Sigmoid()], 1) : scores.Softmax(1);
+    }
+
+    /// <summary>Writes the model; <paramref name="card"/> adds to its metadata.</summary>
+    public void Save(string path, IReadOnlyDictionary<string, string>? card = null)
+    {
+        if (Head is null) throw new GraftException("a pretrained network with its own classifier is saved by graft export, not as a run");
+        var metadata = new Dictionary<string, string>(card ?? new Dictionary<string, string>())
+        {
+            ["format"] = "graft-classifier-1", ["architecture"] = Backbone.Architecture, ["classes"] = JsonSerializer.Serialize(Classes),
+            ["preprocessing"] = Backbone.Preprocessing.ToJson(), ["head"] = Head.Kind.ToString(), ["stage"] = Backbone.Stages[Stage].Name,
+            ["temperature"] = Head.Temperature.ToString("R"), ["upstream"] = JsonSerializer.Serialize(Backbone.Provenance, s_json),
+        };
+        foreach (var (key, value) in Backbone.Options) metadata[key] = value;
+        Safetensors.Write(path, Tensors(), metadata);
+    }
+
+    private Dictionary<string, Tensor> Tensors()
+    {
+        var tensors = new Dictionary<string, Tensor>();
+        foreach (var (name, tensor) in Backbone.State().Where(item => !item.Key.StartsWith(Backbone.HeadName + ".", StringComparison.Ordinal))) tensors["backbone." + name] = tensor;
+        foreach (var (name, tensor) in Head!.State()) tensors["head." + name] = tensor;
+        return tensors;
+    }
+
+    /// <summary>A run, a model of Graft's, or any pretrained network with its own classifier.</summary>
+    /// <param name="path">A run folder or a file.</param>
+    /// <param name="input">How a pretrained network wants its pictures, and its classes' names.</param>
+    public static Classifier Open(string path, InputOptions? input = null)
+    {
+        input ??= new InputOptions();
+        path = ModelHub.Resolve(path);
+        if (Directory.Exists(path) || !File.Exists(path) || IsSaved(path))
+        {
+            if (input != new InputOptions()) throw new GraftException($"{path} is a model of Graft's, which knows its classes and its preprocessing: leave --labels, --scale, --mean, --std, --channels and --size off");
+            return Load(path);
+        }
+        var backbone = input.Apply(BackboneCatalogue.Load(path, null, input.Size).Backbone);
+        return Upstream(backbone, input.Labels is { } labels ? ReadLabels(labels) : null);
+    }
+
+    private static string[] ReadLabels(string path)
+    {
+        if (!File.Exists(path)) throw new GraftException($"{path}: there is no such file of class names");
+        return [.. File.ReadAllLines(path).Select(line => line.Trim()).Where(line => line.Length > 0)];
+    }
+
+    private static bool IsSaved(string path)
+    {
+        try
+        {
+            return path.EndsWith(".safetensors", StringComparison.OrdinalIgnoreCase) && Safetensors.ReadMetadata(path).GetValueOrDefault("format") == "graft-classifier-1";
+        }
+        catch (InvalidDataException)
+        {
+            return false;
+        }
+    }
+
+    /// <summary>Loads a model from a run folder or a file.</summary>
+    /// <exception cref="GraftException">There is none, or it is damaged.</exception>
+    public static Classifier Load(string runOrFile)
+    {
+        var path = Directory.Exists(runOrFile) ? Path.Combine(runOrFile, FileName) : runOrFile;
+        if (!File.Exists(path))
+        {
+            throw new GraftException(!Directory.Exists(runOrFile) ? $"{runOrFile}: there is no such run or model"
+                : File.Exists(Path.Combine(runOrFile, "run.json")) ? $"{runOrFile} has no {FileName}: its training did not finish. Go on with: graft train --resume {runOrFile}"
+                : $"{runOrFile} is no run folder: it has neither run.json nor {FileName}");
+        }
+        try
+        {
+            return Build(Checkpoint.Read(path), path);
+        }
+        catch (Exception reason) when (reason is InvalidDataException or JsonException or FormatException or OverflowException or ArgumentException or TorchException)
+        {
+            throw new GraftException($"{path}: what it says of itself is damaged ({reason.Message})", reason);
+        }
+    }
+
+    private static Classifier Build(Checkpoint checkpoint, string path)
+    {
+        string Meta(string key) => checkpoint.Metadata.GetValueOrDefault(key) ?? throw new GraftException($"{path} is no model that Graft saved: its metadata has no '{key}'. Train on it with --weights {path}");
+        if (Meta("format") != "graft-classifier-1") throw new GraftException($"{path} is of the format '{Meta("format")}', which this version does not read");
+        var classes = JsonSerializer.Deserialize<string[]>(Meta("classes"))!;
+        using var skip = Initialisers.Skip();
+        var backbone = BackboneCatalogue.Create(Meta("architecture"), null, checkpoint.Metadata);
+        backbone.Preprocessing = Preprocessing.FromJson(Meta("preprocessing"));
+        backbone.Provenance = JsonSerializer.Deserialize<Provenance>(Meta("upstream"), s_json)!;
+        var stage = backbone.Stages.ToList().FindIndex(found => found.Name == Meta("stage"));
+        var head = Head.Create(Enum.Parse<HeadKind>(Meta("head")), backbone.Stages[stage].Channels, classes.Length);
+        head.Temperature = double.Parse(Meta("temperature"));
+        IReadOnlyDictionary<string, Tensor> Part(string prefix) => checkpoint.Tensors.Where(item => item.Key.StartsWith(prefix, StringComparison.Ordinal)).ToDictionary(item => item.Key[prefix.Length..], item => item.Value);
+        CheckpointMatcher.Load(backbone, Part("backbone."), path);
+        CheckpointMatcher.Load(head, Part("head."), path);
+        return new Classifier(backbone, head, stage, classes);
+    }
+
+    /// <summary>Predicts one picture.</summary>
+    /// <exception cref="PictureException">It cannot be read.</exception>
+    public unsafe Prediction Predict(string file)
+    {
+        using var picture = Picture.Decode(File.ReadAllBytes(file), Backbone.Preprocessing);
+        // One picture is too little work to share: a second thread only waits.
+        var threads = TorchRuntime.Threads;
+        TorchRuntime.Threads = 1;
+        using var mode = Autograd.NoGrad();
+        using var scope = new TensorScope();
+        var (width, height) = (Backbone.Preprocessing.Width, Backbone.Preprocessing.Height);
+        var input = Ops.Empty([1, 3, height, width], memoryFormat: MemoryFormat.ChannelsLast);
+        var rng = new Rng(0);
+        TransformRunner.Run(picture, Backbone.Preprocessing, ref rng, false, (float*)input.Data);
+        var probabilities = Forward(input).ToArray<float>();
+        TorchRuntime.Threads = threads;
+        var top = probabilities.Select((p, k) => (Classes[k], (double)p)).OrderByDescending(pair => pair.Item2).Take(5).ToArray();
+        return new Prediction(file, top[0].Item1, top[0].Item2, top);
+    }
+
+    /// <summary>Probabilities of every readable picture of a dataset: N×classes, row after row.</summary>
+    public (float[] Probabilities, int[] Indices, IReadOnlyList<BrokenPicture> Broken) Predict(Dataset data, Torch.Device device = default, Action<int, int>? progress = null, CancellationToken cancel = default)
+    {
+        using var mode = Autograd.NoGrad();
+        using var scope = new TensorScope();
+        // Not into the cache: a trained backbone's features serve nobody else.
+        var extractor = new FeatureExtractor(Backbone, null, device);
+        var extraction = Head is null ? extractor.Outputs(data, Backbone.Preprocessing, Classes.Count, UpstreamProbabilities, progress, cancel) : extractor.Pooled(data, Backbone.Preprocessing, progress: progress, cancel: cancel);
+        var probabilities = (Head is null ? extraction.Rows : Head.Probabilities(extraction.Stage(Backbone, Stage))).ToArray<float>();
+        extraction.Rows.Dispose();
+        return (probabilities, extraction.Indices, extraction.Broken);
+    }
+
+    /// <summary>Labelled pictures in the order of this model's classes. A network whose classes have no names takes the dataset's own, in their order.</summary>
+    /// <exception cref="GraftException">Other classes, or more of them.</exception>
+    public Dataset Open(string data, string? split = null)
+    {
+        if (Head is not null || Classes.Select((name, k) => name == $"{k}").Contains(false)) return DatasetReader.OpenWithClasses(data, Classes, split);
+        var splits = DatasetReader.Open(data);
+        var set = split switch { "train" => splits.Train, "val" => splits.Validation, "test" => splits.Test, _ => splits.Test ?? splits.Validation ?? splits.Train } ?? throw new GraftException($"{data} has no part '{split}'");
+        if (set.Classes.Count > Classes.Count) throw new GraftException($"{data} has {set.Classes.Count} classes and the network {Classes.Count} outputs: name the outputs with --labels FILE");
+        return set.Classes.SequenceEqual(Classes) ? set : set.Relabel(label => label, [.. set.Classes, .. Classes.Skip(set.Classes.Count)]);
+    }
+
+    /// <summary>Metrics on labelled pictures.</summary>
+    public (Metrics Metrics, float[] Probabilities, int[] Indices, IReadOnlyList<BrokenPicture> Broken) Evaluate(Dataset data, Torch.Device device = default, Action<int, int>? progress = null, CancellationToken cancel = default)
+    {
+        var (probabilities, indices, broken) = Predict(data, device, progress, cancel);
+        return (Metrics.Of(probabilities, [.. indices.Select(k => data.Labels[k])], data.Classes.Count == Classes.Count ? data.Classes : Classes), probabilities, indices, broken);
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        Backbone.Dispose();
+        Head?.Dispose();
+    }
+}

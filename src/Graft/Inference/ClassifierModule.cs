@@ -1,0 +1,29 @@
+using Graft.Torch;
+
+namespace Graft.Inference;
+
+/// <summary>A classifier's whole function as one module, its weights under <c>backbone</c> and <c>head</c>: to trace, to export, to serve. The weights stay the classifier's.</summary>
+public sealed class ClassifierModule : Module
+{
+    private readonly Classifier _model;
+
+    /// <summary>In inference mode.</summary>
+    public ClassifierModule(Classifier model)
+    {
+        _model = model;
+        Child("backbone", model.Backbone);
+        if (model.Head is not null) Child("head", model.Head);
+        Eval();
+    }
+
+    /// <summary>N×3×H×W to N×classes scores: their softmax is the probabilities.</summary>
+    public override Tensor Forward(Tensor x)
+    {
+        if (_model.Head is not { } head) return _model.Backbone.Classify(x);
+        var scores = head.Forward(_model.Backbone.Pool(_model.Backbone.Forward(x, 0, _model.Stage + 1)));
+        return head.Temperature == 1 ? scores : scores * head.Temperature;
+    }
+
+    /// <inheritdoc/>
+    protected override void Dispose(bool disposing) { }
+}

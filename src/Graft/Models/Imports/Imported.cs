@@ -1,0 +1,28 @@
+using Graft.Data;
+using Graft.Models.Graphs;
+using Graft.Torch;
+
+namespace Graft.Models.Imports;
+
+/// <summary>A network as a reader found it.</summary>
+/// <param name="Graph">From one input to one output.</param>
+/// <param name="Weights">By name.</param>
+/// <param name="Preprocessing">What the file says, or the usual of its kind.</param>
+/// <param name="Notes">What was left aside.</param>
+internal sealed record Imported(Graph Graph, IReadOnlyDictionary<string, Tensor> Weights, Preprocessing Preprocessing, IReadOnlyList<string> Notes)
+{
+    /// <summary>The picture that comes in as Graft makes it (three channels), as the network wants it: one channel, or blue first.</summary>
+    public static Symbol Picture(GraphBuilder builder, long channels, long height, long width, bool blueFirst = false)
+    {
+        if (channels is not (1 or 3)) throw new GraftException($"it wants pictures of {channels} channels: Graft gives one (grey) or three (RGB)");
+        if (height is < 1 or > 8192 || width is < 1 or > 8192) throw new GraftException($"it wants pictures of {height}×{width}: give the size with --size");
+        var input = builder.Input([3, height, width]);
+        builder.Layer = "input";
+        if (channels == 1) return builder.Call("aten::narrow", input, 1L, 0L, 1L);
+        return blueFirst ? builder.Call("aten::flip", input, (long[])[1]) : input;
+    }
+
+    /// <summary>Straight to the size; on the scale of 0 … 1 unless said otherwise; grey where the network is.</summary>
+    public static Preprocessing Usual(long channels, long height, long width, Normalize? normalize = null) =>
+        new((int)width, (int)height, channels == 1 ? [new Grayscale(), new ResizeExact((int)width, (int)height)] : [new ResizeExact((int)width, (int)height)], normalize ?? new Normalize([0, 0, 0], [1, 1, 1]));
+}

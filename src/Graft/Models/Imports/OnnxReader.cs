@@ -1,0 +1,107 @@
+using System.Runtime.InteropServices;
+using Google.Protobuf;
+using Graft.Data;
+using Graft.Models.Graphs;
+using Graft.Torch;
+using TorchTensor = Graft.Torch.Tensor;
+
+namespace Graft.Models.Imports;
+
+/// <summary>ONNX networks of opset 7 to 21 as graphs: what computes shapes is worked out while reading, with the batch left free.</summary>
+internal static class OnnxReader
+{
+    /// <summary>Reads a file.</summary>
+    /// <param name="path">.onnx with its weights inside.</param>
+    /// <param name="size">Pixels of the square input, where the file leaves it open.</param>
+    /// <exception cref="InvalidDataException">Damaged.</exception>
+    /// <exception cref="GraftException">An operator that is not known, or not in this use.</exception>
+    public static Imported Read(string path, int? size)
+    {
+        Onnx.Model model;
+        try
+        {
+            model = Onnx.Model.Parser.WithDiscardUnknownFields(true).ParseFrom(File.ReadAllBytes(path));
+        }
+        catch (InvalidProtocolBufferException reason)
+        {
+            throw new InvalidDataException($"it is no ONNX file, or is cut off: {reason.Message}", reason);
+        }
+        if (model.Graph is not { Node.Count: > 0 } graph) throw new InvalidDataException("it is no ONNX file: it holds no graph");
+        var opset = model.OpsetImport.Where(set => set.Domain is "" or "ai.onnx").Select(set => set.Version).DefaultIfEmpty(1).Max();
+        if (opset is < 7 or > 21) throw new GraftException($"it uses opset {opset}: 7 to 21 are read. Convert it with onnx.version_converter");
+        using var builder = new GraphBuilder(OnnxOperators.Marker);
+        try
+        {
+            var constants = graph.Initializer.ToDictionary(tensor => tensor.Name, tensor => Tensor(tensor));
+            var inputs = graph.Input.Where(input => !constants.ContainsKey(input.Name)).ToArray();
+            if (inputs.Length != 1) throw new GraftException($"it has {inputs.Length} inputs ({string.Join(", ", inputs.Select(input => input.Name).Take(5))}): Graft gives one picture");
+            long[] sizes = [.. (inputs[0].Type?.TensorType?.Shape?.Dim ?? []).Select(dim => dim.HasDimValue ? dim.DimValue : -1)];
+            if (sizes.Length != 4) throw new GraftException($"its input '{inputs[0].Name}' has {sizes.Length} dimensions: pictures have four");
+            var (height, width) = (sizes[2] > 0 ? sizes[2] : size ?? 224, sizes[3] > 0 ? sizes[3] : size ?? 224);
+            var channels = sizes[1] > 0 ? sizes[1] : 3;
+            var operators = new OnnxOperators(builder, opset, constants);
+            operators.Set(inputs[0].Name, Imported.Picture(builder, channels, height, width));
+            foreach (var node in graph.Node) operators.Run(node);
+            var (built, weights) = builder.Build(operators.Output(graph.Output[0].Name));
+            var notes = graph.Output.Count > 1 ? [$"it has {graph.Output.Count} outputs: the first, '{graph.Output[0].Name}', is used"] : new List<string>();
+            return new Imported(built, weights, Stated(model, channels, height, width, notes), notes);
+        }
+        catch (Exception reason) when (reason is IndexOutOfRangeException or ArgumentException or KeyNotFoundException or InvalidCastException or InvalidOperationException or NullReferenceException or OverflowException)
+        {
+            throw new InvalidDataException($"the graph is damaged{(builder.Layer.Length > 0 ? $" at the node '{builder.Layer}'" : "")}: {reason.Message}", reason);
+        }
+    }
+
+    // Graft's own files say what their input has gone through.
+    private static Preprocessing Stated(Onnx.Model model, long channels, long height, long width, List<string> notes)
+    {
+        if (model.MetadataProps.FirstOrDefault(entry => entry.Key == "preprocessing") is { } stated)
+        {
+            try
+            {
+                var read = Preprocessing.FromJson(stated.Value);
+                if (read.Width == width && read.Height == height) return read;
+                notes.Add($"its metadata speak of pictures of {read.Width}×{read.Height}, its graph of {width}×{height}");
+            }
+            catch (InvalidDataException reason)
+            {
+                notes.Add(reason.Message);
+            }
+        }
+        notes.Add($"the file does not say what its input has gone through: taken to be {(channels == 3 ? "ImageNet's mean and deviation" : "0 … 1")}; change it with --mean, --std and --scale");
+        return Imported.Usual(channels, height, width, channels == 3 ? Normalize.ImageNet : null) is var usual && channels == 3 && height == width && height >= 128 ? Preprocessing.Evaluation((int)(height * 8 / 7), (int)height, Normalize.ImageNet) : usual;
+    }
+
+    /// <summary>A stored tensor.</summary>
+    internal static unsafe TorchTensor Tensor(Onnx.Tensor tensor)
+    {
+        if (tensor.ExternalData.Count > 0) throw new GraftException($"the weight '{tensor.Name}' lies in another file ({tensor.ExternalData[0].Value}): save it with its weights inside (onnx.save_model(…, save_as_external_data=False))");
+        long count = 1;
+        foreach (var size in tensor.Dims) count = size >= 0 && size <= int.MaxValue && count <= int.MaxValue ? count * size : throw new InvalidDataException($"the weight '{tensor.Name}' says that it is {string.Join('×', tensor.Dims)}");
+        long[] shape = [.. tensor.Dims];
+        var type = tensor.DataType switch
+        {
+            1 => DType.Float32, 2 => DType.UInt8, 3 => DType.Int8, 5 => DType.Int16, 6 => DType.Int32, 7 => DType.Int64, 9 => DType.Bool, 10 => DType.Float16, 11 => DType.Float64, 16 => DType.BFloat16,
+            var other => throw new GraftException($"the weight '{tensor.Name}' has ONNX's element type {other}, which is not read"),
+        };
+        void Check(long found)
+        {
+            if (found != count) throw new InvalidDataException($"the weight '{tensor.Name}' says that it is {string.Join('×', shape)} and has {found} values");
+        }
+        if (tensor.HasRawData)
+        {
+            if (tensor.RawData.Length != count * type.Size()) Check(tensor.RawData.Length / type.Size());
+            var made = Ops.Empty(shape, dtype: type);
+            tensor.RawData.Span.CopyTo(new Span<byte>((void*)made.Data, checked((int)(count * type.Size()))));
+            return type is DType.Float16 or DType.BFloat16 or DType.Float64 ? made.To(DType.Float32) : made;
+        }
+        switch (type)
+        {
+            case DType.Float32: Check(tensor.FloatData.Count); return TorchTensor.From<float>([.. tensor.FloatData], shape);
+            case DType.Float64: Check(tensor.DoubleData.Count); return TorchTensor.From<double>([.. tensor.DoubleData], shape).To(DType.Float32);
+            case DType.Int64: Check(tensor.Int64Data.Count); return TorchTensor.From<long>([.. tensor.Int64Data], shape);
+            case DType.Float16: Check(tensor.Int32Data.Count); return TorchTensor.From<float>([.. tensor.Int32Data.Select(bits => (float)BitConverter.UInt16BitsToHalf((ushort)bits))], shape);
+            default: Check(tensor.Int32Data.Count); return TorchTensor.From<int>([.. tensor.Int32Data], shape).To(type);
+        }
+    }
+}

@@ -1,0 +1,77 @@
+using System.Globalization;
+using Graft.Data;
+using Graft.Models.Graphs;
+using Graft.Models.Zoo;
+
+namespace Graft.Models;
+
+/// <summary>How a pretrained network wants its pictures, where its file does not say; and what its outputs are called.</summary>
+public sealed record InputOptions
+{
+    /// <summary>A file of class names, a line each, in the order of the outputs.</summary>
+    public string? Labels { get; init; }
+
+    /// <summary>What levels of 0 … 255 are multiplied by, such as 1/255; the mean is then on that scale.</summary>
+    public string? Scale { get; init; }
+
+    /// <summary>Taken away from each channel: one number, or three.</summary>
+    public string? Mean { get; init; }
+
+    /// <summary>Each channel is divided by it: one number, or three.</summary>
+    public string? Std { get; init; }
+
+    /// <summary>rgb, bgr or grey.</summary>
+    public string? Channels { get; init; }
+
+    /// <summary>Pixels of the square input.</summary>
+    public int? Size { get; init; }
+
+    /// <summary>The backbone with this input.</summary>
+    /// <exception cref="GraftException">An option that cannot be read.</exception>
+    public Backbone Apply(Backbone backbone)
+    {
+        var preprocessing = backbone.Preprocessing;
+        if (Scale is not null || Mean is not null || Std is not null)
+        {
+            // level · scale − mean, over std, is (level / 255 − m) / s.
+            var scale = Scale is null ? 1 / 255.0 : Fraction(Scale);
+            var (mean, std) = (Mean is null ? Scale is null ? preprocessing.Normalize.Mean : [0, 0, 0] : Three(Mean, "--mean"), Std is null ? Scale is null ? preprocessing.Normalize.Std : [1, 1, 1] : Three(Std, "--std"));
+            preprocessing = preprocessing with { Normalize = new Normalize([.. mean.Select(value => value / (255 * scale))], [.. std.Select(value => value / (255 * scale))]) };
+        }
+        if (Size is { } side && (side != preprocessing.Width || side != preprocessing.Height))
+        {
+            preprocessing = preprocessing with
+            {
+                Width = side, Height = side,
+                Steps = [.. preprocessing.Steps.Select(step => step switch { Resize resize => resize with { Side = resize.Side * side / preprocessing.Width }, CenterCrop => new CenterCrop(side), ResizeExact => new ResizeExact(side, side), _ => step })],
+            };
+        }
+        switch (Channels)
+        {
+            case null or "rgb": break;
+            case "grey" or "gray": preprocessing = preprocessing with { Steps = [new Grayscale(), .. preprocessing.Steps.Where(step => step is not Grayscale)] }; break;
+            case "bgr":
+                backbone = Surgery.BlueFirst(backbone);
+                preprocessing = preprocessing with { Normalize = new Normalize([.. preprocessing.Normalize.Mean.Reverse()], [.. preprocessing.Normalize.Std.Reverse()]) };
+                break;
+            default: throw new GraftException($"--channels {Channels}: rgb, bgr or grey");
+        }
+        backbone.Preprocessing = preprocessing;
+        return backbone;
+    }
+
+    private static double Fraction(string text)
+    {
+        var parts = text.Split('/');
+        return parts.Length is 1 or 2 && parts.All(part => double.TryParse(part, NumberStyles.Float, CultureInfo.InvariantCulture, out _)) && double.Parse(parts[0]) / (parts.Length == 2 ? double.Parse(parts[1]) : 1) is var value && double.IsFinite(value) && value != 0
+            ? value : throw new GraftException($"--scale {text}: a number or a fraction, such as 1/255");
+    }
+
+    private static double[] Three(string text, string option)
+    {
+        var parts = text.Split(',', StringSplitOptions.TrimEntries);
+        if (parts.Length is not (1 or 3) || !parts.All(part => double.TryParse(part, NumberStyles.Float, CultureInfo.InvariantCulture, out _))) throw new GraftException($"{option} {text}: one number, or three with commas");
+        var values = parts.Select(double.Parse).ToArray();
+        return values.Length == 3 ? values : [values[0], values[0], values[0]];
+    }
+}

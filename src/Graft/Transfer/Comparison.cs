@@ -1,0 +1,103 @@
+using Graft.Inference;
+
+namespace Graft.Transfer;
+
+/// <summary>A strategy's results over the seeds.</summary>
+/// <param name="Accuracy">Mean.</param>
+/// <param name="Low">Lower end of the 95% interval: Student's over seeds where there are several, Wilson's otherwise.</param>
+/// <param name="High">Upper end.</param>
+/// <param name="Seconds">Mean.</param>
+/// <param name="PValue">McNemar's exact test against the best strategy, over all seeds' pictures; 1 for the best itself.</param>
+public sealed record ComparedStrategy(string Strategy, double Accuracy, double Low, double High, double Seconds, long TrainableParameters, double PValue, IReadOnlyList<double> Accuracies);
+
+/// <summary>All strategies on the same split and seeds, and whether the advice was right.</summary>
+public sealed record ComparisonResult(IReadOnlyList<ComparedStrategy> Table, Advice Advice, bool AdviceWasRight, string Verdict);
+
+/// <summary>Runs strategies side by side.</summary>
+public static class Comparison
+{
+    private const double Level = 0.05;
+
+    /// <summary>Compares on the dataset's own validation pictures, or one split that all share.</summary>
+    public static ComparisonResult Run(TrainOptions options, IReadOnlyList<string> strategies, int seeds, Func<TrainOptions, TransferTask> task, Action<string>? log = null)
+    {
+        var root = options.Out ?? Path.Combine("runs", $"compare-{DateTime.Now:yyyyMMdd-HHmmss}");
+        var (upstream, _) = TransferTask.OpenBackbone(options);
+        using var owned = upstream;
+        var (train, validation, _) = TransferTask.OpenData(options);
+        var advice = task(options).MakePlan(upstream, train).Advice!;
+        string[] all = [.. strategies.Append(advice.Strategy).Distinct()];
+        var right = new Dictionary<string, List<bool>>();
+        var rows = new List<(string Name, List<double> Accuracies, double Seconds, long Parameters)>();
+        foreach (var strategy in all)
+        {
+            var accuracies = new List<double>();
+            var (seconds, parameters) = (0.0, 0L);
+            right[strategy] = [];
+            for (var k = 0; k < seeds; k++)
+            {
+                log?.Invoke($"{strategy}, seed {options.Seed + k}");
+                // The split stays: only starting values, orders and augmentations follow the seed.
+                var run = options with { Strategy = strategy, Seed = options.Seed + k, SplitSeed = options.SplitSeed ?? options.Seed, Out = Path.Combine(root, $"{strategy.Replace(':', '-')}-{options.Seed + k}"), NoReport = k > 0 };
+                var result = task(run).Run();
+                using var model = Classifier.Load(result.Run);
+                var (probabilities, indices, _) = model.Predict(validation);
+                for (var i = 0; i < indices.Length; i++)
+                {
+                    var row = probabilities.AsSpan(i * train.Classes.Count, train.Classes.Count);
+                    var said = 0;
+                    for (var c = 1; c < row.Length; c++) if (row[c] > row[said]) said = c;
+                    right[strategy].Add(said == validation.Labels[indices[i]]);
+                }
+                accuracies.Add(result.Accuracy);
+                seconds += result.Seconds / seeds;
+                parameters = result.TrainableParameters;
+            }
+            rows.Add((strategy, accuracies, seconds, parameters));
+        }
+        var winner = rows.MaxBy(row => row.Accuracies.Average()).Name;
+        var table = rows.Select(row =>
+        {
+            var (low, high) = Interval(row.Accuracies, validation.Count);
+            return new ComparedStrategy(row.Name, row.Accuracies.Average(), low, high, row.Seconds, row.Parameters, row.Name == winner ? 1 : McNemar(right[row.Name], right[winner]), row.Accuracies);
+        }).ToArray();
+        var advised = table.First(row => row.Strategy == advice.Strategy);
+        var best = table.First(row => row.Strategy == winner);
+        var correct = advised.PValue >= Level;
+        var verdict = advised == best ? $"The advice was right: {advice.Strategy} is the best, with {best.Accuracy:P1}."
+            : correct ? $"The advice was right: {advice.Strategy} ({advised.Accuracy:P1}, {advised.Seconds:0.0} s) is not distinguishable from the best, {winner} ({best.Accuracy:P1}, {best.Seconds:0.0} s; p = {advised.PValue:0.00})."
+            : $"The advice was wrong: {winner} ({best.Accuracy:P1}) beats {advice.Strategy} ({advised.Accuracy:P1}; p = {advised.PValue:0.000}).";
+        return new ComparisonResult([.. table.OrderByDescending(row => row.Accuracy)], advice, correct, verdict);
+    }
+
+    /// <summary>Student's interval of the mean over seeds; with one seed, Wilson's of the share of pictures.</summary>
+    public static (double Low, double High) Interval(IReadOnlyList<double> values, int pictures)
+    {
+        if (values.Count < 2) return Metrics.Wilson((int)Math.Round(values[0] * pictures), pictures);
+        double[] t = [12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093];
+        var mean = values.Average();
+        var deviation = Math.Sqrt(values.Sum(value => (value - mean) * (value - mean)) / (values.Count - 1));
+        var half = (values.Count - 2 < t.Length ? t[values.Count - 2] : 1.96) * deviation / Math.Sqrt(values.Count);
+        return (mean - half, mean + half);
+    }
+
+    /// <summary>McNemar 1947, exact and two-sided: the chance that two equal classifiers disagree this unevenly.</summary>
+    public static double McNemar(IReadOnlyList<bool> a, IReadOnlyList<bool> b)
+    {
+        int onlyA = 0, onlyB = 0;
+        for (var k = 0; k < Math.Min(a.Count, b.Count); k++)
+        {
+            if (a[k] && !b[k]) onlyA++;
+            if (b[k] && !a[k]) onlyB++;
+        }
+        var n = onlyA + onlyB;
+        if (n == 0) return 1;
+        var (term, sum) = (n * Math.Log(0.5), 0.0);
+        for (var k = 0; k <= Math.Min(onlyA, onlyB); k++)
+        {
+            sum += Math.Exp(term);
+            term += Math.Log((n - k) / (k + 1.0));
+        }
+        return Math.Min(1, 2 * sum);
+    }
+}

@@ -1,0 +1,346 @@
+using System.Diagnostics;
+using System.Runtime.InteropServices;
+using System.Security.Cryptography;
+using System.Text;
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using Graft.Data;
+using Graft.Features;
+using Graft.Heads;
+using Graft.Inference;
+using Graft.Learning;
+using Graft.Models;
+using Graft.Models.Zoo;
+using Graft.Torch;
+
+namespace Graft.Transfer;
+
+/// <summary>What <c>graft train</c> takes; saved in the run, so that it can be resumed.</summary>
+public sealed record TrainOptions
+{
+    /// <summary>The dataset.</summary>
+    public required string Data { get; init; }
+
+    /// <summary>Pictures to validate on; null: the dataset's own, or a fifth of the training pictures.</summary>
+    public string? Validation { get; init; }
+
+    /// <summary>An architecture's name; null: what the weights are of.</summary>
+    public string? Backbone { get; init; }
+
+    /// <summary>The upstream checkpoint; null: the one embedded, for small pictures.</summary>
+    public string? Weights { get; init; }
+
+    /// <summary>How the upstream network wants its pictures, where its file does not say.</summary>
+    public InputOptions Input { get; init; } = new();
+
+    /// <summary>auto, or a strategy's name.</summary>
+    public string Strategy { get; init; } = "auto";
+
+    /// <summary>Which head.</summary>
+    public HeadKind Head { get; init; } = HeadKind.Softmax;
+
+    /// <summary>A plan's file, in place of a strategy.</summary>
+    public string? PlanFile { get; init; }
+
+    /// <summary>The run folder; null: runs/ and the time.</summary>
+    public string? Out { get; init; }
+
+    /// <summary>Of everything that is random.</summary>
+    public long Seed { get; init; }
+
+    /// <summary>Of the split alone, where the dataset has none of its own; null: <see cref="Seed"/>.</summary>
+    public long? SplitSeed { get; init; }
+
+    /// <summary>cpu or cuda:0.</summary>
+    public string Device { get; init; } = "cpu";
+
+    /// <summary>End at the first broken picture.</summary>
+    public bool Strict { get; init; }
+
+    /// <summary>Rare classes weigh as much as frequent ones.</summary>
+    public bool Balanced { get; init; }
+
+    /// <summary>Epochs of the gradient phases, in place of the plan's.</summary>
+    public int? Epochs { get; init; }
+
+    /// <summary>Keep no features on disk.</summary>
+    public bool NoCache { get; init; }
+
+    /// <summary>Write no report.html.</summary>
+    public bool NoReport { get; init; }
+}
+
+/// <summary>A finished run.</summary>
+public sealed record TrainResult(string Run, string Strategy, IReadOnlyList<string> Classes, int TrainImages, int ValImages, double Accuracy, double Seconds, Metrics Metrics, Plan Plan, Advice? Advice,
+    IReadOnlyList<BrokenPicture> Broken, IReadOnlyList<string> Notes, long TrainableParameters, string? Report);
+
+/// <summary>What run.json holds.</summary>
+public sealed record RunRecord
+{
+    /// <summary>running or finished.</summary>
+    public required string Status { get; init; }
+
+    /// <summary>As given.</summary>
+    public required TrainOptions Options { get; init; }
+
+    /// <summary>As carried out.</summary>
+    public required Plan Plan { get; init; }
+
+    /// <summary>Of the strategy auto.</summary>
+    public Advice? Advice { get; init; }
+
+    /// <summary>Names.</summary>
+    public required IReadOnlyList<string> Classes { get; init; }
+
+    /// <summary>Counts.</summary>
+    public int TrainImages { get; init; }
+
+    /// <summary>Counts.</summary>
+    public int ValImages { get; init; }
+
+    /// <summary>A digest of the names and labels of the pictures.</summary>
+    public required string DataFingerprint { get; init; }
+
+    /// <summary>Upstream.</summary>
+    public required Provenance Upstream { get; init; }
+
+    /// <summary>Of the upstream weights.</summary>
+    public required string Architecture { get; init; }
+
+    /// <summary>Versions and machine.</summary>
+    public required IReadOnlyDictionary<string, string> Environment { get; init; }
+
+    /// <summary>On the validation pictures.</summary>
+    public Metrics? Metrics { get; init; }
+
+    /// <summary>Epoch by epoch.</summary>
+    public IReadOnlyList<EpochRecord> History { get; init; } = [];
+
+    /// <summary>How the head's regularisation was chosen.</summary>
+    public IReadOnlyList<GridPoint> HeadGrid { get; init; } = [];
+
+    /// <summary>Wall time.</summary>
+    public double Seconds { get; init; }
+
+    /// <summary>Left out.</summary>
+    public IReadOnlyList<BrokenPicture> Broken { get; init; } = [];
+
+    /// <summary>What was noticed.</summary>
+    public IReadOnlyList<string> Notes { get; init; } = [];
+
+    internal static JsonSerializerOptions Json { get; } = new(JsonSerializerDefaults.Web)
+    {
+        WriteIndented = true, NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals, Converters = { new JsonStringEnumConverter(JsonNamingPolicy.KebabCaseLower) },
+        Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
+    };
+
+    /// <summary>Reads a run folder's record.</summary>
+    /// <exception cref="GraftException">It is no run folder.</exception>
+    public static RunRecord Read(string run)
+    {
+        var path = Path.Combine(run, "run.json");
+        if (!File.Exists(path)) throw new GraftException($"{run} is no run folder: it has no run.json");
+        try
+        {
+            return JsonSerializer.Deserialize<RunRecord>(File.ReadAllText(path), Json)!;
+        }
+        catch (JsonException reason)
+        {
+            throw new GraftException($"{path}, line {reason.LineNumber + 1}: {reason.Message}", reason);
+        }
+    }
+
+    internal void Write(string run) => AtomicFile.WriteText(Path.Combine(run, "run.json"), JsonSerializer.Serialize(this, Json));
+}
+
+/// <summary>The whole road: dataset, backbone, plan, training, evaluation, model file, report.</summary>
+public sealed class TransferTask(TrainOptions options)
+{
+    /// <summary>Told often.</summary>
+    public Action<ProgressReport>? Progress { get; init; }
+
+    /// <summary>Told after each epoch.</summary>
+    public Action<EpochRecord>? EpochEnded { get; init; }
+
+    /// <summary>Lines for people.</summary>
+    public Action<string>? Log { get; init; }
+
+    /// <summary>Stops cleanly; the run can be resumed.</summary>
+    public CancellationToken Cancel { get; init; }
+
+    /// <summary>Where features are kept.</summary>
+    public FeatureCache? Cache { get; init; } = options.NoCache ? null : FeatureCache.Default();
+
+    /// <summary>The run folder, known once <see cref="Run"/> has begun.</summary>
+    public string RunFolder { get; private set; } = options.Out ?? "";
+
+    /// <summary>Options of a stopped run, to go on with.</summary>
+    public static TrainOptions OptionsOf(string run) => RunRecord.Read(run).Options with { Out = run };
+
+    /// <summary>The pictures to train and to validate on.</summary>
+    public static (Dataset Train, Dataset Validation, DatasetSplits Splits) OpenData(TrainOptions options)
+    {
+        var splits = DatasetReader.Open(options.Data);
+        var (train, validation) = (splits.Train, splits.Validation ?? splits.Test);
+        if (options.Validation is { } path) validation = DatasetReader.OpenWithClasses(path, train.Classes, "val");
+        if (validation is null) (train, validation) = train.SplitStratified(0.2, options.SplitSeed ?? options.Seed);
+        return (train, validation, splits);
+    }
+
+    /// <summary>The backbone that the options name.</summary>
+    public static (Backbone Backbone, IReadOnlyList<string> Notes) OpenBackbone(TrainOptions options)
+    {
+        TorchRuntime.ManualSeed(options.Seed);
+        if (options.Weights is { } weights)
+        {
+            var (loaded, notes) = BackboneCatalogue.Load(weights, options.Backbone, options.Input.Size);
+            return (options.Input.Apply(loaded), notes);
+        }
+        if (options.Backbone is { } name and not "convnet")
+        {
+            var random = BackboneCatalogue.Create(name);
+            var card = BackboneCatalogue.Cards.FirstOrDefault(card => card.Name == name);
+            return (options.Input.Apply(random), [$"no --weights were given: {name} starts from random values. Pretrained weights: {(card?.Url is { Length: > 0 } url ? url : card?.Weights)}"]);
+        }
+        return (Quickstart.EmbeddedBackbone.Load(), ["no --weights were given: using the small embedded backbone, made for drawn shapes of 32×32. For photographs give an ImageNet checkpoint, such as --weights mobilenet_v2.safetensors (graft models show mobilenet_v2)"]);
+    }
+
+    /// <summary>The plan that the options ask for, with the advice where it was the advisor's.</summary>
+    public (Plan Plan, Advice? Advice) MakePlan(Backbone backbone, Dataset train)
+    {
+        if (options.PlanFile is { } file) return (WithEpochs(Plan.FromJson(File.ReadAllText(file), file)), null);
+        Advice? advice = null;
+        var strategy = options.Strategy;
+        if (strategy == "auto")
+        {
+            Log?.Invoke("Measuring what would serve best");
+            var clock = Stopwatch.StartNew();
+            advice = new Advisor(backbone, Cache, Device.Parse(options.Device)).Advise(train, options.Seed, (done, total) => Progress?.Invoke(new ProgressReport("features", done, total, done / Math.Max(1e-9, clock.Elapsed.TotalSeconds))), Cancel);
+            strategy = advice.Strategy;
+        }
+        var plan = Strategies.ByName(strategy, backbone, train.Count, options.Head);
+        return (WithEpochs(plan with { Reasons = advice?.Reasons ?? [$"--strategy {strategy}"] }), advice);
+    }
+
+    private Plan WithEpochs(Plan plan) => options.Epochs is { } epochs ? plan with { Phases = [.. plan.Phases.Select(phase => phase.Solve ? phase : phase with { Epochs = epochs })] } : plan;
+
+    /// <summary>Trains, evaluates, saves, reports.</summary>
+    /// <param name="resume">Go on in the run folder.</param>
+    public TrainResult Run(bool resume = false)
+    {
+        var clock = Stopwatch.StartNew();
+        var device = Device.Parse(options.Device);
+        var (train, validation, splits) = OpenData(options);
+        var run = RunFolder = Path.GetFullPath(options.Out ?? Path.Combine("runs", DateTime.Now.ToString("yyyyMMdd-HHmmss")));
+        var (upstream, loadNotes) = OpenBackbone(options);
+        using var owned = upstream;
+        foreach (var note in loadNotes) Log?.Invoke(note);
+        var fingerprint = Fingerprint(train, validation);
+        var earlier = resume ? RunRecord.Read(run) : null;
+        if (earlier is { Status: "finished" }) throw new GraftException($"{run} is finished: there is nothing to go on with. Its model is {Path.Combine(run, Classifier.FileName)}");
+        if (earlier is not null && earlier.DataFingerprint != fingerprint) throw new GraftException($"{options.Data} is not what the run began with: pictures were added, removed or renamed. Start a new run, or bring them back");
+        var (plan, advice) = earlier is not null ? (earlier.Plan, earlier.Advice) : MakePlan(upstream, train);
+        if (train.CountsByClass() is var counts && counts.Min() == 1) Log?.Invoke($"the class '{train.Classes[Array.IndexOf(counts, 1)]}' has one picture only: it is trained on, but nothing can be said about how well it is told apart");
+        var record = new RunRecord
+        {
+            Status = "running", Options = options with { Out = run }, Plan = plan, Advice = advice, Classes = train.Classes, TrainImages = train.Count, ValImages = validation.Count,
+            DataFingerprint = fingerprint, Upstream = upstream.Provenance, Architecture = upstream.Describe(), Environment = DescribeEnvironment(device), Notes = loadNotes,
+        };
+        Directory.CreateDirectory(run);
+        if (!resume) File.Delete(Path.Combine(run, TrainingState.FileName));
+        record.Write(run);
+
+        // The upstream stays as it is: what trains is a copy.
+        var backbone = plan.Strategy == "scratch" ? Fresh(upstream) : plan.Phases.All(phase => phase.Solve) ? upstream : upstream.Clone();
+        using var events = new EventWriter(Path.Combine(run, "events"));
+        var trainer = new PlanRunner(backbone, plan, train, validation, new PlanOptions
+        {
+            Seed = options.Seed, Folder = run, Resume = resume, Cache = Cache, Device = device, Balanced = options.Balanced, Strict = options.Strict, Progress = Progress, Cancel = Cancel,
+            EpochEnded = epoch =>
+            {
+                var step = trainerStep++;
+                events.Scalar("loss/train", epoch.Loss, step);
+                events.Scalar("loss/validation", epoch.ValidationLoss, step);
+                events.Scalar("accuracy/train", epoch.TrainAccuracy, step);
+                events.Scalar("accuracy/validation", epoch.ValidationAccuracy, step);
+                events.Scalar("rate", epoch.Rate, step);
+                EpochEnded?.Invoke(epoch);
+            },
+        });
+        try
+        {
+            trainer.Run();
+        }
+        catch (OperationCanceledException)
+        {
+            throw new OperationCanceledException($"Stopped. The run is kept: go on with graft train --resume {run}", Cancel);
+        }
+        var stage = plan.FeatureStage is { } name ? backbone.Stages.ToList().FindIndex(found => found.Name == name) : backbone.Stages.Count - 1;
+        using var classifier = new Classifier(backbone, trainer.Head, stage, train.Classes);
+        classifier.Save(Path.Combine(run, Classifier.FileName), Card(record));
+
+        var unchanged = ReferenceEquals(backbone, upstream);
+        var validating = Stopwatch.StartNew();
+        var extraction = new FeatureExtractor(backbone, unchanged ? Cache : null, device).Pooled(validation, backbone.Preprocessing, cancel: Cancel,
+            progress: (done, total) => Progress?.Invoke(new ProgressReport("validation", done, total, done / Math.Max(1e-9, validating.Elapsed.TotalSeconds))));
+        foreach (var broken in extraction.Broken.Where(broken => !trainer.Broken.Contains(broken)))
+        {
+            if (options.Strict) throw new GraftException($"{broken.File}: {broken.Error} (--strict)");
+            trainer.Broken.Add(broken);
+        }
+        float[] probabilities;
+        using (Autograd.NoGrad())
+        using (new TensorScope()) probabilities = trainer.Head.Probabilities(extraction.Stage(backbone, stage)).ToArray<float>();
+        var metrics = Metrics.Of(probabilities, [.. extraction.Indices.Select(k => validation.Labels[k])], train.Classes);
+        var trainable = trainer.Head.ParameterCount + plan.Phases.Where(phase => !phase.Solve).Select(phase => backbone.Stages.Skip(phase.TrainFrom).Sum(found => found.ParameterCount)).DefaultIfEmpty(0).Max();
+        record = record with
+        {
+            Status = "finished", Metrics = metrics, History = trainer.History, HeadGrid = trainer.Fit?.Grid ?? [], Seconds = clock.Elapsed.TotalSeconds, Broken = trainer.Broken,
+            Notes = [.. loadNotes, .. trainer.Notes, .. splits.Ignored],
+        };
+        string? report = null;
+        if (!options.NoReport)
+        {
+            var drawn = new ReportBuilder(record, classifier, train, validation, Cache).Build(extraction, probabilities);
+            report = Path.Combine(run, "report.html");
+            AtomicFile.WriteText(report, drawn);
+        }
+        // Last of all: a run that says that it is finished has everything.
+        record.Write(run);
+        File.Delete(Path.Combine(run, TrainingState.FileName));
+        extraction.Rows.Dispose();
+        return new TrainResult(run, plan.Strategy, train.Classes, train.Count, validation.Count, metrics.Accuracy, record.Seconds, metrics, plan, advice, trainer.Broken, record.Notes, trainable, report);
+    }
+
+    private long trainerStep;
+
+    private Backbone Fresh(Backbone like)
+    {
+        TorchRuntime.ManualSeed(options.Seed);
+        var fresh = BackboneCatalogue.Create(like.Architecture, null, like.Options);
+        fresh.Preprocessing = like.Preprocessing;
+        return fresh;
+    }
+
+    private static Dictionary<string, string> Card(RunRecord record) => new()
+    {
+        ["licence"] = record.Upstream.Licence, ["domain"] = $"fine-tuned by Graft on {record.TrainImages} pictures of {record.Classes.Count} classes; upstream: {record.Upstream.Domain}",
+        ["data_fingerprint"] = record.DataFingerprint, ["seed"] = record.Options.Seed.ToString(), ["strategy"] = record.Plan.Strategy,
+    };
+
+    private static string Fingerprint(Dataset train, Dataset validation)
+    {
+        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        foreach (var (part, data) in new[] { ("train", train), ("val", validation) })
+        {
+            for (var k = 0; k < data.Count; k++) hash.AppendData(Encoding.UTF8.GetBytes($"{part}\t{data.Name(k)}\t{data.Classes[data.Labels[k]]}\n"));
+        }
+        return Convert.ToHexStringLower(hash.GetHashAndReset());
+    }
+
+    internal static Dictionary<string, string> DescribeEnvironment(Device device) => new()
+    {
+        ["graft"] = typeof(TransferTask).Assembly.GetName().Version?.ToString(3) ?? "", ["libtorch"] = TorchRuntime.Version, ["dotnet"] = Environment.Version.ToString(),
+        ["system"] = RuntimeInformation.OSDescription, ["processor"] = $"{RuntimeInformation.ProcessArchitecture}, {Environment.ProcessorCount} cores", ["device"] = device.ToString(),
+    };
+}
