@@ -27,6 +27,7 @@ public sealed class SplitTests : IDisposable
     [InlineData("training_set", "test_set", "dev")]
     [InlineData("Train", "holdout", "eval")]
     [InlineData("train_images", "Testing", "valid")]
+    [InlineData("train2017", "hold-out", "val2017")]
     public void Folders_and_tables_know_the_same_words(string train, string test, string validation)
     {
         foreach (var (folder, each) in new[] { (train, 4), (test, 3), (validation, 2) }) ShapeWorld.Write(_shop["f", folder], ["star4", "gear"], each, 1);
@@ -99,6 +100,13 @@ public sealed class SplitTests : IDisposable
         Directory.CreateDirectory(_shop["one", "ants", "monday"]);
         File.Copy(_shop["nest", "photos", "all", "gear", "0000.jpg"], _shop["one", "ants", "monday", "1.jpg"]);
         Assert.Equal(1, DatasetReader.OpenWithClasses(_shop["one"], ["ants", "bees"]).Count);
+    }
+
+    [Fact]
+    public void Folders_that_may_be_parts_by_another_name_are_remarked_on()
+    {
+        foreach (var part in new[] { "first", "second" }) ShapeWorld.Write(_shop["q", part], ["star4", "gear"], 2, 1);
+        Assert.Contains(DatasetReader.Open(_shop["q"]).Notes.Remarks, line => line.Contains("first/ and second/ hold the same folders (gear, star4)", StringComparison.Ordinal));
     }
 
     [Fact]

@@ -68,6 +68,8 @@ internal static class TrainCommand
         foreach (var reason in result.Plan.Reasons) shell.Say($"  {reason}");
         shell.Say();
         LeftOutView.Say(shell, result.DataNotes, result.Broken);
+        string[] unseen = [.. result.Metrics.PerClass.Where(found => found.Count == 0).Select(found => found.Name)];
+        if (unseen.Length > 0) shell.Say($"No held-out picture is of {string.Join(", ", unseen.Take(10))}{(unseen.Length > 10 ? ", …" : "")}: the accuracy says nothing of {(unseen.Length > 1 ? "them" : "it")}");
         shell.Say($"{result.Metrics.Accuracy:P1} of {result.Metrics.Count} held-out pictures are right (95% interval {result.Metrics.Low:P1} to {result.Metrics.High:P1}); strategy {result.Strategy}, {result.Seconds:0.0} s");
         shell.Say($"Model:   {Path.Combine(result.Run, Classifier.FileName)}");
         if (result.Report is not null) shell.Say($"Report:  {result.Report}");

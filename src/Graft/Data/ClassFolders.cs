@@ -16,6 +16,7 @@ internal static class ClassFolders
         string[][] paths = [.. listing.Names.Select(name => name[above.Length..].Split('/'))];
         var (parts, remarks) = FindParts(paths, classes);
         var depth = parts.Count > 0 ? 1 : 0;
+        if (depth == 0 && known is null && Alike(paths) is { } alike) remarks.Add(alike);
 
         var (leftOut, pictures, chosen) = (new List<LeftOut>(), new List<(string, string)>(), new List<int>());
         for (var k = 0; k < paths.Length; k++)
@@ -71,6 +72,14 @@ internal static class ClassFolders
         if (tops.Any(classes.Contains) || found.Count == 0 || (!found.ContainsValue(Parts.Train) && found.Count < tops.Length)) return ([], []);
         // Said where the name is not the part's own, or where two folders make one part.
         return (found, [.. found.GroupBy(pair => pair.Value).Where(group => group.Count() > 1 || Unusual(group.First().Key)).Select(group => $"{string.Join(" and ", group.Select(pair => pair.Key + "/"))} {(group.Count() > 1 ? "are together" : "is")} the {group.Key} part")]);
+    }
+
+    /// <summary>Folders that all hold the same folders may be parts by a name that nobody knows.</summary>
+    private static string? Alike(string[][] paths)
+    {
+        var tops = paths.GroupBy(path => path[0]).Select(top => (top.Key, Inner: top.Select(path => path.Length > 2 ? path[1] : "").Distinct().Order(StringComparer.Ordinal).ToArray())).ToArray();
+        return tops.Length > 1 && tops[0].Inner.Length > 1 && tops.All(top => top.Inner[0].Length > 0 && top.Inner.SequenceEqual(tops[0].Inner))
+            ? $"{string.Join(" and ", tops.Take(3).Select(top => top.Key + "/"))} hold the same folders ({string.Join(", ", tops[0].Inner.Take(3))}) and are taken for classes: if they are parts of the data, call them train/, val/ and test/" : null;
     }
 
     private static bool Unusual(string folder) => folder.ToLowerInvariant() is not ("train" or "training" or "val" or "valid" or "validation" or "test" or "testing");

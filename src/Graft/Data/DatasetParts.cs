@@ -44,7 +44,7 @@ internal sealed record DatasetParts(string Root, string Layout, bool HasParts, I
     {
         var train = Part(Parts.Train) ?? throw new GraftException($"{Root} has no part to train on, only {Names}: call one part train{Notes.Hint}");
         if (train.Classes.Count < 2)
-            throw new GraftException($"{Root} holds one class only ('{train.Classes[0]}', {train.Count} pictures): a classifier needs at least two to tell apart{Notes.Hint}");
+            throw new GraftException($"{Root} holds one class only ('{train.Classes[0]}'), of {train.Count} pictures: a classifier needs at least two to tell apart{Notes.Hint}");
         var notes = Notes;
         Dataset? Matched(string name)
         {

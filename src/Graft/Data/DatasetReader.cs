@@ -59,6 +59,6 @@ public static class DatasetReader
     private static Dataset Match(string path, Dataset data, IReadOnlyList<string> classes)
     {
         var matched = ClassNames.Match(data, classes);
-        return matched.Count > 0 ? matched : throw new GraftException($"{path} has none of the classes {string.Join(", ", classes.Take(10))}: it has {string.Join(", ", data.Classes.Take(10))}");
+        return matched.Count > 0 ? matched : throw new GraftException($"{path} has none of the classes {string.Join(", ", classes.Take(10))}: it has {string.Join(", ", data.Classes.Take(10))}{data.Notes.Hint}");
     }
 }

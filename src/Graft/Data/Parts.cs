@@ -22,7 +22,8 @@ internal static class Parts
     /// <summary>train, val or test; null: the word is none of them. training_set, Test-Images and hold out are.</summary>
     public static string? Of(string word)
     {
-        var letters = new string([.. word.ToLowerInvariant().Where(letter => letter is not ('_' or '-' or ' ' or '.'))]);
+        // With what people put after it, as in train2017.
+        var letters = new string([.. word.ToLowerInvariant().Where(letter => letter is not ('_' or '-' or ' ' or '.'))]).TrimEnd('0', '1', '2', '3', '4', '5', '6', '7', '8', '9');
         return s_endings.Where(ending => letters.EndsWith(ending, StringComparison.Ordinal)).Select(ending => s_words.GetValueOrDefault(letters[..^ending.Length])).FirstOrDefault(part => part is not null);
     }
 }
