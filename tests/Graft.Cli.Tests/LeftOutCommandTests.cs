@@ -40,16 +40,16 @@ public sealed class LeftOutCommandTests : IDisposable
     [Fact]
     public void Train_evaluate_and_report()
     {
-        string[] lost = ["Left out: 6 pictures", "pictures of classes that training does not have (4): dev/ring (4 pictures)", "pictures that cannot be read (2): ", "folders that hold no picture (1): train/bees/", "Note: dev/ is the val part"];
+        string[] lost = ["Left out: 6 pictures", "pictures of classes that training does not have (4): val/ring (4 pictures)", "pictures that cannot be read (2): ", "folders that hold no picture (1): train/bees/", "Note: dev/ is the val part"];
         Has(Said("train", Data, "--strategy", "feature", "--out", _shop["run"]), [.. lost, "8 held-out pictures are right"]);
         Has(Said("report", _shop["run"]), lost);
-        Has(Said("evaluate", _shop["run"], Data), "The val part: of 13 labelled pictures 4 are of a class that the model does not have (ring), 1 cannot be read: left out. Of the others, ", "of 8 pictures are right");
+        Has(Said("evaluate", _shop["run"], Data), "Of 13 labelled pictures 4 are of a class that the model does not have (ring), 1 cannot be read: left out.\n", "\nThe val part: ", "of 8 pictures are right");
         var json = Said("evaluate", _shop["run"], Data, "--json");
         Assert.Equal(["foreign-class 4", "broken 1"], Kinds(json));
         var root = JsonDocument.Parse(json).RootElement;
         Assert.Equal((13, 8, "val"), (root.GetProperty("labelled").GetInt32(), root.GetProperty("images").GetInt32(), root.GetProperty("part").GetString()));
         foreach (var file in Directory.GetFiles(_shop["d", "dev", "star4"])) File.WriteAllText(file, "no picture");
-        Has(Said("evaluate", _shop["run"], Data), "None of star4 can be read, so nothing is said of it.");
+        Has(Said("evaluate", _shop["run"], Data), "None of star4 can be read: the accuracy says nothing of it.");
         foreach (var file in Directory.GetFiles(_shop["d", "dev", "gear"])) File.WriteAllText(file, "no picture");
         var (status, _, errors) = Graft("evaluate", _shop["run"], Data);
         Assert.Equal(1, status);
@@ -62,9 +62,9 @@ public sealed class LeftOutCommandTests : IDisposable
     [Fact]
     public void Inspect_advise_compare_and_predict()
     {
-        Has(Said("data", "inspect", Data), "pictures of classes that training does not have (4): dev/ring", "folders that hold no picture (1): train/bees/", "train: train/gear/text.jpg");
+        Has(Said("data", "inspect", Data), "pictures of classes that training does not have (4): val/ring", "folders that hold no picture (1): train/bees/", "train: train/gear/text.jpg");
         Assert.Equal(["foreign-class 4", "empty-folder 0"], Kinds(Said("data", "inspect", Data, "--json")));
-        Has(Said("advise", Data), "dev/ring (4 pictures)", "train/gear/text.jpg");
+        Has(Said("advise", Data), "val/ring (4 pictures)", "train/gear/text.jpg");
         Assert.Equal(["foreign-class 4", "broken 2", "empty-folder 0"], Kinds(Said("compare", Data, "--strategies", "feature", "--out", _shop["runs"], "--json")));
         File.WriteAllText(_shop["d", "notes.txt"], "");
         var predicted = Graft("predict", Directory.GetDirectories(_shop["runs"])[0], Data);

@@ -37,7 +37,8 @@ internal static class EvaluateCommand
             if (shell.Json) return;
             shell.Table(["class", "pictures", "precision", "recall", "F1"], metrics.PerClass.Select(found => new[] { found.Name, $"{found.Count}", $"{found.Precision:P1}", $"{found.Recall:P1}", $"{found.F1:0.000}" }), 1, 2, 3, 4);
             LeftOutView.Say(shell, set.Notes, broken);
-            shell.Say($"{Headline(set, metrics, broken)}{metrics.Accuracy:P1} of {metrics.Count} pictures are right (95% interval {metrics.Low:P1} to {metrics.High:P1}); balanced accuracy {metrics.BalancedAccuracy:P1}, macro F1 {metrics.MacroF1:0.000}, calibration error {metrics.CalibrationError:0.000}");
+            if (Lost(set, metrics, broken) is { } lost) shell.Say(lost);
+            shell.Say($"{(set.Part is { } part ? $"The {part} part: " : "")}{metrics.Accuracy:P1} of {metrics.Count} pictures are right (95% interval {metrics.Low:P1} to {metrics.High:P1}); balanced accuracy {metrics.BalancedAccuracy:P1}, macro F1 {metrics.MacroF1:0.000}, calibration error {metrics.CalibrationError:0.000}");
         });
         return command;
     }
@@ -47,8 +48,8 @@ internal static class EvaluateCommand
     private static int Labelled(Dataset set, Metrics metrics, IReadOnlyList<BrokenPicture> broken) =>
         metrics.Count + broken.Count + Of(set, LeftOutKind.ForeignClass).Concat(Of(set, LeftOutKind.MissingFile)).Sum(one => one.Pictures);
 
-    /// <summary>Which part was scored, and of how many labelled pictures the score does not speak.</summary>
-    private static string Headline(Dataset set, Metrics metrics, IReadOnlyList<BrokenPicture> broken)
+    /// <summary>Of how many labelled pictures the score does not speak; null: it speaks of all.</summary>
+    private static string? Lost(Dataset set, Metrics metrics, IReadOnlyList<BrokenPicture> broken)
     {
         var (foreign, missing) = (Of(set, LeftOutKind.ForeignClass).ToArray(), Of(set, LeftOutKind.MissingFile).Count());
         string[] lost =
@@ -59,9 +60,7 @@ internal static class EvaluateCommand
         ];
         var counts = set.CountsByClass();
         string[] unseen = [.. set.Classes.Where((_, c) => counts[c] > 0 && metrics.PerClass[c].Count == 0)];
-        return (set.Part is { } part ? $"The {part} part: " : "")
-            + (lost.Length > 0 ? $"{(set.Part is null ? "Of" : "of")} {Labelled(set, metrics, broken)} labelled pictures {string.Join(", ", lost)}: left out. " : "")
-            + (unseen.Length > 0 ? $"None of {string.Join(", ", unseen)} can be read, so nothing is said of {(unseen.Length > 1 ? "them" : "it")}. " : "")
-            + (lost.Length > 0 ? "Of the others, " : "");
+        return lost.Length == 0 ? null : $"Of {Labelled(set, metrics, broken)} labelled pictures {string.Join(", ", lost)}: left out."
+            + (unseen.Length > 0 ? $" None of {string.Join(", ", unseen)} can be read: the accuracy says nothing of {(unseen.Length > 1 ? "them" : "it")}." : "");
     }
 }
