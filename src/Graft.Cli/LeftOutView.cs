@@ -22,7 +22,7 @@ internal static class LeftOutView
         var groups = LeftOut.Group(All(notes, broken));
         if (groups.Count == 0) return;
         var pictures = groups.Sum(group => group.Pictures);
-        line($"Left out: {pictures} picture{(pictures == 1 ? "" : "s")}");
+        line($"Left out:{(pictures > 0 ? $" {pictures} picture{(pictures == 1 ? "" : "s")}" : "")}");
         foreach (var group in groups)
         {
             var more = group.Names.Count > Shown ? $"; … and {group.Names.Count - Shown} more" : "";

@@ -52,9 +52,10 @@ internal static class EvaluateCommand
     private static string? Lost(Dataset set, Metrics metrics, IReadOnlyList<BrokenPicture> broken)
     {
         var (foreign, missing) = (Of(set, LeftOutKind.ForeignClass).ToArray(), Of(set, LeftOutKind.MissingFile).Count());
+        var names = string.Join(", ", foreign.Take(5).Select(one => one.Name.Split('/')[^1]).Concat(foreign.Length > 5 ? ["…"] : []));
         string[] lost =
         [
-            .. foreign.Length > 0 ? [$"{foreign.Sum(one => one.Pictures)} are of {(foreign.Length > 1 ? "classes" : "a class")} that the model does not have ({string.Join(", ", foreign.Take(5).Select(one => one.Name.Split('/')[^1]))}{(foreign.Length > 5 ? ", …" : "")})"] : (string[])[],
+            .. foreign.Length > 0 ? [$"{foreign.Sum(one => one.Pictures)} are of {(foreign.Length > 1 ? "classes" : "a class")} that the model does not have ({names})"] : (string[])[],
             .. missing > 0 ? [$"{missing} are named and not there"] : (string[])[],
             .. broken.Count > 0 ? [$"{broken.Count} cannot be read"] : (string[])[],
         ];

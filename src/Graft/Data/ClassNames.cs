@@ -32,7 +32,8 @@ internal static class ClassNames
                 leftOut.Add(new LeftOut(LeftOutKind.ForeignClass, where + name, counts[c], data.Part));
             }
         }
-        return data.Subset(Enumerable.Range(0, data.Count).Where(k => map[data.Labels[k]] >= 0)).Relabel(label => map[label], classes).With(new DatasetNotes(leftOut, remarks));
+        return data.Subset(Enumerable.Range(0, data.Count).Where(k => map[data.Labels[k]] >= 0)).Relabel(label => map[label], classes)
+            .With(new DatasetNotes(leftOut, remarks));
     }
 
     private static bool Same(string a, string b) => string.Equals(a, b, StringComparison.OrdinalIgnoreCase);

@@ -48,7 +48,8 @@ public sealed class Dataset
     }
 
     /// <summary>The same pictures with other classes: <paramref name="map"/> gives each picture's new label.</summary>
-    public Dataset Relabel(Func<int, int> map, IReadOnlyList<string> classes) => new(Source, _items, [.. Labels.Select(map)], classes) { Part = Part, Notes = Notes };
+    public Dataset Relabel(Func<int, int> map, IReadOnlyList<string> classes) =>
+        new(Source, _items, [.. Labels.Select(map)], classes) { Part = Part, Notes = Notes };
 
     /// <summary>The same with more notes.</summary>
     public Dataset With(DatasetNotes notes) => new(Source, _items, Labels, Classes) { Part = Part, Notes = Notes.With(notes) };
@@ -59,14 +60,16 @@ public sealed class Dataset
     /// <exception cref="GraftException">There is a class of which none can: a model would be trained that never says its name.</exception>
     public void RequireEveryClass(IReadOnlyCollection<int> readable, IReadOnlyList<BrokenPicture> broken)
     {
-        if (readable.Count == 0 && broken.Count > 0) throw new GraftException($"none of the {Count} pictures can be read. The first: {broken[0].File}: {broken[0].Error}");
+        if (readable.Count == 0 && broken.Count > 0)
+            throw new GraftException($"none of the {Count} pictures can be read. The first: {broken[0].File}: {broken[0].Error}");
         var good = readable.Select(k => Labels[k]).ToHashSet();
         for (var c = 0; c < Classes.Count; c++)
         {
             if (good.Contains(c)) continue;
             var names = Enumerable.Range(0, Count).Where(k => Labels[k] == c).Select(Name).ToHashSet();
             var first = broken.FirstOrDefault(picture => names.Contains(picture.File));
-            throw new GraftException($"none of the {names.Count} pictures of the class '{Classes[c]}' can be read{(first is null ? "" : $" (the first: {first.File}: {first.Error})")}: put readable ones there, or take the class out");
+            var why = first is null ? "" : $" (the first: {first.File}: {first.Error})";
+            throw new GraftException($"none of the {names.Count} pictures of the class '{Classes[c]}' can be read{why}: put readable ones there, or take the class out");
         }
     }
 

@@ -10,14 +10,19 @@ internal sealed record DatasetParts(string Root, string Layout, bool HasParts, I
     /// <param name="pictures">A part and a class for each picture.</param>
     /// <param name="notes">What was noticed.</param>
     /// <param name="open">Opens some of the pictures.</param>
-    public static DatasetParts Of(string root, string layout, bool hasParts, IReadOnlyList<(string Part, string Class)> pictures, DatasetNotes notes, Func<int[], PictureSource> open)
+    public static DatasetParts Of(string root, string layout, bool hasParts, IReadOnlyList<(string Part, string Class)> pictures,
+        DatasetNotes notes, Func<int[], PictureSource> open)
     {
         var parts = Enumerable.Range(0, pictures.Count).GroupBy(k => pictures[k].Part).ToDictionary(group => group.Key, group =>
         {
             int[] chosen = [.. group];
             string[] classes = [.. chosen.Select(k => pictures[k].Class).Distinct().Order(StringComparer.Ordinal)];
             var number = classes.Select((name, k) => (name, k)).ToDictionary(pair => pair.name, pair => pair.k);
-            return new Dataset(open(chosen), [.. chosen.Select(k => number[pictures[k].Class])], classes) { Part = hasParts ? group.Key : null, Notes = notes.OfPart(group.Key) };
+            return new Dataset(open(chosen), [.. chosen.Select(k => number[pictures[k].Class])], classes)
+            {
+                Part = hasParts ? group.Key : null,
+                Notes = notes.OfPart(group.Key),
+            };
         });
         return new DatasetParts(root, layout, hasParts, parts, notes);
     }
@@ -44,7 +49,8 @@ internal sealed record DatasetParts(string Root, string Layout, bool HasParts, I
     {
         var train = Part(Parts.Train) ?? throw new GraftException($"{Root} has no part to train on, only {Names}: call one part train{Notes.Hint}");
         if (train.Classes.Count < 2)
-            throw new GraftException($"{Root} holds one class only ('{train.Classes[0]}'), of {train.Count} pictures: a classifier needs at least two to tell apart{Notes.Hint}");
+            throw new GraftException($"{Root} holds one class only ('{train.Classes[0]}'), of {train.Count} pictures: "
+                + $"a classifier needs at least two to tell apart{Notes.Hint}");
         var notes = Notes;
         Dataset? Matched(string name)
         {

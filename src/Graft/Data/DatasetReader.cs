@@ -13,7 +13,8 @@ public sealed record DatasetSplits(string Path, string Layout, Dataset Train, Da
     public IReadOnlyList<string> Ignored => [.. Notes.LeftOut.Select(one => $"{one}")];
 
     /// <summary>The train part where it alone is used: the others are noted as left out.</summary>
-    public Dataset TrainAlone => Train.With(Notes).With(new DatasetNotes([.. new[] { Validation, Test }.OfType<Dataset>().Select(part => new LeftOut(LeftOutKind.UnusedPart, part.Part + "/", part.Count, part.Part))], []));
+    public Dataset TrainAlone => Train.With(Notes.With(
+        new[] { Validation, Test }.OfType<Dataset>().Select(part => new LeftOut(LeftOutKind.UnusedPart, part.Part + "/", part.Count, part.Part))));
 }
 
 /// <summary>
@@ -31,7 +32,8 @@ public static class DatasetReader
     /// <param name="classes">Names.</param>
     /// <param name="split">train, val or test; null: test, else val, else train.</param>
     /// <exception cref="GraftException">No class is shared, or there is no such part.</exception>
-    public static Dataset OpenWithClasses(string path, IReadOnlyList<string> classes, string? split = null) => Match(path, OpenParts(path, classes).Pick(split), classes);
+    public static Dataset OpenWithClasses(string path, IReadOnlyList<string> classes, string? split = null) =>
+        Match(path, OpenParts(path, classes).Pick(split), classes);
 
     /// <summary>The same for pictures to validate on: val, else test, else train.</summary>
     internal static Dataset OpenValidation(string path, IReadOnlyList<string> classes)
@@ -45,7 +47,8 @@ public static class DatasetReader
     /// <param name="known">Classes that are looked for; null: any.</param>
     internal static DatasetParts OpenParts(string path, IReadOnlyList<string>? known = null)
     {
-        if (Directory.Exists(path)) return Directory.EnumerateFiles(path).Any(IdxReader.IsImages) ? IdxReader.Read(path) : ClassFolders.Arrange(FolderReader.Read(path), known);
+        if (Directory.Exists(path))
+            return Directory.EnumerateFiles(path).Any(IdxReader.IsImages) ? IdxReader.Read(path) : ClassFolders.Arrange(FolderReader.Read(path), known);
         if (!File.Exists(path)) throw new GraftException($"{path}: there is no such file or folder");
         return Path.GetExtension(path).ToLowerInvariant() switch
         {
@@ -59,6 +62,7 @@ public static class DatasetReader
     private static Dataset Match(string path, Dataset data, IReadOnlyList<string> classes)
     {
         var matched = ClassNames.Match(data, classes);
-        return matched.Count > 0 ? matched : throw new GraftException($"{path} has none of the classes {string.Join(", ", classes.Take(10))}: it has {string.Join(", ", data.Classes.Take(10))}{data.Notes.Hint}");
+        return matched.Count > 0 ? matched : throw new GraftException($"{path} has none of the classes {string.Join(", ", classes.Take(10))}: "
+            + $"it has {string.Join(", ", data.Classes.Take(10))}{data.Notes.Hint}");
     }
 }

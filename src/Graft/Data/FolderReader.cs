@@ -30,12 +30,14 @@ internal static class FolderReader
         }
         try
         {
-            foreach (var file in Directory.EnumerateFiles(folder).Order(StringComparer.Ordinal)) listing.AddFile(Path.Combine(below, Path.GetFileName(file)), file);
+            foreach (var file in Directory.EnumerateFiles(folder).Order(StringComparer.Ordinal))
+                listing.AddFile(Path.Combine(below, Path.GetFileName(file)), file);
             foreach (var child in Directory.EnumerateDirectories(folder).Order(StringComparer.Ordinal))
             {
                 var name = Path.Combine(below, Path.GetFileName(child));
                 if (name.Contains('\ufffd') && !Listing.IsHidden(name))
-                    throw new GraftException($"{child}: the folder's name is no UTF-8, so it cannot be opened, and two such names would be one class. Rename it, for Korean ones by: convmv -f cp949 -t utf8 -r --notest {root}");
+                    throw new GraftException($"{child}: the folder's name is no UTF-8, so it cannot be opened, and two such names would be one class. "
+                        + $"Rename it, for Korean ones by: convmv -f cp949 -t utf8 -r --notest {root}");
                 listing.AddFolder(name);
                 Walk(root, name, inside, listing);
             }

@@ -72,8 +72,8 @@ public sealed record LeftOut(LeftOutKind Kind, string Name, int Pictures, string
     public static LeftOut Of(BrokenPicture broken) => new(LeftOutKind.Broken, broken.File, 1, null, broken.Error);
 
     /// <summary>The same by reasons, the weightiest first.</summary>
-    public static IReadOnlyList<LeftOutGroup> Group(IEnumerable<LeftOut> all) => [.. all.Distinct().GroupBy(one => one.Kind).OrderBy(group => group.Key).Select(group =>
-        new LeftOutGroup(group.Key, s_words[group.Key].Many, group.Sum(one => one.Pictures), [.. group.Select(one => one.Name + one.Detail)]))];
+    public static IReadOnlyList<LeftOutGroup> Group(IEnumerable<LeftOut> all) => [.. all.Distinct().GroupBy(one => one.Kind).OrderBy(group => group.Key)
+        .Select(group => new LeftOutGroup(group.Key, s_words[group.Key].Many, group.Sum(one => one.Pictures), [.. group.Select(one => one.Name + one.Detail)]))];
 
     /// <summary>As a sentence.</summary>
     public override string ToString() => $"{Name} {s_words[Kind].One}{Detail}";
@@ -109,5 +109,6 @@ public sealed record DatasetNotes(IReadOnlyList<LeftOut> LeftOut, IReadOnlyList<
     internal DatasetNotes OfPart(string part) => this with { LeftOut = [.. LeftOut.Where(one => one.Part is null || one.Part == part)] };
 
     /// <summary>For an error that one of these may be the reason of.</summary>
-    internal string Hint => LeftOut.Count == 0 ? "" : $". Left out: {string.Join("; ", LeftOut.Take(3))}{(LeftOut.Count > 3 ? $"; and {LeftOut.Count - 3} more" : "")}";
+    internal string Hint => LeftOut.Count == 0 ? ""
+        : $". Left out: {string.Join("; ", LeftOut.Take(3))}{(LeftOut.Count > 3 ? $"; and {LeftOut.Count - 3} more" : "")}";
 }

@@ -10,7 +10,8 @@ internal static class Parts
     private static readonly Dictionary<string, string> s_words = new()
     {
         ["train"] = Train, ["training"] = Train,
-        ["val"] = Validation, ["valid"] = Validation, ["validation"] = Validation, ["validate"] = Validation, ["dev"] = Validation, ["development"] = Validation, ["eval"] = Validation, ["evaluation"] = Validation,
+        ["val"] = Validation, ["valid"] = Validation, ["validation"] = Validation, ["validate"] = Validation,
+        ["dev"] = Validation, ["development"] = Validation, ["eval"] = Validation, ["evaluation"] = Validation,
         ["test"] = Test, ["testing"] = Test, ["holdout"] = Test, ["heldout"] = Test,
     };
 
@@ -23,7 +24,8 @@ internal static class Parts
     public static string? Of(string word)
     {
         // With what people put after it, as in train2017.
-        var letters = new string([.. word.ToLowerInvariant().Where(letter => letter is not ('_' or '-' or ' ' or '.'))]).TrimEnd('0', '1', '2', '3', '4', '5', '6', '7', '8', '9');
-        return s_endings.Where(ending => letters.EndsWith(ending, StringComparison.Ordinal)).Select(ending => s_words.GetValueOrDefault(letters[..^ending.Length])).FirstOrDefault(part => part is not null);
+        var letters = new string([.. word.ToLowerInvariant().Where(letter => letter is not ('_' or '-' or ' ' or '.'))]).TrimEnd([.. "0123456789"]);
+        return s_endings.Where(ending => letters.EndsWith(ending, StringComparison.Ordinal))
+            .Select(ending => s_words.GetValueOrDefault(letters[..^ending.Length])).FirstOrDefault(part => part is not null);
     }
 }

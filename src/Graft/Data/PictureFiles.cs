@@ -22,6 +22,7 @@ public static class PictureFiles
     {
         if (!Directory.Exists(path)) return ([path], DatasetNotes.None);
         var listing = FolderReader.Read(path);
-        return ([.. listing.Paths.Order(StringComparer.Ordinal)], listing.Notes with { LeftOut = [.. listing.Notes.LeftOut.Select(one => one with { Name = Path.Combine(path, one.Name) })] });
+        return ([.. listing.Paths.Order(StringComparer.Ordinal)],
+            listing.Notes with { LeftOut = [.. listing.Notes.LeftOut.Select(one => one with { Name = Path.Combine(path, one.Name) })] });
     }
 }

@@ -8,7 +8,11 @@ namespace Graft.Data;
 internal static class TableReader
 {
     // Without _ - and spaces, in lower case; the first that is there is taken.
-    private static readonly string[] s_file = ["path", "filepath", "imagepath", "imgpath", "picturepath", "imagesource", "file", "filename", "imagefile", "imagefilename", "imagename", "imgname", "image", "img", "picture", "photo"];
+    private static readonly string[] s_file =
+    [
+        "path", "filepath", "imagepath", "imgpath", "picturepath", "imagesource",
+        "file", "filename", "imagefile", "imagefilename", "imagename", "imgname", "image", "img", "picture", "photo",
+    ];
     private static readonly string[] s_label = ["label", "class", "classname", "labelname", "target", "category", "categoryname", "labels", "species"];
     private static readonly string[] s_part = ["split", "set", "subset", "part", "partition", "phase"];
 
@@ -52,7 +56,8 @@ internal static class TableReader
         var chosen = readings.Where(reading => reading.Plausible).ToArray();
         if (chosen.Length != 1)
         {
-            var existing = readings.Select(reading => (Reading: reading, Count: Parse(path, reading.Texts[0]).Existing(files))).OrderByDescending(pair => pair.Count).ToArray();
+            var existing = readings.Select(reading => (Reading: reading, Count: Parse(path, reading.Texts[0]).Existing(files)))
+                .OrderByDescending(pair => pair.Count).ToArray();
             if (existing is not [{ Count: > 0 } best, ..] || existing.Skip(1).Any(other => other.Count == best.Count))
                 throw new GraftException($"{path} is not in UTF-8, and nobody can tell in which encoding it is. Save it as UTF-8 (in Excel: CSV UTF-8)");
             chosen = [best.Reading];
@@ -75,7 +80,9 @@ internal static class TableReader
             string[] plain = [.. headers.Select(header => new string([.. header.ToLowerInvariant().Where(letter => letter is not ('_' or '-' or ' '))]))];
             int Column(string[] names) => names.Select(name => Array.IndexOf(plain, name)).FirstOrDefault(index => index >= 0, -1);
             var (file, label, part) = (Column(s_file), Column(s_label), Column(s_part));
-            if (file < 0 || label < 0) throw new GraftException($"{path}, line 1: the columns are {string.Join(", ", headers)}; one must be called path (or file, image, filename, ImagePath) and one label (or class)");
+            if (file < 0 || label < 0)
+                throw new GraftException($"{path}, line 1: the columns are {string.Join(", ", headers)}; "
+                    + "one must be called path (or file, image, filename, ImagePath) and one label (or class)");
             while (csv.Read())
             {
                 var (line, fields) = (csv.Parser.RawRow, csv.Parser.Record!);
@@ -83,10 +90,12 @@ internal static class TableReader
                 foreach (var (column, what) in new[] { (file, "path"), (label, "label"), (part, "split") })
                 {
                     if (column >= fields.Length)
-                        throw new GraftException($"{path}, line {line}: it has {fields.Length} of the {headers.Length} fields that line 1 names ({string.Join(", ", headers)}), and its {what} is not among them: '{csv.Parser.RawRecord.Trim()}'");
+                        throw new GraftException($"{path}, line {line}: it has {fields.Length} of the {headers.Length} fields that line 1 names ({string.Join(", ", headers)}), "
+                            + $"and its {what} is not among them: '{csv.Parser.RawRecord.Trim()}'");
                 }
                 if (fields.Skip(headers.Length).Any(field => field.Length > 0))
-                    throw new GraftException($"{path}, line {line}: it has {fields.Length} fields, and line 1 names {headers.Length} ({string.Join(", ", headers)}). A field with '{csv.Parser.Delimiter}' in it stands in double quotes: '{csv.Parser.RawRecord.Trim()}'");
+                    throw new GraftException($"{path}, line {line}: it has {fields.Length} fields, and line 1 names {headers.Length} ({string.Join(", ", headers)}). "
+                        + $"A field with '{csv.Parser.Delimiter}' in it stands in double quotes: '{csv.Parser.RawRecord.Trim()}'");
                 rows.Add(new Row(line, fields[file], fields[label], part < 0 ? "" : fields[part]));
             }
             return new Table(rows, part >= 0);
@@ -110,8 +119,11 @@ internal static class TableReader
             : int.TryParse(row.Part, out _) ? $"{path}, line {row.Line}: the split '{row.Part}' is a number, and may mean training as well as testing. Write {Parts.Known}"
             : $"{path}, line {row.Line}: the split '{row.Part}' is not known. Known are {Parts.Known}");
         var parts = rows.Select(Of).ToArray();
-        foreach (var words in rows.Select(row => row.Part).Distinct().GroupBy(Parts.Of).Where(words => words.Any(word => !word.Equals(words.Key, StringComparison.OrdinalIgnoreCase))))
+        foreach (var words in rows.Select(row => row.Part).Distinct().GroupBy(Parts.Of))
+        {
+            if (words.All(word => word.Equals(words.Key, StringComparison.OrdinalIgnoreCase))) continue;
             remarks.Add($"the split {string.Join(" and ", words.Select(word => $"'{word}'"))} of {Path.GetFileName(path)} is the {words.Key} part");
+        }
         return parts;
     }
 }

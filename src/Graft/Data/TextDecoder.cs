@@ -74,7 +74,8 @@ internal static class TextDecoder
     {
         var bytes = File.ReadAllBytes(path);
         var text = ByMark(bytes) ?? AsUtf8([bytes])?[0]
-            ?? (Readings([bytes]).Where(found => found.Plausible).ToArray() is [var only] ? only.Texts[0] : throw new GraftException($"{path} is no UTF-8: save it as UTF-8"));
+            ?? (Readings([bytes]).Where(found => found.Plausible).ToArray() is [var only] ? only.Texts[0]
+            : throw new GraftException($"{path} is no UTF-8: save it as UTF-8"));
         return text.Split('\n');
     }
 
@@ -85,7 +86,8 @@ internal static class TextDecoder
     }
 
     // KS X 1001's 2,350 syllables, which nearly all Korean words are made of. In other languages' bytes the rare ones turn up.
-    private static bool IsCommonHangul(Encoding encoding, char letter) => letter is >= '가' and <= '힣' && encoding.GetBytes([letter]) is [>= 0xb0 and <= 0xc8, >= 0xa1];
+    private static bool IsCommonHangul(Encoding encoding, char letter) =>
+        letter is >= '가' and <= '힣' && encoding.GetBytes([letter]) is [>= 0xb0 and <= 0xc8, >= 0xa1];
 
     // Kana, the kanji of JIS level 1, full-width signs. Half-width kana are what other languages' bytes turn into.
     private static bool IsJapanese(Encoding encoding, char letter) => letter is (>= 'ぁ' and <= 'ヿ') or (>= '\u3000' and <= '〜') or (>= '！' and <= '～')
@@ -107,5 +109,6 @@ internal static class TextDecoder
         return good >= Enough * runs;
     }
 
-    private static bool IsMarked(char letter) => letter > 0x7f && letter is not ('°' or '€' or '£' or '\u00a0' or '\u2013' or '\u2014' or '\u2018' or '\u2019' or '\u201c' or '\u201d');
+    private static bool IsMarked(char letter) =>
+        letter > 0x7f && letter is not ('°' or '€' or '£' or '\u00a0' or '\u2013' or '\u2014' or '\u2018' or '\u2019' or '\u201c' or '\u201d');
 }

@@ -28,7 +28,10 @@ internal static class ZipReader
         }
         if (entries.Count(entry => entry.Encrypted) is > 0 and var locked)
             throw new GraftException($"{path} is encrypted ({locked} of its {entries.Count} entries): unpack it with its password (7z x {Path.GetFileName(path)}) and give the folder");
-        var listing = new Listing(path, "zip") { Open = (all, chosen) => new ZipSource(path, [.. chosen.Select(k => all.Places[k])], [.. chosen.Select(k => all.Paths[k])]) };
+        var listing = new Listing(path, "zip")
+        {
+            Open = (all, chosen) => new ZipSource(path, [.. chosen.Select(k => all.Places[k])], [.. chosen.Select(k => all.Paths[k])]),
+        };
         var names = Names(entries, path, listing.Remarks);
         foreach (var place in Enumerable.Range(0, names.Length).OrderBy(k => names[k], StringComparer.Ordinal))
         {
@@ -53,7 +56,8 @@ internal static class ZipReader
             {
                 var example = raw.First(bytes => TextDecoder.AsUtf8([bytes]) is null);
                 var tried = string.Join(", ", found.Select(reading => $"'{reading.Texts[Array.IndexOf(raw, example)]}' in {reading.Encoding}"));
-                throw new GraftException($"{path}: nobody can tell in which encoding its names are; one would be {(tried.Length > 0 ? tried : "in none that Graft knows")}. Zip the folder again with UTF-8 names (7z a -mcu=on photos.zip photos/), or unpack it and give the folder");
+                throw new GraftException($"{path}: nobody can tell in which encoding its names are{(tried.Length > 0 ? $" (it would be {tried})" : "")}. "
+                    + $"Zip the folder again with UTF-8 names (7z a -mcu=on photos.zip photos/), or unpack it and give the folder");
             }
             texts = only.Texts;
             remarks.Add($"the names in {Path.GetFileName(path)} are read as {only.Encoding}");
@@ -93,7 +97,8 @@ internal static class ZipReader
             if (size > extra.Length - 4) break;
             var field = extra.Slice(4, size);
             // Version 1, the CRC of the name that it stands for, the name in UTF-8.
-            if (id == UnicodePath && field.Length > 5 && field[0] == 1 && BinaryPrimitives.ReadUInt32LittleEndian(field[1..]) == Crc32(raw)) return TextDecoder.AsUtf8([field[5..].ToArray()])?[0];
+            if (id == UnicodePath && field.Length > 5 && field[0] == 1 && BinaryPrimitives.ReadUInt32LittleEndian(field[1..]) == Crc32(raw))
+                return TextDecoder.AsUtf8([field[5..].ToArray()])?[0];
             extra = extra[(4 + size)..];
         }
         return null;
