@@ -158,7 +158,8 @@ internal sealed class Shell : IDisposable
     public void Say(string text = "")
     {
         CloseLine();
-        Out.WriteLine(text);
+        // Whole: a terminal wraps by itself, and a file is searched line by line.
+        Out.Profile.Out.Writer.WriteLine(text);
     }
 
     public void Dispose() => _stop.Dispose();

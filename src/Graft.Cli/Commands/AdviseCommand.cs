@@ -21,10 +21,11 @@ internal static class AdviseCommand
             var options = shared.Read(parsed);
             var (backbone, notes) = TransferTask.OpenBackbone(options);
             foreach (var note in notes) shell.Log(note);
-            var train = TransferTask.OpenData(options).Train;
+            var (train, _, splits) = TransferTask.OpenData(options);
             var (plan, advice) = TrainArguments.NewTask(options, shell).MakePlan(backbone, train);
-            shell.Result(new { advice!.Strategy, advice.Quadrant, advice.Reasons, advice.Evidence, plan });
+            shell.Result(new { advice!.Strategy, advice.Quadrant, advice.Reasons, advice.Evidence, plan, left_out = LeftOutView.Json(splits.Notes, advice.Broken), notes = splits.Notes.Remarks });
             if (shell.Json) return;
+            LeftOutView.Say(shell, splits.Notes, advice.Broken);
             Show(shell, advice);
             shell.Say($"Next: graft train {options.Data}{(options.Weights is { } weights ? $" --weights {weights}" : "")}");
         });

@@ -25,7 +25,7 @@ internal static class CompareCommand
         {
             var options = shared.Read(parsed) with { Out = parsed.GetValue(output), Epochs = parsed.GetValue(epochs) };
             var result = Comparison.Run(options, parsed.GetValue(strategies)!.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries), Math.Max(1, parsed.GetValue(seeds)), given => TrainArguments.NewTask(given, shell), shell.Log);
-            shell.Result(new { table = result.Table, advice = new { result.Advice.Strategy, result.Advice.Quadrant, result.Advice.Reasons }, advice_was_right = result.AdviceWasRight, verdict = result.Verdict });
+            shell.Result(new { table = result.Table, advice = new { result.Advice.Strategy, result.Advice.Quadrant, result.Advice.Reasons }, advice_was_right = result.AdviceWasRight, verdict = result.Verdict, left_out = LeftOutView.Json(result.DataNotes, []), notes = result.DataNotes.Remarks });
             if (!shell.Json) Show(shell, result);
         });
         return command;
@@ -35,6 +35,7 @@ internal static class CompareCommand
     {
         shell.Table(["strategy", "accuracy", "95% interval", "seconds", "trainable parameters", "p against the best"],
             result.Table.Select(row => new[] { row.Strategy + (row.Strategy == result.Advice.Strategy ? " (advised)" : ""), $"{row.Accuracy:P1}", $"{row.Low:P1} to {row.High:P1}", $"{row.Seconds:0.0}", $"{row.TrainableParameters:N0}", $"{row.PValue:0.000}" }), 1, 2, 3, 4, 5);
+        LeftOutView.Say(shell, result.DataNotes, []);
         shell.Say(result.Verdict);
     }
 }

@@ -117,10 +117,10 @@ internal static class FewshotCommand
             shell.Result(new
             {
                 run = result.Run, method = result.Method, train_classes = result.TrainClasses, test_classes = result.TestClasses, accuracy = result.Inductive.Accuracy, interval = result.Inductive.Interval, episodes = result.Inductive.Episodes,
-                transductive_accuracy = result.Transductive?.Accuracy, transductive_interval = result.Transductive?.Interval, seconds = result.Training.Seconds, episodes_per_second = result.Training.EpisodesPerSecond, errors = result.Broken,
+                transductive_accuracy = result.Transductive?.Accuracy, transductive_interval = result.Transductive?.Interval, seconds = result.Training.Seconds, episodes_per_second = result.Training.EpisodesPerSecond, errors = result.Broken, left_out = LeftOutView.Json(result.DataNotes, result.Broken), notes = result.DataNotes.Remarks,
             });
             if (shell.Json) return;
-            foreach (var broken in result.Broken.Take(10)) shell.Say($"Left out: {broken.File}: {broken.Error}");
+            LeftOutView.Say(shell, result.DataNotes, result.Broken);
             shell.Say($"{result.Inductive} of queries are right, over {result.Inductive.Episodes} episodes of {result.TestClasses} classes that training never saw{(result.Transductive is { } together ? $"; {together} where queries are normalised together (transductive)" : "")}");
             shell.Say($"Model:    {Path.Combine(result.Run, FewShotModel.FileName)} ({result.Training.Seconds:0.0} s, {result.Training.EpisodesPerSecond:0.0} episodes/s)");
             shell.Say($"Evaluate: graft fewshot eval {result.Run} DATA");
@@ -163,10 +163,13 @@ internal static class FewshotCommand
             if (seenTimes < 1) throw new GraftException($"--views {seenTimes}: every picture is seen at least once");
             void Episode(int done, int total) => shell.Progress(new ProgressReport("episodes", done, total, 0) { Unit = "episodes" });
             var rows = new List<(string Name, EpisodeAccuracy Found)>();
+            var set = DatasetReader.Open(parsed.GetValue(data)!).TrainAlone;
+            IReadOnlyList<BrokenPicture> broken;
             if (FewShotModel.Is(parsed.GetValue(model)!) || Directory.Exists(parsed.GetValue(model)!))
             {
                 using var trained = FewShotModel.Load(parsed.GetValue(model)!);
-                var pool = EpisodePool.Read(DatasetReader.Open(parsed.GetValue(data)!).Train, trained.Preprocessing, trained.Grey, cancel: shell.Stop);
+                var pool = EpisodePool.Read(set, trained.Preprocessing, trained.Grey, cancel: shell.Stop);
+                broken = pool.Broken;
                 var seen = pool.Classes.Select(found => found.Name).Intersect(trained.TrainClasses).ToArray();
                 if (seen.Length > 0) shell.Log($"graft: {seen.Length} of these classes were trained on ({string.Join(", ", seen.Take(3))}): they are left out");
                 var sampler = new EpisodeSampler(pool.Where(found => !seen.Contains(found.Name)), options);
@@ -179,10 +182,14 @@ internal static class FewshotCommand
             {
                 if (seenTimes > 1) throw new GraftException("--views is for models of fewshot train: a pretrained network sees each picture once");
                 using var encoder = PictureEncoder.Open(parsed.GetValue(model)!, input.Read(parsed), FeatureCache.Default());
-                rows.AddRange(FrozenEvaluation.Run(encoder, DatasetReader.Open(parsed.GetValue(data)!).Train, options, count, Episode, shell.Stop).Select(found => (found.Rule, found.Accuracy)));
+                var (found, unreadable) = FrozenEvaluation.Run(encoder, set, options, count, Episode, shell.Stop);
+                broken = unreadable;
+                rows.AddRange(found.Select(rule => (rule.Rule, rule.Accuracy)));
             }
-            shell.Result(new { results = rows.Select(row => new { method = row.Name, accuracy = row.Found.Accuracy, interval = row.Found.Interval, episodes = row.Found.Episodes, seconds = row.Found.Seconds, transductive = row.Found.Transductive }) });
-            if (!shell.Json) shell.Table([$"{options.Way}-way {options.Shot}-shot", "accuracy", "episodes", "seconds"], rows.Select(row => new[] { row.Name, $"{row.Found}", $"{row.Found.Episodes}", $"{row.Found.Seconds:0.0}" }), 1, 2, 3);
+            shell.Result(new { results = rows.Select(row => new { method = row.Name, accuracy = row.Found.Accuracy, interval = row.Found.Interval, episodes = row.Found.Episodes, seconds = row.Found.Seconds, transductive = row.Found.Transductive }), left_out = LeftOutView.Json(set.Notes, broken), notes = set.Notes.Remarks });
+            if (shell.Json) return;
+            LeftOutView.Say(shell, set.Notes, broken);
+            shell.Table([$"{options.Way}-way {options.Shot}-shot", "accuracy", "episodes", "seconds"], rows.Select(row => new[] { row.Name, $"{row.Found}", $"{row.Found.Episodes}", $"{row.Found.Seconds:0.0}" }), 1, 2, 3);
         });
         return command;
     }
@@ -212,7 +219,9 @@ internal static class FewshotCommand
         input.AddTo(command, labels: false);
         Shell.Handle(command, (shell, parsed) =>
         {
-            var pictures = parsed.GetValue(files)!.SelectMany(Expand).ToArray();
+            var given = parsed.GetValue(files)!.Select(PictureFiles.Below).ToArray();
+            var pictures = given.SelectMany(one => one.Files).ToArray();
+            var notes = given.Aggregate(DatasetNotes.None, (all, one) => all.With(one.Notes));
             if (pictures.Length == 0 && parsed.GetValue(save) is null) throw new GraftException("no picture is given: name pictures or folders, or write the set with --save");
             var cache = parsed.GetValue(noCache) ? null : FeatureCache.Default();
             var from = parsed.GetValue(support)!;
@@ -228,10 +237,16 @@ internal static class FewshotCommand
                 var folder = Pictures.Support(from);
                 var file = parsed.GetValue(weights) ?? throw new GraftException("which network looks at the pictures? Name one with --weights FILE (graft models pull gets one)");
                 set = new SupportSet(PictureEncoder.Open(file, input.Read(parsed), cache), parsed.GetValue(distance));
+                notes = notes.With(folder.Notes);
                 broken.AddRange(set.Add(folder));
             }
             using var owned = set;
-            if (parsed.GetValue(add) is { } more) broken.AddRange(set.Add(Pictures.Support(more)));
+            if (parsed.GetValue(add) is { } more)
+            {
+                var added = Pictures.Support(more);
+                notes = notes.With(added.Notes);
+                broken.AddRange(set.Add(added));
+            }
             if (parsed.GetValue(save) is { } target) set.Save(target);
             var (answers, unreadable) = pictures.Length > 0 ? set.Classify(pictures, parsed.GetValue(threshold)) : ([], []);
             var limit = parsed.GetValue(threshold) ?? set.Threshold;
@@ -239,20 +254,19 @@ internal static class FewshotCommand
             {
                 classes = set.Classes.Zip(set.Counts, (name, count) => new { name, pictures = count }), threshold = limit, distance = set.Distance, saved = parsed.GetValue(save),
                 answers = answers.Select(found => new { file = found.File, label = found.Label, none = found.Label is null, distances = found.Distances.Select(pair => new { label = pair.Class, distance = pair.Distance }) }),
-                errors = broken.Concat(unreadable),
+                errors = broken.Concat(unreadable), left_out = LeftOutView.Json(notes, broken), notes = notes.Remarks,
             });
             if (!shell.Json)
             {
                 foreach (var found in answers) Console.Out.WriteLine($"{found.File}\t{found.Label ?? "none of these"}\t{string.Join("  ", found.Distances.Take(5).Select(pair => $"{pair.Class} {pair.Distance:0.000}"))}");
                 shell.Log($"{set.Classes.Count} classes, {set.Files.Count} pictures; {(limit is { } far ? $"none of these beyond {far:0.000}" : "no threshold: one class of one picture tells nothing about strangers")}{(parsed.GetValue(save) is { } written ? $"; saved in {written}" : "")}");
-                foreach (var found in broken.Concat(unreadable)) Console.Error.WriteLine($"graft: {found.File}: {found.Error}");
+                LeftOutView.Log(shell, notes, broken);
+                foreach (var found in unreadable) Console.Error.WriteLine($"graft: {found.File}: {found.Error}");
             }
             if (pictures.Length > 0 && answers.Count == 0) throw new GraftException("none of the pictures could be read");
         });
         return command;
     }
-
-    private static IEnumerable<string> Expand(string path) => Directory.Exists(path) ? Directory.EnumerateFiles(path, "*", SearchOption.AllDirectories).Order(StringComparer.Ordinal) : [path];
 
     private static Command Verify()
     {
@@ -281,16 +295,19 @@ internal static class FewshotCommand
             if (parsed.GetValue(curve) is not null && parsed.GetValue(calibrate) is null) throw new GraftException("--curve needs pairs that are known: name class folders with --calibrate");
             using var encoder = PictureEncoder.Open(parsed.GetValue(weights)!, input.Read(parsed), FeatureCache.Default());
             var verifier = new PairVerifier(encoder, parsed.GetValue(distance));
-            var errors = parsed.GetValue(calibrate) is { } folder ? verifier.Calibrate(Pictures.Support(folder)) : null;
+            var known = parsed.GetValue(calibrate) is { } folder ? Pictures.Support(folder) : null;
+            var notes = known?.Notes ?? DatasetNotes.None;
+            var errors = known is null ? null : verifier.Calibrate(known);
             var limit = parsed.GetValue(threshold) ?? errors?.Best.Threshold;
             if (parsed.GetValue(curve) is { } file) AtomicFile.WriteText(file, errors!.ToSvg(limit));
             var found = a is null ? null : verifier.Compare(a, b!, limit);
             shell.Result(new
             {
                 distance = found?.Distance, same = found?.Same, threshold = limit, equal_error_rate = errors?.EqualErrorRate, equal_error_threshold = errors?.EqualThreshold,
-                missed = errors?.Best.Missed, wrongly_accepted = errors?.Best.WronglyAccepted, same_pairs = errors?.SamePairs, different_pairs = errors?.DifferentPairs, curve = errors?.Points,
+                missed = errors?.Best.Missed, wrongly_accepted = errors?.Best.WronglyAccepted, same_pairs = errors?.SamePairs, different_pairs = errors?.DifferentPairs, curve = errors?.Points, left_out = LeftOutView.Json(notes, verifier.Broken), notes = notes.Remarks,
             });
             if (shell.Json) return;
+            LeftOutView.Say(shell, notes, verifier.Broken);
             if (errors is not null) shell.Say($"{errors.SamePairs} same and {errors.DifferentPairs} different pairs: equal error rate {errors.EqualErrorRate:P1}; at threshold {errors.Best.Threshold:0.0000}, {errors.Best.Missed:P1} of the same are missed and {errors.Best.WronglyAccepted:P1} of the different accepted");
             if (found is not null) shell.Say($"{(found.Same switch { true => "same", false => "different", _ => "no threshold" })}: distance {found.Distance:0.0000}{(limit is { } far ? $", threshold {far:0.0000}" : "; give one with --threshold or --calibrate")}");
         });

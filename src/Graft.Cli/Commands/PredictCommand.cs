@@ -25,7 +25,9 @@ internal static class PredictCommand
             using var model = Classifier.Open(parsed.GetValue(run)!, input.Read(parsed));
             var predictions = new List<Prediction>();
             var errors = new List<BrokenPicture>();
-            foreach (var file in parsed.GetValue(files)!.SelectMany(path => Directory.Exists(path) ? Directory.EnumerateFiles(path, "*", SearchOption.AllDirectories).Order(StringComparer.Ordinal) : (IEnumerable<string>)[path]))
+            var given = parsed.GetValue(files)!.Select(PictureFiles.Below).ToArray();
+            var notes = given.Aggregate(DatasetNotes.None, (all, one) => all.With(one.Notes));
+            foreach (var file in given.SelectMany(one => one.Files))
             {
                 shell.Stop.ThrowIfCancellationRequested();
                 try
@@ -40,11 +42,12 @@ internal static class PredictCommand
             shell.Result(new
             {
                 predictions = predictions.Select(found => new { file = found.File, label = found.Label, probability = found.Probability, top = found.Top.Select(pair => new { label = pair.Label, probability = pair.Probability }) }),
-                errors = errors.Select(found => new { file = found.File, error = found.Error }),
+                errors = errors.Select(found => new { file = found.File, error = found.Error }), left_out = LeftOutView.Json(notes, []),
             });
             if (!shell.Json)
             {
                 foreach (var found in predictions) Console.Out.WriteLine($"{found.File}\t{found.Label}\t{found.Probability:P1}");
+                LeftOutView.Log(shell, notes, []);
                 foreach (var found in errors) Console.Error.WriteLine($"graft: {found.File}: {found.Error}");
             }
             if (predictions.Count == 0) throw new GraftException("none of the pictures could be read");

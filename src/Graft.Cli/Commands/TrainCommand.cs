@@ -43,7 +43,10 @@ internal static class TrainCommand
             if (parsed.GetResult(plan) is { Implicit: false } && options.PlanFile is null)
             {
                 var (backbone, _) = TransferTask.OpenBackbone(options);
-                Console.Out.WriteLine(task.MakePlan(backbone, TransferTask.OpenData(options).Train).Plan.ToJson());
+                var (train, _, splits) = TransferTask.OpenData(options);
+                var (made, advice) = task.MakePlan(backbone, train);
+                LeftOutView.Log(shell, splits.Notes, advice?.Broken ?? []);
+                Console.Out.WriteLine(made.ToJson());
                 return;
             }
             var result = task.Run(resume: resumed is not null);
@@ -51,7 +54,7 @@ internal static class TrainCommand
             {
                 run = result.Run, strategy = result.Strategy, classes = result.Classes, train_images = result.TrainImages, val_images = result.ValImages, accuracy = result.Accuracy, seconds = result.Seconds,
                 accuracy_interval = new[] { result.Metrics.Low, result.Metrics.High }, balanced_accuracy = result.Metrics.BalancedAccuracy, macro_f1 = result.Metrics.MacroF1, top5 = result.Metrics.Top5,
-                calibration_error = result.Metrics.CalibrationError, trainable_parameters = result.TrainableParameters, errors = result.Broken, notes = result.Notes, report = result.Report,
+                calibration_error = result.Metrics.CalibrationError, trainable_parameters = result.TrainableParameters, errors = result.Broken, notes = result.Notes, left_out = LeftOutView.Json(result.DataNotes, result.Broken), report = result.Report,
                 advice = result.Advice is { } found ? new { found.Strategy, found.Quadrant, found.Reasons } : null,
             });
             if (shell.Json) return;
@@ -64,8 +67,9 @@ internal static class TrainCommand
     {
         foreach (var reason in result.Plan.Reasons) shell.Say($"  {reason}");
         shell.Say();
-        foreach (var broken in result.Broken.Take(10)) shell.Say($"Left out: {broken.File}: {broken.Error}");
-        if (result.Broken.Count > 10) shell.Say($"… and {result.Broken.Count - 10} more (run.json lists all)");
+        LeftOutView.Say(shell, result.DataNotes, result.Broken);
+        string[] unseen = [.. result.Metrics.PerClass.Where(found => found.Count == 0).Select(found => found.Name)];
+        if (unseen.Length > 0) shell.Say($"No held-out picture is of {string.Join(", ", unseen.Take(10))}{(unseen.Length > 10 ? ", …" : "")}: the accuracy says nothing of {(unseen.Length > 1 ? "them" : "it")}");
         shell.Say($"{result.Metrics.Accuracy:P1} of {result.Metrics.Count} held-out pictures are right (95% interval {result.Metrics.Low:P1} to {result.Metrics.High:P1}); strategy {result.Strategy}, {result.Seconds:0.0} s");
         shell.Say($"Model:   {Path.Combine(result.Run, Classifier.FileName)}");
         if (result.Report is not null) shell.Say($"Report:  {result.Report}");

@@ -40,8 +40,8 @@ internal sealed class FileSource(string root, string[] paths) : PictureSource
     public override byte[] Read(int index) => File.ReadAllBytes(paths[index]);
 }
 
-/// <summary>Entries of a zip, read in place. The archive's reader is not safe for threads, so inflating takes turns.</summary>
-internal sealed class ZipSource(string path, string[] names) : PictureSource, IDisposable
+/// <summary>Entries of a zip by their places in it, read in place. The archive's reader is not safe for threads, so inflating takes turns.</summary>
+internal sealed class ZipSource(string path, int[] places, string[] names) : PictureSource, IDisposable
 {
     // A small entry that claims to be enormous is a bomb.
     private const long EntryLimit = 1L << 30;
@@ -55,7 +55,7 @@ internal sealed class ZipSource(string path, string[] names) : PictureSource, ID
     {
         lock (_turn)
         {
-            var entry = _archive.GetEntry(names[index]) ?? throw new IOException($"{path} no longer holds {names[index]}");
+            var entry = _archive.Entries[places[index]];
             if (entry.Length > EntryLimit) throw new PictureException($"the zip's entry says that it has {entry.Length} bytes, more than {EntryLimit}");
             var bytes = new byte[entry.Length];
             using var stream = entry.Open();

@@ -110,7 +110,7 @@ public sealed class EpisodePool
 
     private static (string Class, string Group) Folder(string name)
     {
-        var folder = Path.GetDirectoryName(name)?.Replace('\\', '/') ?? "";
+        var folder = UnicodeNames.Compose(Path.GetDirectoryName(name)?.Replace('\\', '/') ?? "");
         return (folder, Path.GetDirectoryName(folder) is { Length: > 0 } above ? above : folder);
     }
 

@@ -7,6 +7,9 @@ namespace Graft.FewShot;
 /// <summary>Training, validation and test classes, which share none.</summary>
 public sealed record FewShotData(EpisodePool Train, EpisodePool? Validation, EpisodePool Test)
 {
+    /// <summary>What was noticed when the datasets were read.</summary>
+    public DatasetNotes Notes { get; private init; } = DatasetNotes.None;
+
     /// <summary>
     /// Opens pictures for few-shot training. A folder with train/ and test/ (and val/) keeps those parts where their classes
     /// differ, as few-shot benchmarks have it; any other dataset has its classes cut by the seed.
@@ -25,27 +28,25 @@ public sealed record FewShotData(EpisodePool Train, EpisodePool? Validation, Epi
         EpisodePool Read(Dataset data, bool? grey = null) => EpisodePool.Read(data, preprocessing, grey, progress, cancel);
         if (test is not null)
         {
-            var train = Read(Everything(DatasetReader.Open(path)));
-            return Checked(train, null, Read(Everything(DatasetReader.Open(test)), train.Channels == 1), dropSeen);
+            var (own, other) = (DatasetReader.Open(path).TrainAlone, DatasetReader.Open(test).TrainAlone);
+            var train = Read(own);
+            return Checked(train, null, Read(other, train.Channels == 1), dropSeen) with { Notes = own.Notes.With(other.Notes) };
         }
-        if (Part(path, "train", "training") is { } trainFolder && (Part(path, "test", "testing") ?? Part(path, "val", "valid", "validation")) is { } testFolder)
+        var parts = DatasetReader.OpenParts(path);
+        var (first, middle, last) = (parts.Part(Parts.Train), parts.Part(Parts.Validation), parts.Part(Parts.Test));
+        if (first is not null && (last ?? middle) is { } second && !first.Classes.SequenceEqual(second.Classes))
         {
-            var (first, second) = (DatasetReader.Open(trainFolder).Train, DatasetReader.Open(testFolder).Train);
-            if (!first.Classes.Order().SequenceEqual(second.Classes.Order()))
-            {
-                var train = Read(first);
-                var validation = Part(path, "test", "testing") is not null && Part(path, "val", "valid", "validation") is { } middle ? Read(DatasetReader.Open(middle).Train, train.Channels == 1) : null;
-                return Checked(train, validation, Read(second, train.Channels == 1), dropSeen);
-            }
+            var train = Read(first);
+            var validation = last is not null && middle is not null ? Read(middle, train.Channels == 1) : null;
+            return Checked(train, validation, Read(second, train.Channels == 1), dropSeen) with { Notes = parts.Notes };
         }
-        var (rest, held) = Read(Everything(DatasetReader.Open(path))).Split(0.3, seed, byGroup);
-        return new FewShotData(rest, null, held);
+        var all = parts.ToSplits().TrainAlone;
+        var (rest, held) = Read(all).Split(0.3, seed, byGroup);
+        return new FewShotData(rest, null, held) { Notes = all.Notes };
     }
 
     /// <summary>A digest of every part's pictures and class names.</summary>
     public string Fingerprint() => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes($"{Train.Fingerprint()}{Validation?.Fingerprint()}{Test.Fingerprint()}")));
-
-    private static Dataset Everything(DatasetSplits splits) => splits.Train;
 
     private static FewShotData Checked(EpisodePool train, EpisodePool? validation, EpisodePool test, bool dropSeen)
     {
@@ -60,7 +61,4 @@ public sealed record FewShotData(EpisodePool Train, EpisodePool? Validation, Epi
         EpisodePool.CheckDisjoint(validation, test);
         return new FewShotData(train, validation, test);
     }
-
-    private static string? Part(string path, params string[] names) => !Directory.Exists(path) ? null
-        : Directory.EnumerateDirectories(path).FirstOrDefault(folder => names.Contains(Path.GetFileName(folder).ToLowerInvariant()));
 }

@@ -45,7 +45,11 @@ public sealed record FewShotTrainOptions
 }
 
 /// <summary>What a few-shot training came to.</summary>
-public sealed record FewShotResult(string Run, string Method, int TrainClasses, int TestClasses, EpisodeAccuracy Inductive, EpisodeAccuracy? Transductive, EpisodeTraining Training, IReadOnlyList<BrokenPicture> Broken);
+public sealed record FewShotResult(string Run, string Method, int TrainClasses, int TestClasses, EpisodeAccuracy Inductive, EpisodeAccuracy? Transductive, EpisodeTraining Training, IReadOnlyList<BrokenPicture> Broken)
+{
+    /// <summary>What was noticed when the data was read.</summary>
+    public DatasetNotes DataNotes { get; init; } = DatasetNotes.None;
+}
 
 /// <summary>From pictures in class folders to a few-shot model, tested on classes that it never saw.</summary>
 public sealed class FewShotTask(FewShotTrainOptions options)
@@ -135,7 +139,7 @@ public sealed class FewShotTask(FewShotTrainOptions options)
         var inductive = Evaluate(false);
         var transductive = learner.Modules().OfType<BatchNorm2d>().Any(norm => !norm.Frozen) ? Evaluate(true) : null;
         learner.Prepare(transductive: false);
-        var result = new FewShotResult(run, options.Method.Method, data.Train.Classes.Count, data.Test.Classes.Count, inductive, transductive, training, [.. data.Train.Broken.Concat(data.Validation?.Broken ?? []).Concat(data.Test.Broken).Distinct()]);
+        var result = new FewShotResult(run, options.Method.Method, data.Train.Classes.Count, data.Test.Classes.Count, inductive, transductive, training, [.. data.Train.Broken.Concat(data.Validation?.Broken ?? []).Concat(data.Test.Broken).Distinct()]) { DataNotes = data.Notes };
         (record with { Result = result }).Write(run);
         if (training.Steps >= options.Training.Steps) File.Delete(state);
         return result;

@@ -108,7 +108,7 @@ public sealed class Classifier : IDisposable
     private static string[] ReadLabels(string path)
     {
         if (!File.Exists(path)) throw new GraftException($"{path}: there is no such file of class names");
-        return [.. File.ReadAllLines(path).Select(line => line.Trim()).Where(line => line.Length > 0)];
+        return [.. TextDecoder.ReadLines(path).Select(line => line.Trim()).Where(line => line.Length > 0)];
     }
 
     private static bool IsSaved(string path)
@@ -200,16 +200,18 @@ public sealed class Classifier : IDisposable
     public Dataset Open(string data, string? split = null)
     {
         if (Head is not null || Classes.Select((name, k) => name == $"{k}").Contains(false)) return DatasetReader.OpenWithClasses(data, Classes, split);
-        var splits = DatasetReader.Open(data);
-        var set = split switch { "train" => splits.Train, "val" => splits.Validation, "test" => splits.Test, _ => splits.Test ?? splits.Validation ?? splits.Train } ?? throw new GraftException($"{data} has no part '{split}'");
+        var parts = DatasetReader.OpenParts(data);
+        var set = parts.Part("train") is { } train ? ClassNames.Match(parts.Pick(split), train.Classes) : parts.Pick(split);
         if (set.Classes.Count > Classes.Count) throw new GraftException($"{data} has {set.Classes.Count} classes and the network {Classes.Count} outputs: name the outputs with --labels FILE");
         return set.Classes.SequenceEqual(Classes) ? set : set.Relabel(label => label, [.. set.Classes, .. Classes.Skip(set.Classes.Count)]);
     }
 
     /// <summary>Metrics on labelled pictures.</summary>
+    /// <exception cref="GraftException">None of them can be read.</exception>
     public (Metrics Metrics, float[] Probabilities, int[] Indices, IReadOnlyList<BrokenPicture> Broken) Evaluate(Dataset data, Torch.Device device = default, Action<int, int>? progress = null, CancellationToken cancel = default)
     {
         var (probabilities, indices, broken) = Predict(data, device, progress, cancel);
+        if (indices.Length == 0) throw new GraftException($"none of the {data.Count} labelled pictures can be read{(broken.Count > 0 ? $". The first: {broken[0].File}: {broken[0].Error}" : "")}");
         return (Metrics.Of(probabilities, [.. indices.Select(k => data.Labels[k])], data.Classes.Count == Classes.Count ? data.Classes : Classes), probabilities, indices, broken);
     }
 

@@ -12,7 +12,11 @@ namespace Graft.Training;
 public sealed record ComparedStrategy(string Strategy, double Accuracy, double Low, double High, double Seconds, long TrainableParameters, double PValue, IReadOnlyList<double> Accuracies);
 
 /// <summary>All strategies on the same split and seeds, and whether the advice was right.</summary>
-public sealed record ComparisonResult(IReadOnlyList<ComparedStrategy> Table, Advice Advice, bool AdviceWasRight, string Verdict);
+public sealed record ComparisonResult(IReadOnlyList<ComparedStrategy> Table, Advice Advice, bool AdviceWasRight, string Verdict)
+{
+    /// <summary>What was noticed when the data was read, broken pictures among it.</summary>
+    public DatasetNotes DataNotes { get; init; } = DatasetNotes.None;
+}
 
 /// <summary>Runs strategies side by side.</summary>
 public static class Comparison
@@ -25,7 +29,8 @@ public static class Comparison
         var root = options.Out ?? Path.Combine("runs", $"compare-{DateTime.Now:yyyyMMdd-HHmmss}");
         var (upstream, _) = TransferTask.OpenBackbone(options);
         using var owned = upstream;
-        var (train, validation, _) = TransferTask.OpenData(options);
+        var (train, validation, splits) = TransferTask.OpenData(options);
+        var broken = new HashSet<BrokenPicture>();
         var advice = task(options).MakePlan(upstream, train).Advice!;
         string[] all = [.. strategies.Append(advice.Strategy).Distinct()];
         var right = new Dictionary<string, List<bool>>();
@@ -41,6 +46,7 @@ public static class Comparison
                 // The split stays: only starting values, orders and augmentations follow the seed.
                 var run = options with { Strategy = strategy, Seed = options.Seed + k, SplitSeed = options.SplitSeed ?? options.Seed, Out = Path.Combine(root, $"{strategy.Replace(':', '-')}-{options.Seed + k}"), NoReport = k > 0 };
                 var result = task(run).Run();
+                broken.UnionWith(result.Broken);
                 using var model = Classifier.Load(result.Run);
                 var (probabilities, indices, _) = model.Predict(validation);
                 for (var i = 0; i < indices.Length; i++)
@@ -68,7 +74,7 @@ public static class Comparison
         var verdict = advised == best ? $"The advice was right: {advice.Strategy} is the best, with {best.Accuracy:P1}."
             : correct ? $"The advice was right: {advice.Strategy} ({advised.Accuracy:P1}, {advised.Seconds:0.0} s) is not distinguishable from the best, {winner} ({best.Accuracy:P1}, {best.Seconds:0.0} s; p = {advised.PValue:0.00})."
             : $"The advice was wrong: {winner} ({best.Accuracy:P1}) beats {advice.Strategy} ({advised.Accuracy:P1}; p = {advised.PValue:0.000}).";
-        return new ComparisonResult([.. table.OrderByDescending(row => row.Accuracy)], advice, correct, verdict);
+        return new ComparisonResult([.. table.OrderByDescending(row => row.Accuracy)], advice, correct, verdict) { DataNotes = splits.Notes.With(broken.Select(LeftOut.Of)) };
     }
 
     /// <summary>Student's interval of the mean over seeds; with one seed, Wilson's of the share of pictures.</summary>

@@ -115,6 +115,7 @@ public sealed class Trainer(Backbone backbone, Plan plan, Dataset train, Dataset
         using var rows = features.Rows;
         NoteBroken(features.Broken);
         Notes.AddRange(features.Notes);
+        train.RequireEveryClass(features.Indices, features.Broken);
         _trainItems = features.Indices;
         Fit = HeadFitter.Fit(features.Stage(backbone, FeatureStage), [.. features.Indices.Select(k => train.Labels[k])], train.Classes.Count,
             new HeadOptions { Kind = plan.Head, Seed = options.Seed, Balanced = options.Balanced });
@@ -408,6 +409,7 @@ public sealed class Trainer(Backbone backbone, Plan plan, Dataset train, Dataset
             var from = Math.Min(phase.TrainFrom, FeatureStage + 1);
             var extraction = new FeatureExtractor(backbone, options.Cache, options.Device).Activations(train, preprocessing, from, phase.Views, options.Seed, Report("frozen stages"), options.Cancel);
             NoteBroken(extraction.Broken);
+            train.RequireEveryClass(extraction.Indices, extraction.Broken);
             Notes.AddRange(extraction.Notes.Except(Notes));
             return new CachedData(extraction, train, phase.BatchSize, options.Seed);
         }
@@ -416,6 +418,7 @@ public sealed class Trainer(Backbone backbone, Plan plan, Dataset train, Dataset
             _trainStore = new PictureStore(train, options.PictureBudget);
             (_trainItems, var broken) = _trainStore.Check(options.Cancel);
             NoteBroken(broken);
+            train.RequireEveryClass(_trainItems, broken);
         }
         return new LiveData(_trainStore, _trainItems!, preprocessing, phase.BatchSize, options.Seed);
     }

@@ -70,7 +70,11 @@ public sealed record TrainOptions
 
 /// <summary>A finished run.</summary>
 public sealed record TrainResult(string Run, string Strategy, IReadOnlyList<string> Classes, int TrainImages, int ValImages, double Accuracy, double Seconds, Metrics Metrics, Plan Plan, Advice? Advice,
-    IReadOnlyList<BrokenPicture> Broken, IReadOnlyList<string> Notes, long TrainableParameters, string? Report);
+    IReadOnlyList<BrokenPicture> Broken, IReadOnlyList<string> Notes, long TrainableParameters, string? Report)
+{
+    /// <summary>What was noticed when the data was read.</summary>
+    public DatasetNotes DataNotes { get; init; } = DatasetNotes.None;
+}
 
 /// <summary>What run.json holds.</summary>
 public sealed record RunRecord
@@ -180,7 +184,18 @@ public sealed class TransferTask(TrainOptions options)
     {
         var splits = DatasetReader.Open(options.Data);
         var (train, validation) = (splits.Train, splits.Validation ?? splits.Test);
-        if (options.Validation is { } path) validation = DatasetReader.OpenWithClasses(path, train.Classes, "val");
+        if (splits.Notes.LeftOut.FirstOrDefault(one => one is { Kind: LeftOutKind.UnreadableFolder, Part: "train" }) is { } closed)
+            throw new GraftException($"{options.Data}: {closed}, and what lies in it would not be learned. Make it readable, or take it out");
+        if (options.Validation is { } path)
+        {
+            splits = splits with { Notes = splits.TrainAlone.Notes };
+            validation = DatasetReader.OpenValidation(path, train.Classes);
+            splits = splits with { Notes = splits.Notes.With(validation.Notes) };
+        }
+        else if (splits is { Validation: null, Test: { } test })
+        {
+            splits = splits with { Notes = splits.Notes.With(new DatasetNotes([], [$"{options.Data} has no val part: the {test.Count} pictures of its test part are what is validated on"])) };
+        }
         if (validation is null) (train, validation) = train.SplitStratified(0.2, options.SplitSeed ?? options.Seed);
         return (train, validation, splits);
     }
@@ -233,6 +248,7 @@ public sealed class TransferTask(TrainOptions options)
         var (upstream, loadNotes) = OpenBackbone(options);
         using var owned = upstream;
         foreach (var note in loadNotes) Log?.Invoke(note);
+        RequireReadable(validation);
         var fingerprint = Fingerprint(train, validation);
         var earlier = resume ? RunRecord.Read(run) : null;
         if (earlier is { Status: "finished" }) throw new GraftException($"{run} is finished: there is nothing to go on with. Its model is {Path.Combine(run, Classifier.FileName)}");
@@ -294,7 +310,7 @@ public sealed class TransferTask(TrainOptions options)
         record = record with
         {
             Status = "finished", Metrics = metrics, History = trainer.History, HeadGrid = trainer.Fit?.Grid ?? [], Seconds = clock.Elapsed.TotalSeconds, Broken = trainer.Broken,
-            Notes = [.. loadNotes, .. trainer.Notes, .. splits.Ignored],
+            Notes = [.. loadNotes, .. trainer.Notes, .. splits.Notes.Lines],
         };
         string? report = null;
         if (!options.NoReport)
@@ -307,7 +323,25 @@ public sealed class TransferTask(TrainOptions options)
         record.Write(run);
         File.Delete(Path.Combine(run, TrainingState.FileName));
         extraction.Rows.Dispose();
-        return new TrainResult(run, plan.Strategy, train.Classes, train.Count, validation.Count, metrics.Accuracy, record.Seconds, metrics, plan, advice, trainer.Broken, record.Notes, trainable, report);
+        return new TrainResult(run, plan.Strategy, train.Classes, train.Count, validation.Count, metrics.Accuracy, record.Seconds, metrics, plan, advice, trainer.Broken, record.Notes, trainable, report) { DataNotes = splits.Notes };
+    }
+
+    private static void RequireReadable(Dataset validation)
+    {
+        BrokenPicture? first = null;
+        for (var k = 0; k < validation.Count; k++)
+        {
+            try
+            {
+                using var picture = validation.Decode(k);
+                return;
+            }
+            catch (PictureException reason)
+            {
+                first ??= new BrokenPicture(validation.Name(k), reason.Message);
+            }
+        }
+        throw new GraftException($"none of the {validation.Count} pictures to validate on can be read{(first is null ? "" : $". The first: {first.File}: {first.Error}")}");
     }
 
     private long trainerStep;

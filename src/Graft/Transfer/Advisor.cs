@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
+using System.Text.Json.Serialization;
 using Graft.Backbones;
 using Graft.Data;
 using Graft.Heads;
@@ -57,7 +58,12 @@ public sealed record Evidence
 /// <param name="Quadrant">small or large × similar or different (cs231n, "Transfer Learning").</param>
 /// <param name="Reasons">In plain words, with the numbers.</param>
 /// <param name="Evidence">The measurements.</param>
-public sealed record Advice(string Strategy, string Quadrant, IReadOnlyList<string> Reasons, Evidence Evidence);
+public sealed record Advice(string Strategy, string Quadrant, IReadOnlyList<string> Reasons, Evidence Evidence)
+{
+    /// <summary>Pictures that could not be measured, because they cannot be read.</summary>
+    [JsonIgnore]
+    public IReadOnlyList<BrokenPicture> Broken { get; init; } = [];
+}
 
 /// <summary>
 /// Measures how a backbone suits a task and recommends a plan. The measurements are kept beside the feature cache under a
@@ -79,9 +85,9 @@ public sealed class Advisor(Backbone backbone, FeatureCache? cache, Device devic
     {
         using var scope = new TensorScope();
         var pooled = new FeatureExtractor(backbone, cache, device).Pooled(train, backbone.Preprocessing, progress: progress, cancel: cancel);
-        if (pooled.Indices.Length == 0) throw new GraftException($"none of the {train.Count} pictures can be read. The first: {pooled.Broken[0].File}: {pooled.Broken[0].Error}");
+        train.RequireEveryClass(pooled.Indices, pooled.Broken);
         var path = cache is null ? null : Path.Combine(Path.GetDirectoryName(cache.Root)!, "advice", Key(train, pooled, seed) + ".json");
-        if (path is not null && File.Exists(path) && JsonSerializer.Deserialize<Evidence>(File.ReadAllText(path), s_json) is { } known) return Recommend(known);
+        if (path is not null && File.Exists(path) && JsonSerializer.Deserialize<Evidence>(File.ReadAllText(path), s_json) is { } known) return Recommend(known) with { Broken = pooled.Broken };
         var evidence = Measure(train, pooled, seed, cancel);
         if (path is not null)
         {
@@ -91,10 +97,10 @@ public sealed class Advisor(Backbone backbone, FeatureCache? cache, Device devic
             }
             catch (IOException)
             {
-                return Recommend(evidence); // not kept: measured again next time
+                return Recommend(evidence) with { Broken = pooled.Broken }; // not kept: measured again next time
             }
         }
-        return Recommend(evidence);
+        return Recommend(evidence) with { Broken = pooled.Broken };
     }
 
     // The features stand for the pictures and the weights: equal features, equal advice.
