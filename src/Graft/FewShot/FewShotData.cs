@@ -1,5 +1,3 @@
-using System.Security.Cryptography;
-using System.Text;
 using Graft.Data;
 
 namespace Graft.FewShot;
@@ -7,6 +5,9 @@ namespace Graft.FewShot;
 /// <summary>Training, validation and test classes, which share none.</summary>
 public sealed record FewShotData(EpisodePool Train, EpisodePool? Validation, EpisodePool Test)
 {
+    /// <summary>A digest of the names and bytes of the pictures of every part.</summary>
+    public string Fingerprint { get; private init; } = "";
+
     /// <summary>
     /// Opens pictures for few-shot training. A folder with train/ and test/ (and val/) keeps those parts where their classes
     /// differ, as few-shot benchmarks have it; any other dataset has its classes cut by the seed.
@@ -22,7 +23,19 @@ public sealed record FewShotData(EpisodePool Train, EpisodePool? Validation, Epi
     /// <exception cref="GraftException">A class stands in two parts, or nothing is left.</exception>
     public static FewShotData Open(string path, string? test, Preprocessing preprocessing, bool byGroup = false, bool dropSeen = false, long seed = 0, Action<int, int>? progress = null, CancellationToken cancel = default)
     {
-        EpisodePool Read(Dataset data, bool? grey = null) => EpisodePool.Read(data, preprocessing, grey, progress, cancel);
+        var parts = new List<(string, Dataset?)>();
+        EpisodePool Read(Dataset data, bool? grey)
+        {
+            parts.Add(($"part {parts.Count}", data));
+            return EpisodePool.Read(data, preprocessing, grey, progress, cancel);
+        }
+        var opened = Open(path, test, Read, byGroup, dropSeen, seed);
+        return opened with { Fingerprint = DataFingerprint.Of(cancel, [.. parts]) };
+    }
+
+    private static FewShotData Open(string path, string? test, Func<Dataset, bool?, EpisodePool> read, bool byGroup, bool dropSeen, long seed)
+    {
+        EpisodePool Read(Dataset data, bool? grey = null) => read(data, grey);
         if (test is not null)
         {
             var train = Read(Everything(DatasetReader.Open(path)));
@@ -41,9 +54,6 @@ public sealed record FewShotData(EpisodePool Train, EpisodePool? Validation, Epi
         var (rest, held) = Read(Everything(DatasetReader.Open(path))).Split(0.3, seed, byGroup);
         return new FewShotData(rest, null, held);
     }
-
-    /// <summary>A digest of every part's pictures and class names.</summary>
-    public string Fingerprint() => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes($"{Train.Fingerprint()}{Validation?.Fingerprint()}{Test.Fingerprint()}")));
 
     private static Dataset Everything(DatasetSplits splits) => splits.Train;
 
