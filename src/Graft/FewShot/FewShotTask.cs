@@ -50,8 +50,8 @@ public sealed record FewShotTrainOptions
     /// <exception cref="GraftException">An option out of its bounds, or one that has nothing to act on.</exception>
     public FewShotTrainOptions Validate()
     {
-        Method.Validate();
         Episodes.Validate();
+        Method.Validate();
         Training.Validate();
         if (Turns is not (1 or 4 or 8)) throw Bounds.Refuse($"--turns {Turns}: 1, 4 or 8");
         Bounds.Whole("--side", Side, 8, 1024);
