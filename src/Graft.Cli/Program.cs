@@ -23,6 +23,7 @@ internal static class Program
             QuickstartCommand.Create(), TrainCommand.Create(), EvaluateCommand.Create(), PredictCommand.Create(), AdviseCommand.Create(), CompareCommand.Create(),
             DataCommand.Create(), ModelsCommand.Create(), GraftCommand.Create(), ExportCommand.Create(), ServeCommand.Create(), FewshotCommand.Create(), CacheCommand.Create(), ReportCommand.Create(), ReproduceCommand.Create(), PretrainShapesCommand.Create(),
         };
+        NumberOptions.ReadAlike(root);
         var parsed = root.Parse(args);
         // An option that does not exist would otherwise be taken for a file's name.
         var options = parsed.CommandResult.Command.Options.Concat(root.Options).SelectMany(option => option.Aliases.Append(option.Name)).ToHashSet();

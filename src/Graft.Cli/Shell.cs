@@ -49,6 +49,9 @@ internal sealed class Shell : IDisposable
 
     public static Option<bool> JsonOption => new("--json") { Description = "Print one JSON object on stdout and nothing else" };
 
+    /// <summary>Nothing that is there is written over without it.</summary>
+    public static Option<bool> OverwriteOption(string what) => new("--overwrite") { Description = $"Replace {what}, which is otherwise left as it is" };
+
     /// <summary>Runs a command's body; errors become one sentence on stderr and an exit status.</summary>
     public static void Handle(Command command, Action<Shell, ParseResult> body)
     {
@@ -76,7 +79,7 @@ internal sealed class Shell : IDisposable
             catch (Exception reason) when (reason is GraftException or PictureException or TorchException or TrainingStoppedException or IOException or UnauthorizedAccessException or ArgumentException)
             {
                 shell.Fail(reason.Message);
-                return 1;
+                return reason is GraftException { IsUsage: true } ? 2 : 1;
             }
         });
     }

@@ -36,12 +36,22 @@ public sealed record ServeOptions
 
     /// <summary>Classes named for each picture.</summary>
     public int Top { get; init; } = 5;
+
+    /// <summary>Refuses what cannot be.</summary>
+    /// <exception cref="GraftException">An option out of its bounds.</exception>
+    public void Validate()
+    {
+        Bounds.Whole("--max-megabytes", (MaxBytes + (1 << 20) - 1) >> 20, 1, 1 << 20);
+        Bounds.Within("--max-seconds", MaxTime.TotalSeconds, 0.001, 86_400);
+        Bounds.Whole("pictures of a request", MaxPictures, 1);
+        Bounds.Whole("classes named", Top, 1);
+    }
 }
 
 /// <summary>A model behind HTTP: POST /predict, GET /health, /metrics, /openapi.json.</summary>
 public static class ModelServer
 {
-    private static readonly JsonSerializerOptions s_json = new(JsonSerializerDefaults.Web) { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+    private static readonly JsonSerializerOptions s_json = new(JsonSerializerDefaults.Web) { NumberHandling = System.Text.Json.Serialization.JsonNumberHandling.AllowNamedFloatingPointLiterals, Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     private sealed record Found(string? File, string? Label, double? Probability, IReadOnlyList<Ranked>? Top, string? Error);
 
@@ -50,6 +60,7 @@ public static class ModelServer
     /// <summary>Makes the server; the caller runs it. A stop lets running requests finish.</summary>
     public static WebApplication Create(Classifier model, ServeOptions options)
     {
+        options.Validate();
         var builder = WebApplication.CreateSlimBuilder();
         builder.Logging.SetMinimumLevel(LogLevel.Warning);
         builder.WebHost.UseUrls(options.Urls).ConfigureKestrel(kestrel =>

@@ -11,4 +11,7 @@ public sealed class GraftException : Exception
 
     /// <summary>An error that another one caused.</summary>
     public GraftException(string message, Exception inner) : base(message, inner) { }
+
+    /// <summary>Whether what was asked for cannot be, such as an option out of its bounds: the command line then ends with status 2.</summary>
+    public bool IsUsage { get; init; }
 }

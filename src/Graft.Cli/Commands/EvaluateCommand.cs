@@ -27,7 +27,7 @@ internal static class EvaluateCommand
             using var model = Classifier.Open(parsed.GetValue(run)!, input.Read(parsed));
             var set = model.Open(parsed.GetValue(data)!, parsed.GetValue(split));
             var clock = System.Diagnostics.Stopwatch.StartNew();
-            var (metrics, _, _, broken) = model.Evaluate(set, Torch.Device.Parse(parsed.GetValue(device)!), (done, total) => shell.Progress(new ProgressReport("pictures", done, total, done / Math.Max(1e-9, clock.Elapsed.TotalSeconds))), shell.Stop);
+            var (metrics, _, _, broken) = model.Evaluate(set, Bounds.Device(parsed.GetValue(device)!), (done, total) => shell.Progress(new ProgressReport("pictures", done, total, done / Math.Max(1e-9, clock.Elapsed.TotalSeconds))), shell.Stop);
             shell.Result(new
             {
                 accuracy = metrics.Accuracy, accuracy_interval = new[] { metrics.Low, metrics.High }, top5 = metrics.Top5, balanced_accuracy = metrics.BalancedAccuracy, macro_f1 = metrics.MacroF1, loss = metrics.Loss,

@@ -72,6 +72,7 @@ internal static class FewshotCommand
         var weights = File("--weights", "A pretrained network to start from; --distance is then cosine unless given");
         var (widths, depths) = (Blocks("--widths", "The ConvNet's channels, block by block (default 64-64-64-64)"), Blocks("--depths", "The ConvNet's convolutions, block by block (default one each): 1-2-2-2 is slower and learns more"));
         var side = new Option<int?>("--side") { Description = "Pixels of the square picture (default 28 for the ConvNet)", HelpName = "N" };
+        var overwrite = Shell.OverwriteOption("a run that is in the folder of --out (its pictures and all that is not a run's stay)");
         var resume = File("--resume", "Go on with a run that was stopped or killed, with the options that it began with: no others beside it", "RUN");
         var (output, seed) = (File("--out", "The run folder", "RUN"), new Option<long>("--seed") { Description = "Of everything that is random", HelpName = "N" });
         var command = new Command("train", """
@@ -84,7 +85,7 @@ internal static class FewshotCommand
               graft fewshot train photos/ --weights mobilenet_v2.safetensors --side 96 --steps 200 --rate 0.0001
               graft fewshot train --resume runs/maml
             """) { data };
-        foreach (var option in new Option[] { method, test, dropSeen, way, shot, query, within, turns, compose, augment, trim, steps, batch, rate, innerRate, innerSteps, learnRates, loss, distance, backbone, widths, depths, weights, side, output, seed, resume }) command.Options.Add(option);
+        foreach (var option in new Option[] { method, test, dropSeen, way, shot, query, within, turns, compose, augment, trim, steps, batch, rate, innerRate, innerSteps, learnRates, loss, distance, backbone, widths, depths, weights, side, output, overwrite, seed, resume }) command.Options.Add(option);
         command.Validators.Add(found =>
         {
             if (found.GetValue(data) is null && found.GetValue(resume) is null) found.AddError("give DATA, or --resume RUN to go on with a run");
@@ -92,15 +93,13 @@ internal static class FewshotCommand
         Shell.Alone(command, resume);
         FewShotTrainOptions Read(ParseResult parsed)
         {
-            if (parsed.GetValue(turns) is not (1 or 4 or 8)) throw new GraftException($"--turns {parsed.GetValue(turns)}: 1, 4 or 8");
-            if (parsed.GetValue(compose) is not (>= 0 and <= 1)) throw new GraftException($"--compose {parsed.GetValue(compose)}: a share of the episodes, 0 to 1");
             var name = parsed.GetValue(method)!;
             if ((parsed.GetValue(widths) ?? parsed.GetValue(depths)) is not null && (parsed.GetValue(backbone) != "convnet" || parsed.GetValue(weights) is not null))
-                throw new GraftException("--widths and --depths shape the ConvNet: leave them out with --backbone or --weights");
+                throw Bounds.Refuse("--widths and --depths shape the ConvNet: leave them out with --backbone or --weights");
             var training = FewShotMethods.Training(name, pretrained: parsed.GetValue(weights) is not null);
             return new FewShotTrainOptions
             {
-                Data = parsed.GetValue(data)!, Test = parsed.GetValue(test), DropSeen = parsed.GetValue(dropSeen), Side = parsed.GetValue(side), Turns = parsed.GetValue(turns), Trim = parsed.GetValue(trim), Out = parsed.GetValue(output), Seed = parsed.GetValue(seed),
+                Data = parsed.GetValue(data)!, Test = parsed.GetValue(test), DropSeen = parsed.GetValue(dropSeen), Side = parsed.GetValue(side), Turns = parsed.GetValue(turns), Trim = parsed.GetValue(trim), Out = parsed.GetValue(output), Overwrite = parsed.GetValue(overwrite), Seed = parsed.GetValue(seed),
                 Method = new FewShotOptions
                 {
                     Method = name, Backbone = parsed.GetValue(backbone)!, BackboneOptions = new[] { ("widths", parsed.GetValue(widths)), ("depths", parsed.GetValue(depths)) }.Where(option => option.Item2 is not null).ToDictionary(option => option.Item1, option => option.Item2!), Weights = parsed.GetValue(weights), Distance = parsed.GetResult(distance) is { Implicit: false } ? parsed.GetValue(distance) : null, PairLoss = parsed.GetValue(loss), Way = parsed.GetValue(way),
@@ -157,10 +156,11 @@ internal static class FewshotCommand
         Shell.Handle(command, (shell, parsed) =>
         {
             var options = new EpisodeOptions { Way = parsed.GetValue(way), Shot = parsed.GetValue(shot), Query = parsed.GetValue(query), WithinGroup = parsed.GetValue(within), SameInstances = parsed.GetValue(same), Seed = parsed.GetValue(seed) };
+            options.Validate();
             var count = parsed.GetValue(episodes);
-            if (count < EpisodeEvaluator.LeastEpisodes) throw new GraftException($"--episodes {count}: fewer than {EpisodeEvaluator.LeastEpisodes} tell too little");
+            if (count < EpisodeEvaluator.LeastEpisodes) throw Bounds.Refuse($"--episodes {count}: fewer than {EpisodeEvaluator.LeastEpisodes} tell too little");
             var seenTimes = parsed.GetValue(views);
-            if (seenTimes < 1) throw new GraftException($"--views {seenTimes}: every picture is seen at least once");
+            Bounds.Whole("--views", seenTimes, 1, 1000);
             void Episode(int done, int total) => shell.Progress(new ProgressReport("episodes", done, total, 0) { Unit = "episodes" });
             var rows = new List<(string Name, EpisodeAccuracy Found)>();
             var set = DatasetReader.Open(parsed.GetValue(data)!).TrainAlone;
@@ -205,6 +205,7 @@ internal static class FewshotCommand
         var save = File("--save", "Write the set with its network to one file (.safetensors)");
         var distance = DistanceOption(DistanceKind.Cosine);
         var threshold = new Option<double?>("--threshold") { Description = "Farther from every class than this is none of them (default: calibrated on the support set)", HelpName = "X" };
+        var overwrite = Shell.OverwriteOption("another file than the set of --support that --save names");
         var noCache = new Option<bool>("--no-cache") { Description = "Neither read nor keep features on disk" };
         var input = new InputArguments();
         var command = new Command("classify", """
@@ -215,7 +216,7 @@ internal static class FewshotCommand
               graft fewshot classify --support pets/ --weights mobilenet_v2.safetensors --save pets.safetensors
               graft fewshot classify --support pets.safetensors --add more-pets/ --save pets.safetensors new-photos/
             """) { files };
-        foreach (var option in new Option[] { support, weights, add, save, distance, threshold, noCache }) command.Options.Add(option);
+        foreach (var option in new Option[] { support, weights, add, save, overwrite, distance, threshold, noCache }) command.Options.Add(option);
         input.AddTo(command, labels: false);
         Shell.Handle(command, (shell, parsed) =>
         {
@@ -223,6 +224,8 @@ internal static class FewshotCommand
             var pictures = given.SelectMany(one => one.Files).ToArray();
             var notes = given.Aggregate(DatasetNotes.None, (all, one) => all.With(one.Notes));
             if (pictures.Length == 0 && parsed.GetValue(save) is null) throw new GraftException("no picture is given: name pictures or folders, or write the set with --save");
+            Bounds.Within("--threshold", parsed.GetValue(threshold), 0);
+            if (parsed.GetValue(save) is { } kept && kept != parsed.GetValue(support)) OutputFile.Check(kept, parsed.GetValue(overwrite));
             var cache = parsed.GetValue(noCache) ? null : FeatureCache.Default();
             var from = parsed.GetValue(support)!;
             SupportSet set;
@@ -274,6 +277,7 @@ internal static class FewshotCommand
         var weights = new Option<string>("--weights") { Description = s_weightsHelp, HelpName = "FILE", Required = true };
         var calibrate = File("--calibrate", "Class folders (a folder for each person, part, signature): the threshold comes from their pairs", "DIR");
         var threshold = new Option<double?>("--threshold") { Description = "Farther than this is different (default: where --calibrate finds the fewest errors)", HelpName = "X" };
+        var overwrite = Shell.OverwriteOption("a file that is there");
         var curve = File("--curve", "Write the error-rate curve as an SVG picture");
         var distance = DistanceOption(DistanceKind.Cosine);
         var input = new InputArguments();
@@ -285,11 +289,13 @@ internal static class FewshotCommand
               graft fewshot verify a.jpg b.jpg --weights facenet.onnx --calibrate people/
               graft fewshot verify a.jpg b.jpg --weights facenet.onnx --threshold 0.42
             """) { first, second };
-        foreach (var option in new Option[] { weights, calibrate, threshold, curve, distance }) command.Options.Add(option);
+        foreach (var option in new Option[] { weights, calibrate, threshold, curve, overwrite, distance }) command.Options.Add(option);
         input.AddTo(command, labels: false);
         Shell.Handle(command, (shell, parsed) =>
         {
             var (a, b) = (parsed.GetValue(first), parsed.GetValue(second));
+            Bounds.Within("--threshold", parsed.GetValue(threshold), 0);
+            if (parsed.GetValue(curve) is { } drawn) OutputFile.Check(drawn, parsed.GetValue(overwrite));
             if (a is not null && b is null) throw new GraftException($"{a} is compared with what? Name a second picture");
             if (a is null && parsed.GetValue(calibrate) is null) throw new GraftException("nothing to do: name two pictures, or class folders with --calibrate");
             if (parsed.GetValue(curve) is not null && parsed.GetValue(calibrate) is null) throw new GraftException("--curve needs pairs that are known: name class folders with --calibrate");

@@ -2,6 +2,7 @@ using System.CommandLine;
 using Graft.Backbones;
 using Graft.Exports;
 using Graft.Graphs;
+using Graft.Training;
 
 namespace Graft.Cli.Commands;
 
@@ -19,6 +20,7 @@ internal static class GraftCommand
         var rule = new Option<ChannelRule>("--rule") { Description = "How the first weights change: sum, repeat or mean", DefaultValueFactory = _ => ChannelRule.Sum };
         var size = new Option<int?>("--size") { Description = "Pixels of the square input; learned positions are interpolated", HelpName = "SIDE" };
         var shape = new Option<bool>("--shape-only") { Description = "The same shape with starting values everywhere" };
+        var overwrite = Shell.OverwriteOption("a file that is there");
         var command = new Command("graft", """
             Operate on a network: cut it, take layers out, give it another head or input.
 
@@ -27,10 +29,11 @@ internal static class GraftCommand
               graft graft resnet18.pth --cut layer3 --out body.safetensors
               graft graft vit.safetensors --size 384 --classes 12 --out vit384.safetensors
               graft graft mobilenet_v2.pth --input-channels 1 --rule sum --out grey.safetensors
-            """) { model, path, cut, drop, fresh, head, channels, rule, size, shape };
+            """) { model, path, overwrite, cut, drop, fresh, head, channels, rule, size, shape };
         Shell.Handle(command, (shell, parsed) =>
         {
             var name = parsed.GetValue(model)!;
+            if (parsed.GetValue(path) is { } target) OutputFile.Check(Path.GetFullPath(target), parsed.GetValue(overwrite));
             var (backbone, notes) = File.Exists(name) ? BackboneCatalogue.Load(name) : (BackboneCatalogue.Create(name, 1000), []);
             if (parsed.GetValue(size) is { } side) backbone = Surgery.InputSize(backbone, side);
             foreach (var layer in parsed.GetValue(drop) ?? []) backbone = Surgery.Drop(backbone, layer);

@@ -30,7 +30,8 @@ internal static class ReproduceCommand
                 if (!shell.Json) shell.Table(["name", "what"], Experiment.All.Select(found => new[] { found.Name, found.Summary }));
                 return;
             }
-            var experiment = Experiment.All.FirstOrDefault(found => found.Name == wanted) ?? throw new GraftException($"there is no experiment '{wanted}'. There are: {string.Join(", ", Experiment.All.Select(found => found.Name))}");
+            Bounds.Whole("--seeds", parsed.GetValue(seeds), 1, 1000);
+            var experiment = Experiment.All.FirstOrDefault(found => found.Name == wanted) ?? throw Bounds.Refuse($"there is no experiment '{wanted}'. There are: {string.Join(", ", Experiment.All.Select(found => found.Name))}");
             var result = experiment.Run(new ExperimentOptions(parsed.GetValue(data), parsed.GetValue(brief), parsed.GetValue(seeds), shell.Log, shell.Stop) { Output = parsed.GetValue(output)!, Only = parsed.GetValue(only) ?? [] });
             shell.Result(result);
             if (shell.Json) return;

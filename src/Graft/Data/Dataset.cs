@@ -36,6 +36,12 @@ public sealed class Dataset
     /// <summary>Its stored bytes.</summary>
     public byte[] Read(int index) => Source.Read(_items[index]);
 
+    /// <summary>The sha256 of its stored bytes; null where they cannot be read.</summary>
+    internal byte[]? Digest(int index) => Source.Digest(_items[index]);
+
+    /// <summary>The same where it has been computed and the file is still as it was; null: it is not known.</summary>
+    internal byte[]? KnownDigest(int index) => Source.KnownDigest(_items[index]);
+
     /// <summary>The picture.</summary>
     /// <exception cref="PictureException">It cannot be read or decoded.</exception>
     public Picture Decode(int index, Preprocessing? preprocessing = null) => Source.Decode(_items[index], preprocessing);

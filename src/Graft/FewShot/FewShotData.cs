@@ -1,5 +1,3 @@
-using System.Security.Cryptography;
-using System.Text;
 using Graft.Data;
 
 namespace Graft.FewShot;
@@ -9,6 +7,9 @@ public sealed record FewShotData(EpisodePool Train, EpisodePool? Validation, Epi
 {
     /// <summary>What was noticed when the datasets were read.</summary>
     public DatasetNotes Notes { get; private init; } = DatasetNotes.None;
+
+    /// <summary>A digest of the names and bytes of the pictures of every part.</summary>
+    public string Fingerprint { get; private init; } = "";
 
     /// <summary>
     /// Opens pictures for few-shot training. A folder with train/ and test/ (and val/) keeps those parts where their classes
@@ -25,7 +26,19 @@ public sealed record FewShotData(EpisodePool Train, EpisodePool? Validation, Epi
     /// <exception cref="GraftException">A class stands in two parts, or nothing is left.</exception>
     public static FewShotData Open(string path, string? test, Preprocessing preprocessing, bool byGroup = false, bool dropSeen = false, long seed = 0, Action<int, int>? progress = null, CancellationToken cancel = default)
     {
-        EpisodePool Read(Dataset data, bool? grey = null) => EpisodePool.Read(data, preprocessing, grey, progress, cancel);
+        var parts = new List<(string, Dataset?)>();
+        EpisodePool Read(Dataset data, bool? grey)
+        {
+            parts.Add(($"part {parts.Count}", data));
+            return EpisodePool.Read(data, preprocessing, grey, progress, cancel);
+        }
+        var opened = Open(path, test, Read, byGroup, dropSeen, seed);
+        return opened with { Fingerprint = DataFingerprint.Of(cancel, [.. parts]) };
+    }
+
+    private static FewShotData Open(string path, string? test, Func<Dataset, bool?, EpisodePool> read, bool byGroup, bool dropSeen, long seed)
+    {
+        EpisodePool Read(Dataset data, bool? grey = null) => read(data, grey);
         if (test is not null)
         {
             var (own, other) = (DatasetReader.Open(path).TrainAlone, DatasetReader.Open(test).TrainAlone);
@@ -45,8 +58,6 @@ public sealed record FewShotData(EpisodePool Train, EpisodePool? Validation, Epi
         return new FewShotData(rest, null, held) { Notes = all.Notes };
     }
 
-    /// <summary>A digest of every part's pictures and class names.</summary>
-    public string Fingerprint() => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes($"{Train.Fingerprint()}{Validation?.Fingerprint()}{Test.Fingerprint()}")));
 
     private static FewShotData Checked(EpisodePool train, EpisodePool? validation, EpisodePool test, bool dropSeen)
     {

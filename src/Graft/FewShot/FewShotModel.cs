@@ -18,7 +18,7 @@ public sealed record FewShotModel(EpisodeLearner Learner, Preprocessing Preproce
 
     private const string Format = "graft-fewshot-1";
 
-    private static readonly JsonSerializerOptions s_json = new(JsonSerializerDefaults.Web) { Converters = { new JsonStringEnumConverter(JsonNamingPolicy.KebabCaseLower) } };
+    private static readonly JsonSerializerOptions s_json = new(JsonSerializerDefaults.Web) { NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals, Converters = { new JsonStringEnumConverter(JsonNamingPolicy.KebabCaseLower) } };
 
     /// <summary>Writes the model, atomically.</summary>
     public void Save(string path) => Safetensors.Write(path, Learner.State(), Describe());

@@ -42,6 +42,27 @@ public sealed record FewShotTrainOptions
 
     /// <summary>Of everything that is random.</summary>
     public long Seed { get; init; }
+
+    /// <summary>Replace the run that is in <see cref="Out"/>; files that are not a run's stay.</summary>
+    public bool Overwrite { get; init; }
+
+    /// <summary>Refuses what cannot be.</summary>
+    /// <exception cref="GraftException">An option out of its bounds, or one that has nothing to act on.</exception>
+    public FewShotTrainOptions Validate()
+    {
+        Episodes.Validate();
+        Method.Validate();
+        Training.Validate();
+        if (Turns is not (1 or 4 or 8)) throw Bounds.Refuse($"--turns {Turns}: 1, 4 or 8");
+        Bounds.Whole("--side", Side, 8, 1024);
+        return this;
+    }
+
+    /// <summary>The same, from whatever folder it is read.</summary>
+    internal FewShotTrainOptions Absolute() => this with
+    {
+        Data = RunFolder.Absolute(Data)!, Test = RunFolder.Absolute(Test), Method = Method with { Weights = Method.Weights is { } weights ? RunFolder.Absolute(Hub.ModelHub.Resolve(weights)) : null },
+    };
 }
 
 /// <summary>What a few-shot training came to.</summary>
@@ -54,26 +75,23 @@ public sealed record FewShotResult(string Run, string Method, int TrainClasses, 
 /// <summary>From pictures in class folders to a few-shot model, tested on classes that it never saw.</summary>
 public sealed class FewShotTask(FewShotTrainOptions options)
 {
-    private static readonly JsonSerializerOptions s_json = new(JsonSerializerDefaults.Web) { WriteIndented = true, Converters = { new JsonStringEnumConverter(JsonNamingPolicy.KebabCaseLower) } };
+    private static readonly JsonSerializerOptions s_json = new(JsonSerializerDefaults.Web) { WriteIndented = true, NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals, Converters = { new JsonStringEnumConverter(JsonNamingPolicy.KebabCaseLower) } };
 
     /// <summary>What run.json holds; the result is there when the run has finished.</summary>
-    private sealed record RunFile(FewShotTrainOptions Options, string DataFingerprint, string Libtorch, FewShotResult? Result)
+    private sealed record RunFile(FewShotTrainOptions Options, string DataFingerprint, string? UpstreamSha256, string Libtorch, FewShotResult? Result)
     {
-        public const string Name = "run.json";
-
-        public void Write(string run) => AtomicFile.WriteText(Path.Combine(run, Name), JsonSerializer.Serialize(this, s_json));
+        public void Write(string run) => AtomicFile.WriteText(Path.Combine(run, RunFolder.Record), JsonSerializer.Serialize(this, s_json));
 
         public static RunFile Read(string run)
         {
-            var path = Path.Combine(run, Name);
-            if (!File.Exists(path)) throw new GraftException($"{run} has no {Name}: it is no run of graft fewshot train");
+            var text = RunFolder.ReadRecord(run, "graft fewshot train");
             try
             {
-                return JsonSerializer.Deserialize<RunFile>(File.ReadAllText(path), s_json) is { Options.Method: not null, DataFingerprint: not null } found ? found : throw new JsonException("it has no options of a few-shot training");
+                return JsonSerializer.Deserialize<RunFile>(text, s_json) is { Options.Method: not null, DataFingerprint: not null } found ? found : throw new JsonException("it has no options of a few-shot training");
             }
             catch (JsonException reason)
             {
-                throw new GraftException($"{path} is damaged ({reason.Message}): the run cannot go on. Start it anew", reason);
+                throw new GraftException($"{Path.Combine(run, RunFolder.Record)} is damaged ({reason.Message}): the run cannot go on. Start it anew", reason);
             }
         }
     }
@@ -96,9 +114,10 @@ public sealed class FewShotTask(FewShotTrainOptions options)
     /// <exception cref="GraftException">The data cannot serve, or the run cannot be resumed.</exception>
     public FewShotResult Run(bool resume = false)
     {
-        var run = options.Out ?? Path.Combine("runs", $"fewshot-{DateTime.Now:yyyyMMdd-HHmmss}");
+        options.Validate();
+        var run = Path.GetFullPath(options.Out ?? RunFolder.New("fewshot-"));
         var earlier = resume ? RunFile.Read(run) : null;
-        if (!resume && File.Exists(Path.Combine(run, FewShotModel.FileName))) throw new GraftException($"{run} holds a model already: name another folder with --out, or go on with --resume {run}");
+        if (!resume) RunFolder.Check(run, options.Overwrite, options.Data, options.Test, options.Method.Weights);
         if (earlier?.Result is { } finished && finished.Training.Steps >= options.Training.Steps) throw new GraftException($"{run} is finished: there is nothing to go on with. Its model is {Path.Combine(run, FewShotModel.FileName)}");
         TorchRuntime.ManualSeed(options.Seed);
         // Before the pictures are read, which takes longer.
@@ -106,8 +125,8 @@ public sealed class FewShotTask(FewShotTrainOptions options)
         var preprocessing = PreprocessingOf(options, pretrained);
         if (options.Trim) preprocessing = preprocessing with { Steps = [new Trim(), .. preprocessing.Steps] };
         var data = FewShotData.Open(options.Data, options.Test, preprocessing, options.Episodes.WithinGroup, options.DropSeen, options.Seed, (done, total) => Progress?.Invoke(new ProgressReport("pictures", done, total, 0)), Cancel);
-        var fingerprint = data.Fingerprint();
-        if (earlier is not null && earlier.DataFingerprint != fingerprint) throw new GraftException($"{options.Data}{(options.Test is { } other ? $" or {other}" : "")} is not what the run began with: pictures were added, removed, renamed or changed. Start a new run, or bring them back");
+        if (earlier is not null && earlier.DataFingerprint != data.Fingerprint) throw new GraftException($"{options.Data}{(options.Test is { } other ? $" or {other}" : "")} is not what the run began with: pictures were added, removed, renamed or changed. Start a new run, or bring them back");
+        if (earlier is not null && earlier.UpstreamSha256 != pretrained?.Provenance.Sha256) throw new GraftException($"{options.Method.Weights} is not what the run began with: its weights have changed. Start a new run, or bring them back");
         var turned = options.Turns switch { 4 => data.Train.WithTurns(), 8 => data.Train.WithTurns(mirrored: true), _ => data.Train };
         var sampler = new EpisodeSampler(turned, options.Episodes with { Seed = options.Seed });
         var validation = data.Validation is { } held ? Unseen(held, "validation") : null;
@@ -120,9 +139,9 @@ public sealed class FewShotTask(FewShotTrainOptions options)
         using var learner = FewShotMethods.Create(method, pretrained);
         Directory.CreateDirectory(run);
         // A killed run is resumed by what this says.
-        var record = new RunFile(options with { Out = run }, fingerprint, TorchRuntime.Version, null);
+        var record = new RunFile(options.Absolute() with { Out = run }, data.Fingerprint, pretrained?.Provenance.Sha256, TorchRuntime.Version, null);
         var state = Path.Combine(run, TrainingState.FileName);
-        if (!resume) File.Delete(state);
+        if (!resume) RunFolder.Clear(run);
         else if (!File.Exists(state)) Log?.Invoke($"there is no {state}: the training begins anew");
         record.Write(run);
         var model = new FewShotModel(learner, data.Train.Preprocessing, data.Train.Channels == 1, [.. data.Train.Classes.Select(found => found.Name)]);
@@ -161,6 +180,6 @@ public sealed class FewShotTask(FewShotTrainOptions options)
         if (pretrained is not null) return (options.Side is { } side ? new InputOptions { Size = side }.Apply(pretrained) : pretrained).Preprocessing;
         if (options.Method.Backbone == "convnet") return Preprocessing.Small(options.Side ?? 28, Normalize.Symmetric);
         using var made = BackboneCatalogue.Create(options.Method.Backbone, null, options.Method.BackboneOptions);
-        return made.Preprocessing;
+        return (options.Side is { } pixels ? new InputOptions { Size = pixels }.Apply(made) : made).Preprocessing;
     }
 }

@@ -102,6 +102,7 @@ public static class Surgery
     /// <summary>A classifier of another number of classes in the place of its own, with starting values.</summary>
     public static GraphBackbone NewHead(Backbone backbone, int classes)
     {
+        Bounds.Whole("--classes", classes, 1);
         var (graph, weights, source) = Open(backbone);
         if (StageFinder.Head(graph) is not { } head) throw new GraftException("the network has no dense layer as its classifier: cut it with --cut and train a head on it");
         var node = graph.Nodes[head.Head];
@@ -116,7 +117,7 @@ public static class Surgery
     /// <summary>Another number of input channels.</summary>
     public static GraphBackbone InputChannels(Backbone backbone, int channels, ChannelRule rule)
     {
-        if (channels is not (1 or 3)) throw new GraftException("pictures have one channel (grey) or three (RGB)");
+        if (channels is not (1 or 3)) throw Bounds.Refuse($"--input-channels {channels}: pictures have one channel (grey) or three (RGB)");
         var (graph, weights, source) = Open(backbone);
         var first = graph.Nodes.FirstOrDefault(node => node.Kind == "aten::conv2d") ?? throw new GraftException("the network has no convolution that its input goes through");
         var name = first.Weights.First();

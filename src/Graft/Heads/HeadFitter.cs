@@ -27,6 +27,23 @@ public sealed record HeadOptions
 
     /// <summary>Of folds and starting values.</summary>
     public long Seed { get; init; }
+
+    /// <summary>Refuses what cannot be.</summary>
+    /// <exception cref="GraftException">An option out of its bounds, or one that this head cannot follow.</exception>
+    public void Validate()
+    {
+        Bounds.Positive("C", C);
+        Bounds.Whole("folds", Folds, 1);
+        Bounds.Positive("tolerance", Tolerance);
+        Bounds.Whole("the head's epochs", Epochs, 1);
+        CheckBalanced(Kind, Balanced);
+    }
+
+    /// <summary>Class means weigh every class alike, whatever is asked.</summary>
+    internal static void CheckBalanced(HeadKind kind, bool balanced)
+    {
+        if (balanced && kind == HeadKind.Mean) throw Bounds.Refuse("--balanced with the head mean: class means weigh every class alike already. Leave it out");
+    }
 }
 
 /// <summary>A value of C that was tried: loss and accuracy on the held-out folds.</summary>
@@ -53,6 +70,7 @@ public static class HeadFitter
     /// <exception cref="GraftException">Features are not finite.</exception>
     public static FittedHead Fit(Tensor features, int[] labels, int classes, HeadOptions options)
     {
+        options.Validate();
         var clock = Stopwatch.StartNew();
         using var scope = new TensorScope();
         using var mode = Autograd.NoGrad();
@@ -111,9 +129,16 @@ public static class HeadFitter
 
     internal static double[] BalancedWeights(long[] labels, int classes)
     {
-        var counts = CountsOf([.. labels.Select(label => (int)label)], classes);
+        var weights = ClassWeights([.. labels.Select(label => (int)label)], classes);
+        return [.. labels.Select(label => weights[label])];
+    }
+
+    /// <summary>Weights with which every class that is there counts as much as any other; their mean over the pictures is 1.</summary>
+    internal static double[] ClassWeights(int[] labels, int classes)
+    {
+        var counts = CountsOf(labels, classes);
         var present = counts.Count(count => count > 0);
-        return [.. labels.Select(label => (double)labels.Length / (present * counts[label]))];
+        return [.. counts.Select(count => count == 0 ? 0 : (double)labels.Length / (present * count))];
     }
 
     private sealed record Tried(double C, double Accuracy, double Temperature, IReadOnlyList<GridPoint> Grid);
@@ -177,6 +202,7 @@ public static class HeadFitter
         using var optimizer = new AdamW([new ParameterGroup("head", [.. head.Parameters()], 1e-3, 1e-2)]);
         var (scale, schedule) = (1 / Math.Max(features.Std().Item(), 1e-12), new CosineSchedule());
         var x = features * scale;
+        var weights = options.Balanced ? Tensor.From(Array.ConvertAll(ClassWeights(labels, classes), weight => (float)weight)) : null;
         const int Batch = 64;
         for (var epoch = 0; epoch < options.Epochs; epoch++)
         {
@@ -187,7 +213,7 @@ public static class HeadFitter
                 TorchRuntime.ManualSeed(new Rng(options.Seed, epoch, chunk[0]).NextSeed());
                 var rows = Tensor.From([.. chunk.Select(k => (long)k)]);
                 optimizer.ZeroGrad();
-                Losses.CrossEntropy(head.Forward(x.IndexSelect(0, rows)), Tensor.From([.. chunk.Select(k => all[k])]), smoothing: 0.05).Backward();
+                Losses.CrossEntropy(head.Forward(x.IndexSelect(0, rows)), Tensor.From([.. chunk.Select(k => all[k])]), weights, smoothing: 0.05).Backward();
                 optimizer.Step();
             }
         }
@@ -195,7 +221,6 @@ public static class HeadFitter
         using var mode = Autograd.NoGrad();
         // The features' scale goes into the first layer, so that the head takes them raw.
         head.NamedParameters().First(parameter => parameter.Name == "layers.0.weight").Tensor.MulInPlace((Scalar)scale);
-        _ = labels;
         return new FittedHead(head, double.NaN, double.NaN, [], clock.Elapsed.TotalSeconds);
     }
 }

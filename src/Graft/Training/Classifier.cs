@@ -75,7 +75,7 @@ public sealed class Classifier : IDisposable
         {
             ["format"] = "graft-classifier-1", ["architecture"] = Backbone.Architecture, ["classes"] = JsonSerializer.Serialize(Classes),
             ["preprocessing"] = Backbone.Preprocessing.ToJson(), ["head"] = Head.Kind.ToString(), ["stage"] = Backbone.Stages[Stage].Name,
-            ["temperature"] = Head.Temperature.ToString("R"), ["upstream"] = JsonSerializer.Serialize(Backbone.Provenance, s_json),
+            ["temperature"] = Head.Temperature.ToString("R", System.Globalization.CultureInfo.InvariantCulture), ["upstream"] = JsonSerializer.Serialize(Backbone.Provenance, s_json),
         };
         foreach (var (key, value) in Backbone.Options) metadata[key] = value;
         Safetensors.Write(path, Tensors(), metadata);
@@ -155,7 +155,7 @@ public sealed class Classifier : IDisposable
         backbone.Provenance = JsonSerializer.Deserialize<Provenance>(Meta("upstream"), s_json)!;
         var stage = backbone.Stages.ToList().FindIndex(found => found.Name == Meta("stage"));
         var head = Head.Create(Enum.Parse<HeadKind>(Meta("head")), backbone.Stages[stage].Channels, classes.Length);
-        head.Temperature = double.Parse(Meta("temperature"));
+        head.Temperature = double.Parse(Meta("temperature"), System.Globalization.CultureInfo.InvariantCulture);
         IReadOnlyDictionary<string, Tensor> Part(string prefix) => checkpoint.Tensors.Where(item => item.Key.StartsWith(prefix, StringComparison.Ordinal)).ToDictionary(item => item.Key[prefix.Length..], item => item.Value);
         CheckpointMatcher.Load(backbone, Part("backbone."), path);
         CheckpointMatcher.Load(head, Part("head."), path);

@@ -26,13 +26,22 @@ public static class Comparison
     /// <summary>Compares on the dataset's own validation pictures, or one split that all share.</summary>
     public static ComparisonResult Run(TrainOptions options, IReadOnlyList<string> strategies, int seeds, Func<TrainOptions, TransferTask> task, Action<string>? log = null)
     {
-        var root = options.Out ?? Path.Combine("runs", $"compare-{DateTime.Now:yyyyMMdd-HHmmss}");
+        options.Validate();
+        Bounds.Whole("--seeds", seeds, 1, 1000);
+        var root = options.Out ?? RunFolder.New("compare-");
         var (upstream, _) = TransferTask.OpenBackbone(options);
         using var owned = upstream;
         var (train, validation, splits) = TransferTask.OpenData(options);
         var broken = new HashSet<BrokenPicture>();
         var advice = task(options).MakePlan(upstream, train).Advice!;
         string[] all = [.. strategies.Append(advice.Strategy).Distinct()];
+        // All that could be refused is refused before the first run.
+        var solved = all.Where(strategy => strategy != "auto" && Strategies.ByName(strategy, upstream, train.Count, options.Head).Phases.All(phase => phase.Solve)).ToHashSet();
+        string Folder(string strategy, long seed) => Path.Combine(root, $"{strategy.Replace(':', '-')}-{seed}");
+        foreach (var strategy in all)
+        {
+            for (var k = 0; k < seeds; k++) RunFolder.Check(Folder(strategy, options.Seed + k), options.Overwrite, options.Data, options.Validation, options.Weights);
+        }
         var right = new Dictionary<string, List<bool>>();
         var rows = new List<(string Name, List<double> Accuracies, double Seconds, long Parameters)>();
         foreach (var strategy in all)
@@ -44,7 +53,7 @@ public static class Comparison
             {
                 log?.Invoke($"{strategy}, seed {options.Seed + k}");
                 // The split stays: only starting values, orders and augmentations follow the seed.
-                var run = options with { Strategy = strategy, Seed = options.Seed + k, SplitSeed = options.SplitSeed ?? options.Seed, Out = Path.Combine(root, $"{strategy.Replace(':', '-')}-{options.Seed + k}"), NoReport = k > 0 };
+                var run = options with { Strategy = strategy, Seed = options.Seed + k, SplitSeed = options.SplitSeed ?? options.Seed, Epochs = solved.Contains(strategy) ? null : options.Epochs, Out = Folder(strategy, options.Seed + k), NoReport = k > 0 };
                 var result = task(run).Run();
                 broken.UnionWith(result.Broken);
                 using var model = Classifier.Load(result.Run);

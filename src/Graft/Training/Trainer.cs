@@ -70,6 +70,7 @@ public sealed class Trainer(Backbone backbone, Plan plan, Dataset train, Dataset
     /// <exception cref="TrainingStoppedException">The loss is no number.</exception>
     public void Run()
     {
+        plan.Validate(backbone);
         var state = options.Folder is { } folder && options.Resume ? TrainingState.Load<Progress>(folder) : null;
         for (var p = 0; p < plan.Phases.Count; p++)
         {
@@ -316,8 +317,8 @@ public sealed class Trainer(Backbone backbone, Plan plan, Dataset train, Dataset
         }
         x = backbone.Forward(x, Math.Min(phase.TrainFrom, FeatureStage + 1), FeatureStage + 1);
         var scores = Head.Forward(backbone.Pool(x));
-        var loss = plan.Head == HeadKind.Svm && targets.Dimensions == 1
-            ? Losses.SquaredHinge(scores, targets)
+        var loss = plan.Head == HeadKind.Svm
+            ? Losses.SquaredHinge(scores, targets, ClassWeights())
             : Losses.CrossEntropy(scores, targets, ClassWeights(), phase.LabelSmoothing);
         var value = loss.Item();
         if (!double.IsFinite(value)) throw Stopped(number, phase, x, scores);
@@ -332,9 +333,7 @@ public sealed class Trainer(Backbone backbone, Plan plan, Dataset train, Dataset
     private Tensor? ClassWeights()
     {
         if (!options.Balanced) return null;
-        var counts = train.CountsByClass();
-        var present = counts.Count(count => count > 0);
-        return Tensor.From([.. counts.Select(count => count == 0 ? 0f : (float)train.Count / (present * count))]).To(options.Device);
+        return Tensor.From(Array.ConvertAll(HeadFitter.ClassWeights(train.Labels, train.Classes.Count), weight => (float)weight)).To(options.Device);
     }
 
     private TrainingStoppedException Stopped(int number, Phase phase, Tensor? features, Tensor? scores)
@@ -360,7 +359,8 @@ public sealed class Trainer(Backbone backbone, Plan plan, Dataset train, Dataset
 
     private bool KeepIfBest((double Loss, double Accuracy) found)
     {
-        var better = found.Accuracy > _progress.BestAccuracy || (found.Accuracy == _progress.BestAccuracy && found.Loss < _progress.BestLoss);
+        // With nothing held out the last is as good a guess as any, and has learned the most.
+        var better = _validationItems!.Length == 0 || found.Accuracy > _progress.BestAccuracy || (found.Accuracy == _progress.BestAccuracy && found.Loss < _progress.BestLoss);
         if (!better) return false;
         (_progress.BestAccuracy, _progress.BestLoss) = (found.Accuracy, found.Loss);
         DisposeAll(_best);
@@ -401,6 +401,11 @@ public sealed class Trainer(Backbone backbone, Plan plan, Dataset train, Dataset
         return (_validationStore, _validationItems!);
     }
 
+    private void CheckNorms(Phase phase, int pictures)
+    {
+        if (pictures == 1 && phase.Normalises(backbone)) throw new GraftException($"phase '{phase.Name}' has one picture to train on, and BatchNorm needs at least two for its statistics: give more pictures, or set freezeStatistics in the plan (--plan)");
+    }
+
     private TrainingData OpenData(Phase phase)
     {
         var preprocessing = phase.Augmentation.Count > 0 ? backbone.Preprocessing.With([.. phase.Augmentation]) : backbone.Preprocessing;
@@ -411,6 +416,7 @@ public sealed class Trainer(Backbone backbone, Plan plan, Dataset train, Dataset
             NoteBroken(extraction.Broken);
             train.RequireEveryClass(extraction.Indices, extraction.Broken);
             Notes.AddRange(extraction.Notes.Except(Notes));
+            CheckNorms(phase, extraction.Indices.Length);
             return new CachedData(extraction, train, phase.BatchSize, options.Seed);
         }
         if (_trainStore is null)
@@ -420,6 +426,7 @@ public sealed class Trainer(Backbone backbone, Plan plan, Dataset train, Dataset
             NoteBroken(broken);
             train.RequireEveryClass(_trainItems, broken);
         }
+        CheckNorms(phase, _trainItems!.Length);
         return new LiveData(_trainStore, _trainItems!, preprocessing, phase.BatchSize, options.Seed);
     }
 }

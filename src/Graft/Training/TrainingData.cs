@@ -19,10 +19,10 @@ internal abstract class TrainingData : IDisposable
 /// <summary>Pictures, augmented anew every epoch.</summary>
 internal sealed class LiveData(PictureStore store, int[] items, Preprocessing preprocessing, int batchSize, long seed) : TrainingData
 {
-    public override int Batches => (items.Length + batchSize - 1) / batchSize;
+    public override int Batches => Loader.Count(items.Length, batchSize);
 
     public override IEnumerable<(Tensor, Tensor)> Epoch(int epoch, int skip) =>
-        new Loader(store, preprocessing, batchSize, seed).Batches(items, epoch, shuffle: true, skip).Select(batch => (batch.Inputs, batch.Labels));
+        new Loader(store, preprocessing, batchSize, seed).Batches(items, epoch, shuffle: true, skip, joinLastOne: true).Select(batch => (batch.Inputs, batch.Labels));
 }
 
 /// <summary>Outputs of frozen stages: each epoch takes one view of every picture.</summary>
@@ -30,12 +30,12 @@ internal sealed class CachedData(Extraction extraction, Dataset dataset, int bat
 {
     private readonly int _count = extraction.Indices.Length;
 
-    public override int Batches => (_count + batchSize - 1) / batchSize;
+    public override int Batches => Loader.Count(_count, batchSize);
 
     public override IEnumerable<(Tensor, Tensor)> Epoch(int epoch, int skip)
     {
         var views = (int)(extraction.Rows.Shape[0] / _count);
-        foreach (var chunk in new Rng(seed, 1, epoch).Permutation(_count).Chunk(batchSize).Skip(skip))
+        foreach (var chunk in Loader.Cut(new Rng(seed, 1, epoch).Permutation(_count), batchSize, joinLastOne: true).Skip(skip))
         {
             using var scope = new TensorScope();
             var rows = extraction.Rows.IndexSelect(0, Tensor.From([.. chunk.Select(k => (long)((epoch + k) % views) * _count + k)]));

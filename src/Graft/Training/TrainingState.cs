@@ -1,4 +1,5 @@
 using System.Text.Json;
+using System.Text.Json.Serialization;
 using Graft.Torch;
 
 namespace Graft.Training;
@@ -48,8 +49,10 @@ internal static class TrainingState
 {
     public const string FileName = "state.safetensors";
 
+    private static readonly JsonSerializerOptions s_json = new() { NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals };
+
     public static void Save<T>(string folder, T progress, IReadOnlyDictionary<string, Tensor> tensors) =>
-        Safetensors.Write(Path.Combine(folder, FileName), tensors, new Dictionary<string, string> { ["progress"] = JsonSerializer.Serialize(progress) });
+        Safetensors.Write(Path.Combine(folder, FileName), tensors, new Dictionary<string, string> { ["progress"] = JsonSerializer.Serialize(progress, s_json) });
 
     /// <summary>What was saved; null where there is nothing.</summary>
     /// <exception cref="GraftException">The file is not what <see cref="Save"/> wrote.</exception>
@@ -60,7 +63,7 @@ internal static class TrainingState
         try
         {
             var contents = Safetensors.Read(path);
-            return (JsonSerializer.Deserialize<T>(contents.Metadata.GetValueOrDefault("progress") ?? "null") ?? throw new InvalidDataException("it says nothing of where the training stood"), contents.Tensors);
+            return (JsonSerializer.Deserialize<T>(contents.Metadata.GetValueOrDefault("progress") ?? "null", s_json) ?? throw new InvalidDataException("it says nothing of where the training stood"), contents.Tensors);
         }
         catch (Exception reason) when (reason is InvalidDataException or JsonException)
         {

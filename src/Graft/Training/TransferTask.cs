@@ -1,7 +1,5 @@
 using System.Diagnostics;
 using System.Runtime.InteropServices;
-using System.Security.Cryptography;
-using System.Text;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using Graft.Backbones;
@@ -66,6 +64,30 @@ public sealed record TrainOptions
 
     /// <summary>Write no report.html.</summary>
     public bool NoReport { get; init; }
+
+    /// <summary>Replace the run that is in <see cref="Out"/>; files that are not a run's stay.</summary>
+    public bool Overwrite { get; init; }
+
+    /// <summary>Refuses what cannot be.</summary>
+    /// <exception cref="GraftException">An option out of its bounds, or one that has nothing to act on.</exception>
+    public TrainOptions Validate()
+    {
+        Input.Validate();
+        _ = Bounds.Device(Device);
+        Bounds.Whole("--epochs", Epochs, 1);
+        if (PlanFile is not null && (Strategy != "auto" || Head != HeadKind.Softmax)) throw BesidePlan();
+        HeadOptions.CheckBalanced(Head, Balanced);
+        return this;
+    }
+
+    internal static GraftException BesidePlan() => Bounds.Refuse("--strategy and --head beside --plan FILE: the plan says both. Edit them there (strategy, head), or leave the plan out");
+
+    /// <summary>The same, from whatever folder it is read: a resumed run must not find other files under the same names.</summary>
+    internal TrainOptions Absolute() => this with
+    {
+        Data = RunFolder.Absolute(Data)!, Validation = RunFolder.Absolute(Validation), PlanFile = RunFolder.Absolute(PlanFile), Weights = Weights is null ? null : RunFolder.Absolute(Hub.ModelHub.Resolve(Weights)),
+        Input = Input with { Labels = RunFolder.Absolute(Input.Labels) },
+    };
 }
 
 /// <summary>A finished run.</summary>
@@ -100,7 +122,7 @@ public sealed record RunRecord
     /// <summary>Counts.</summary>
     public int ValImages { get; init; }
 
-    /// <summary>A digest of the names and labels of the pictures.</summary>
+    /// <summary>A digest of the names, labels and bytes of the pictures.</summary>
     public required string DataFingerprint { get; init; }
 
     /// <summary>Upstream.</summary>
@@ -177,7 +199,12 @@ public sealed class TransferTask(TrainOptions options)
     public string RunFolder { get; private set; } = options.Out ?? "";
 
     /// <summary>Options of a stopped run, to go on with.</summary>
-    public static TrainOptions OptionsOf(string run) => RunRecord.Read(run).Options with { Out = run };
+    /// <exception cref="GraftException">There is none, or nothing had begun.</exception>
+    public static TrainOptions OptionsOf(string run)
+    {
+        _ = Training.RunFolder.ReadRecord(run, "graft train");
+        return RunRecord.Read(run).Options with { Out = run };
+    }
 
     /// <summary>The pictures to train and to validate on.</summary>
     public static (Dataset Train, Dataset Validation, DatasetSplits Splits) OpenData(TrainOptions options)
@@ -221,7 +248,14 @@ public sealed class TransferTask(TrainOptions options)
     /// <summary>The plan that the options ask for, with the advice where it was the advisor's.</summary>
     public (Plan Plan, Advice? Advice) MakePlan(Backbone backbone, Dataset train)
     {
-        if (options.PlanFile is { } file) return (WithEpochs(Plan.FromJson(File.ReadAllText(file), file)), null);
+        options.Validate();
+        if (options.PlanFile is { } file)
+        {
+            var given = WithEpochs(Plan.FromJson(File.ReadAllText(file), file));
+            given.Validate(backbone, file);
+            HeadOptions.CheckBalanced(given.Head, options.Balanced);
+            return (given, null);
+        }
         Advice? advice = null;
         var strategy = options.Strategy;
         if (strategy == "auto")
@@ -235,44 +269,61 @@ public sealed class TransferTask(TrainOptions options)
         return (WithEpochs(plan with { Reasons = advice?.Reasons ?? [$"--strategy {strategy}"] }), advice);
     }
 
-    private Plan WithEpochs(Plan plan) => options.Epochs is { } epochs ? plan with { Phases = [.. plan.Phases.Select(phase => phase.Solve ? phase : phase with { Epochs = epochs })] } : plan;
+    private Plan WithEpochs(Plan plan)
+    {
+        if (options.Epochs is not { } epochs) return plan;
+        if (plan.Phases.All(phase => phase.Solve))
+        {
+            var nothing = $"--epochs {epochs} has nothing to act on: the strategy '{plan.Strategy}' solves its head, and takes no gradient steps";
+            // What auto would come to could not be known.
+            if (options.PlanFile is not null || options.Strategy != "auto") throw Bounds.Refuse($"{nothing}. Leave it out, or choose another strategy");
+            Log?.Invoke(nothing);
+        }
+        return plan with { Phases = [.. plan.Phases.Select(phase => phase.Solve ? phase : phase with { Epochs = epochs })] };
+    }
 
     /// <summary>Trains, evaluates, saves, reports.</summary>
     /// <param name="resume">Go on in the run folder.</param>
     public TrainResult Run(bool resume = false)
     {
         var clock = Stopwatch.StartNew();
+        options.Validate();
         var device = Device.Parse(options.Device);
+        var run = RunFolder = Path.GetFullPath(options.Out ?? Training.RunFolder.New());
+        if (!resume) Training.RunFolder.Check(run, options.Overwrite, options.Data, options.Validation, options.Weights, options.PlanFile);
         var (train, validation, splits) = OpenData(options);
-        var run = RunFolder = Path.GetFullPath(options.Out ?? Path.Combine("runs", DateTime.Now.ToString("yyyyMMdd-HHmmss")));
         var (upstream, loadNotes) = OpenBackbone(options);
         using var owned = upstream;
         foreach (var note in loadNotes) Log?.Invoke(note);
-        RequireReadable(validation);
-        var fingerprint = Fingerprint(train, validation);
+        if (validation.Count > 0) RequireReadable(validation);
+        var fingerprint = DataFingerprint.Of(Cancel, ("train", train), ("val", validation));
         var earlier = resume ? RunRecord.Read(run) : null;
         if (earlier is { Status: "finished" }) throw new GraftException($"{run} is finished: there is nothing to go on with. Its model is {Path.Combine(run, Classifier.FileName)}");
-        if (earlier is not null && earlier.DataFingerprint != fingerprint) throw new GraftException($"{options.Data} is not what the run began with: pictures were added, removed or renamed. Start a new run, or bring them back");
+        if (earlier is not null && earlier.DataFingerprint != fingerprint) throw new GraftException($"{options.Data} is not what the run began with: pictures were added, removed, renamed or changed. Start a new run, or bring them back");
+        if (earlier is not null && earlier.Upstream.Sha256 != upstream.Provenance.Sha256) throw new GraftException($"{options.Weights ?? "the embedded backbone"} is not what the run began with: its weights have changed. Start a new run, or bring them back");
         var (plan, advice) = earlier is not null ? (earlier.Plan, earlier.Advice) : MakePlan(upstream, train);
         if (train.CountsByClass() is var counts && counts.Min() == 1) Log?.Invoke($"the class '{train.Classes[Array.IndexOf(counts, 1)]}' has one picture only: it is trained on, but nothing can be said about how well it is told apart");
+        IReadOnlyList<string> unjudged = validation.Count > 0 ? [] : ["nothing was held out, for no class has a second picture: how often the model is right is not known. Give pictures to judge by with --val DIR"];
         var record = new RunRecord
         {
-            Status = "running", Options = options with { Out = run }, Plan = plan, Advice = advice, Classes = train.Classes, TrainImages = train.Count, ValImages = validation.Count,
+            Status = "running", Options = options.Absolute() with { Out = run }, Plan = plan, Advice = advice, Classes = train.Classes, TrainImages = train.Count, ValImages = validation.Count,
             DataFingerprint = fingerprint, Upstream = upstream.Provenance, Architecture = upstream.Describe(), Environment = DescribeEnvironment(device), Notes = loadNotes,
         };
         Directory.CreateDirectory(run);
-        if (!resume) File.Delete(Path.Combine(run, TrainingState.FileName));
+        if (!resume) Training.RunFolder.Clear(run);
         record.Write(run);
 
         // The upstream stays as it is: what trains is a copy.
         var backbone = plan.Strategy == "scratch" ? Fresh(upstream) : plan.Phases.All(phase => phase.Solve) ? upstream : upstream.Clone();
-        using var events = new EventWriter(Path.Combine(run, "events"));
-        var trainer = new Trainer(backbone, plan, train, validation, new TrainerOptions
+        using var events = new EventWriter(Path.Combine(run, Training.RunFolder.Events));
+        Trainer trainer = null!;
+        trainer = new Trainer(backbone, plan, train, validation, new TrainerOptions
         {
             Seed = options.Seed, Folder = run, Resume = resume, Cache = Cache, Device = device, Balanced = options.Balanced, Strict = options.Strict, Progress = Progress, Cancel = Cancel,
             EpochEnded = epoch =>
             {
-                var step = trainerStep++;
+                // Epochs of the whole run, those before a resumption included.
+                var step = trainer.History.Count - 1;
                 events.Scalar("loss/train", epoch.Loss, step);
                 events.Scalar("loss/validation", epoch.ValidationLoss, step);
                 events.Scalar("accuracy/train", epoch.TrainAccuracy, step);
@@ -310,13 +361,13 @@ public sealed class TransferTask(TrainOptions options)
         record = record with
         {
             Status = "finished", Metrics = metrics, History = trainer.History, HeadGrid = trainer.Fit?.Grid ?? [], Seconds = clock.Elapsed.TotalSeconds, Broken = trainer.Broken,
-            Notes = [.. loadNotes, .. trainer.Notes, .. splits.Notes.Lines],
+            Notes = [.. loadNotes, .. unjudged, .. trainer.Notes, .. splits.Notes.Lines],
         };
         string? report = null;
         if (!options.NoReport)
         {
             var drawn = new ReportBuilder(record, classifier, train, validation, Cache).Build(extraction, probabilities);
-            report = Path.Combine(run, "report.html");
+            report = Path.Combine(run, Training.RunFolder.Report);
             AtomicFile.WriteText(report, drawn);
         }
         // Last of all: a run that says that it is finished has everything.
@@ -344,8 +395,6 @@ public sealed class TransferTask(TrainOptions options)
         throw new GraftException($"none of the {validation.Count} pictures to validate on can be read{(first is null ? "" : $". The first: {first.File}: {first.Error}")}");
     }
 
-    private long trainerStep;
-
     private Backbone Fresh(Backbone like)
     {
         TorchRuntime.ManualSeed(options.Seed);
@@ -359,16 +408,6 @@ public sealed class TransferTask(TrainOptions options)
         ["licence"] = record.Upstream.Licence, ["domain"] = $"fine-tuned by Graft on {record.TrainImages} pictures of {record.Classes.Count} classes; upstream: {record.Upstream.Domain}",
         ["data_fingerprint"] = record.DataFingerprint, ["seed"] = record.Options.Seed.ToString(), ["strategy"] = record.Plan.Strategy,
     };
-
-    private static string Fingerprint(Dataset train, Dataset validation)
-    {
-        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-        foreach (var (part, data) in new[] { ("train", train), ("val", validation) })
-        {
-            for (var k = 0; k < data.Count; k++) hash.AppendData(Encoding.UTF8.GetBytes($"{part}\t{data.Name(k)}\t{data.Classes[data.Labels[k]]}\n"));
-        }
-        return Convert.ToHexStringLower(hash.GetHashAndReset());
-    }
 
     internal static Dictionary<string, string> DescribeEnvironment(Device device) => new()
     {

@@ -78,7 +78,7 @@ public sealed class Advisor(Backbone backbone, FeatureCache? cache, Device devic
     // Lower-stage features win by more than two standard errors only where the top ones are about something else.
     private const double Errors = 2;
 
-    private static readonly JsonSerializerOptions s_json = new(JsonSerializerDefaults.Web);
+    private static readonly JsonSerializerOptions s_json = new(JsonSerializerDefaults.Web) { NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals };
 
     /// <summary>Measures, or takes an earlier measurement of the same, and recommends.</summary>
     public Advice Advise(Dataset train, long seed = 0, Action<int, int>? progress = null, CancellationToken cancel = default)
@@ -164,6 +164,14 @@ public sealed class Advisor(Backbone backbone, FeatureCache? cache, Device devic
         return seconds * pictures / Batch;
     }
 
+    // A class of one picture leaves none to judge by: what can be said is what is safe.
+    private static Advice Unmeasured(Evidence e, bool large) => new(large ? "head-then-full" : "feature", $"{(large ? "large" : "small")}, domain unknown",
+    [
+        $"{e.Pictures} pictures of {e.Classes} classes ({e.Fewest} of the rarest) against {e.Parameters / 1e6:0.0} million parameters: a {(large ? "large" : "small")} dataset (the line is at {SmallDataset}).",
+        "The rarest class has one picture, so none can be held out, and how well the features serve cannot be measured.",
+        large ? "Large, and nothing more is known: the head first, then all at a hundredth of its rate." : "Small, and nothing more is known: a linear head on the top features is the safest.",
+    ], e);
+
     /// <summary>The rule, apart from the measuring.</summary>
     public static Advice Recommend(Evidence e)
     {
@@ -174,6 +182,7 @@ public sealed class Advisor(Backbone backbone, FeatureCache? cache, Device devic
         var explained = (top.Accuracy - e.Chance) / Math.Max(1e-9, 1 - e.Chance);
         var similar = !lowerWins && explained >= 0.6;
         var large = e.Pictures >= SmallDataset;
+        if (e.Pretrained && double.IsNaN(top.Accuracy)) return Unmeasured(e, large);
         var reasons = new List<string>
         {
             $"{e.Pictures} pictures of {e.Classes} classes ({e.Fewest} of the rarest) against {e.Parameters / 1e6:0.0} million parameters: a {(large ? "large" : "small")} dataset (the line is at {SmallDataset}).",
