@@ -5,30 +5,25 @@ using TorchTensor = Graft.Torch.Tensor;
 namespace Graft.Imports;
 
 /// <summary>
-/// ONNX's operators as calls of libtorch's. A value that does not depend on the picture is worked out while reading; one that depends on
-/// the batch's size alone is worked out for two sizes, and what differs between them is left free.
+/// ONNX's operators as calls of libtorch's. Each runs for two batches while it is read: a value that does not depend on the picture is worked
+/// out, one that depends on the batch's size alone for both sizes, and where the two differ the graph leaves the size free.
 /// </summary>
-internal sealed class OnnxOperators(GraphBuilder builder, long opset, IReadOnlyDictionary<string, TorchTensor> constants)
+/// <param name="builder">Runs two examples.</param>
+/// <param name="opset">7 to 21.</param>
+/// <param name="constants">The file's initializers.</param>
+/// <param name="fixedBatch">Whether the file is written for one size of batch: sizes in it may then be the batch without saying so.</param>
+internal sealed class OnnxOperators(GraphBuilder builder, long opset, IReadOnlyDictionary<string, TorchTensor> constants, bool fixedBatch)
 {
-    /// <summary>The example's batch: a number that no network has as a size of anything else.</summary>
-    public const long Marker = 11;
-
-    private const long Other = 13;
-
-    /// <summary>A value, and where it depends on the batch's size alone, what it is for another size.</summary>
-    private sealed record Value(Symbol Symbol, Symbol? ForOther = null);
-
-    private readonly Dictionary<string, Value> _values = [];
+    private readonly Dictionary<string, Symbol> _values = [];
     private int _fixed;
     private Onnx.Node _node = null!;
-    private Value?[] _inputs = [];
-    private bool _forOther;
+    private Symbol?[] _inputs = [];
 
     /// <summary>Gives a name to a value.</summary>
-    public void Set(string name, Symbol symbol) => _values[name] = new Value(symbol);
+    public void Set(string name, Symbol symbol) => _values[name] = symbol;
 
     /// <summary>A finished value.</summary>
-    public Symbol Output(string name) => (_values.GetValueOrDefault(name) ?? throw new InvalidDataException($"no node gives the output '{name}'")).Symbol;
+    public Symbol Output(string name) => _values.GetValueOrDefault(name) ?? throw new InvalidDataException($"no node gives the output '{name}'");
 
     /// <summary>Runs a node.</summary>
     public void Run(Onnx.Node node)
@@ -37,49 +32,85 @@ internal sealed class OnnxOperators(GraphBuilder builder, long opset, IReadOnlyD
         _node = node;
         builder.Layer = node.Name.Length > 0 ? node.Name : node.Output.Count > 0 ? node.Output[0] : "";
         _inputs = [.. node.Input.Select(name => name.Length == 0 ? null : Find(name))];
-        _forOther = false;
         var results = Apply();
-        Symbol[]? others = null;
-        if (_inputs.Any(input => input?.ForOther is not null) && _inputs.All(input => input?.Symbol.Batched != true))
-        {
-            _forOther = true;
-            others = Apply();
-        }
-        for (var k = 0; k < node.Output.Count && k < results.Length; k++)
-        {
-            if (node.Output[k].Length == 0) continue;
-            var already = node.OpType == "Shape" ? _shapeForOther : others?[k];
-            _values[node.Output[k]] = new Value(results[k], already);
-        }
+        for (var k = 0; k < node.Output.Count && k < results.Length; k++) if (node.Output[k].Length > 0) _values[node.Output[k]] = results[k];
+        // A weight in another shape is a weight.
+        if (node.OpType is "Reshape" or "Transpose" or "Unsqueeze" or "Squeeze" or "Flatten" or "Cast" && _inputs is [{ Operand: Weight { Name: var from } }, ..] && results[0] is { Operand: Reference, Second: null, Example: var moved })
+            _values[node.Output[0]] = Held(node.Output[0], moved.Contiguous(), builder.IsBuffer(from), _ofNodes.Contains(from));
     }
 
-    private Symbol? _shapeForOther;
-
-    private Value Find(string name)
+    private Symbol Find(string name)
     {
         if (_values.TryGetValue(name, out var value)) return value;
         if (!constants.TryGetValue(name, out var tensor)) throw new InvalidDataException($"the node '{builder.Layer}' reads '{name}', which no node gives");
-        return _values[name] = new Value(builder.Weight(name, tensor, !tensor.Type.IsFloating() || (_node.OpType == "BatchNormalization" && _node.Input.IndexOf(name) >= 3)));
+        // A number without dimensions is arithmetic's, unless a layer takes it for its weight.
+        return _values[name] = Held(name, tensor, !tensor.Type.IsFloating() || tensor.Dimensions == 0, ofNode: false);
+    }
+
+    // Weights that nodes hold instead of the file's list: fixed, until a layer is seen to read them.
+    private readonly HashSet<string> _ofNodes = [];
+    private bool _trains;
+
+    private Symbol Held(string name, TorchTensor tensor, bool buffer, bool ofNode)
+    {
+        if (ofNode) _ofNodes.Add(name);
+        return builder.Weight(name, tensor, buffer);
+    }
+
+    /// <summary>An input that is a layer's weight: trained, wherever the file keeps it.</summary>
+    private Symbol Trained(int k)
+    {
+        var found = In(k);
+        if (found.Operand is Weight { Name: var name } && found.Example.Type.IsFloating()) builder.Train(name, _trains = true);
+        return found;
+    }
+
+    private Symbol? MaybeTrained(int k) => Given(k) ? Trained(k) : null;
+
+    /// <summary>An input that is a layer's running statistic.</summary>
+    private Symbol Statistic(int k)
+    {
+        var found = In(k);
+        if (found.Operand is Weight { Name: var name }) builder.Train(name, false);
+        return found;
+    }
+
+    /// <summary>An input of a sum or product; a node's own numbers for each channel behind a layer are its bias or scale.</summary>
+    private Symbol Term(int k)
+    {
+        var found = In(k);
+        var behind = _trains && In(1 - k).Batched && found.Operand is Weight { Name: var name } && _ofNodes.Contains(name);
+        return behind && found.Shape.Count(size => size > 1) == 1 ? Trained(k) : found;
     }
 
     private GraftException No(string what) => new($"node '{(_node.Name.Length > 0 ? _node.Name : _node.Output.FirstOrDefault())}': {what}");
 
     private bool Given(int k) => k < _inputs.Length && _inputs[k] is not null;
 
-    private Symbol In(int k) => !Given(k) ? throw new InvalidDataException($"the node '{builder.Layer}' ({_node.OpType}) lacks its input {k}") : _forOther ? _inputs[k]!.ForOther ?? _inputs[k]!.Symbol : _inputs[k]!.Symbol;
+    private Symbol In(int k) => Given(k) ? _inputs[k]! : throw new InvalidDataException($"the node '{builder.Layer}' ({_node.OpType}) lacks its input {k}");
 
     private Symbol? Maybe(int k) => Given(k) ? In(k) : null;
 
-    /// <summary>Fixed whole numbers; −1 for those that are the batch.</summary>
-    private long[] Numbers(int k)
+    /// <summary>Fixed whole numbers.</summary>
+    private long[] Numbers(int k) => Fixed(k).ToArray<long>();
+
+    /// <summary>Whole numbers that do not depend on the picture; −1 for those that are the batch.</summary>
+    private long[] Sizes(int k)
     {
-        var values = Fixed(k).ToArray<long>();
-        if (_forOther || _inputs[k]!.ForOther is not { } other) return values;
-        var others = other.Example.ToArray<long>();
+        var values = Known(k).Example.ToArray<long>();
+        if (In(k).Second is not { } second) return values;
+        var others = second.ToArray<long>();
         return [.. values.Select((value, at) => value == others[at] ? value : -1)];
     }
 
-    private TorchTensor Fixed(int k) => In(k) is { Batched: false } found ? found.Example : throw No($"the input {k} of {_node.OpType} depends on the picture, which Graft does not know");
+    private Symbol Known(int k) => In(k) is { Batched: false } found ? found : throw No($"the input {k} of {_node.OpType} depends on the picture, which Graft does not know");
+
+    private TorchTensor Fixed(int k)
+    {
+        var found = Known(k);
+        var free = found.Second is { } second && (second.Count != found.Example.Count || !second.ToArray<double>().SequenceEqual(found.Example.ToArray<double>()));
+        return !free ? found.Example : throw No($"the input {k} of {_node.OpType} depends on the batch's size, which Graft does not know");
+    }
 
     private Onnx.Attribute? Attribute(string name) => _node.Attribute.FirstOrDefault(attribute => attribute.Name == name);
 
@@ -108,7 +139,7 @@ internal sealed class OnnxOperators(GraphBuilder builder, long opset, IReadOnlyD
     {
         switch (_node.OpType)
         {
-            case "Constant": return [Constant(ConstantValue())];
+            case "Constant": return [Held(_node.Output[0], ConstantValue(), buffer: true, ofNode: true)];
             case "Identity" or "Dropout" or "DropoutGrad": return [In(0)];
             case "Relu": return [One("aten::relu")];
             case "Sigmoid": return [One("aten::sigmoid")];
@@ -135,12 +166,12 @@ internal sealed class OnnxOperators(GraphBuilder builder, long opset, IReadOnlyD
             case "Elu": return [Call("aten::elu", In(0), Real("alpha", 1), 1L, 1L)];
             case "Selu": return [One("aten::selu")];
             case "HardSigmoid": return [Call("aten::clamp", Call("aten::add.Scalar", Call("aten::mul.Scalar", In(0), Real("alpha", 0.2)), Real("beta", 0.5), 1L), 0.0, 1.0)];
-            case "PRelu": return [Call("aten::add.Tensor", One("aten::relu"), Call("aten::mul.Tensor", Call("aten::clamp", In(0), null, 0.0), In(1)), 1L)];
+            case "PRelu": return [Call("aten::add.Tensor", One("aten::relu"), Call("aten::mul.Tensor", Call("aten::clamp", In(0), null, 0.0), Trained(1)), 1L)];
             case "Clip": return [Call("aten::clamp", In(0), Bound(1, "min"), Bound(2, "max"))];
             case "Softmax" or "LogSoftmax": return [Softmax(_node.OpType == "Softmax" ? "aten::softmax.int" : "aten::log_softmax.int")];
             case "Add": return [Add()];
             case "Sub": return [Call("aten::sub.Tensor", In(0), In(1), 1L)];
-            case "Mul": return [Call("aten::mul.Tensor", In(0), In(1))];
+            case "Mul": return [Call("aten::mul.Tensor", Term(0), Term(1))];
             case "Div": return [In(0).Example.Type.IsFloating() || In(1).Example.Type.IsFloating() ? Call("aten::div.Tensor", In(0), In(1)) : Call("aten::div.Tensor_mode", In(0), In(1), "trunc")];
             case "Pow": return [Call("aten::pow.Tensor_Tensor", In(0), In(1))];
             case "Mod": return [Call("aten::remainder.Tensor", In(0), In(1))];
@@ -156,31 +187,31 @@ internal sealed class OnnxOperators(GraphBuilder builder, long opset, IReadOnlyD
             case "ConvTranspose": return [Transposed()];
             case "Gemm": return [Gemm()];
             case "MatMul": return [MatMul()];
-            case "BatchNormalization": return [Call("aten::batch_norm", In(0), In(1), In(2), In(3), In(4), false, 0.1, Real("epsilon", 1e-5), false)];
-            case "InstanceNormalization": return [Call("aten::instance_norm", In(0), In(1), In(2), null, null, true, 0.1, Real("epsilon", 1e-5), false)];
+            case "BatchNormalization": return [Call("aten::batch_norm", In(0), Trained(1), Trained(2), Statistic(3), Statistic(4), false, 0.1, Real("epsilon", 1e-5), false)];
+            case "InstanceNormalization": return [Call("aten::instance_norm", In(0), Trained(1), Trained(2), null, null, true, 0.1, Real("epsilon", 1e-5), false)];
             case "LayerNormalization": return [LayerNorm()];
-            case "GroupNormalization": return [Call("aten::group_norm", In(0), Number("num_groups", 1), In(1), In(2), Real("epsilon", 1e-5), false)];
+            case "GroupNormalization": return [Call("aten::group_norm", In(0), Number("num_groups", 1), Trained(1), Trained(2), Real("epsilon", 1e-5), false)];
             case "LRN": return [Normalisation.AcrossChannels(builder, In(0), Number("size", 1), Real("alpha", 1e-4), Real("beta", 0.75), Real("bias", 1))];
             case "MaxPool": return [Pool(true)];
             case "AveragePool": return [Pool(false)];
             case "GlobalAveragePool": return [Call("aten::mean.dim", In(0), Positions(In(0)), true, null)];
             case "GlobalMaxPool": return [Call("aten::amax", In(0), Positions(In(0)), true)];
-            case "Concat": return [Call("aten::cat", Enumerable.Range(0, _inputs.Length).Select(In).ToArray(), Number("axis", 0))];
+            case "Concat": return [Concat()];
             case "Split": return Split();
             case "Flatten": return [Flatten()];
             case "Reshape": return [Reshape()];
-            case "Transpose": return [Call("aten::permute", In(0), List("perm") ?? [.. Enumerable.Range(0, In(0).Shape.Length).Reverse().Select(k => (long)k)])];
+            case "Transpose": return [Transpose()];
             case "Squeeze": return [Squeeze()];
             case "Unsqueeze": return [(Axes(1) ?? []).Select(axis => axis < 0 ? axis + In(0).Shape.Length + Axes(1)!.Length : axis).Order().Aggregate(In(0), (x, axis) => Call("aten::unsqueeze", x, axis))];
             case "Slice": return [Slice()];
             case "Gather": return [Gather()];
             case "Pad": return [Pad()];
             case "Expand": return [Expand()];
-            case "Tile": return [Call("aten::repeat", In(0), Numbers(1))];
+            case "Tile": return [Tile()];
             case "Resize" or "Upsample": return [Resize()];
             case "DepthToSpace": return [DepthToSpace()];
             case "Shape": return [Shape()];
-            case "Size": return [Constant(TorchTensor.From([In(0).Example.Count]).Reshape([]))];
+            case "Size": return [Constant(TorchTensor.From([In(0).Example.Count]).Reshape([])) with { Second = In(0).Second is { } other ? TorchTensor.From([other.Count]).Reshape([]) : null }];
             case "ConstantOfShape": return [ConstantOfShape()];
             case "Range": return [Constant(Ops.Arange((Scalar)Fixed(0).Item(), (Scalar)Fixed(1).Item(), (Scalar)Fixed(2).Item(), dtype: Fixed(0).Type))];
             case "ReduceMean" or "ReduceSum" or "ReduceMax" or "ReduceMin" or "ReduceProd" or "ReduceL2": return [Reduce()];
@@ -216,13 +247,14 @@ internal sealed class OnnxOperators(GraphBuilder builder, long opset, IReadOnlyD
     {
         var (a, b) = (In(0), In(1));
         if (a.Operand is not Reference) (a, b) = (b, a);
-        if (a.Operand is Reference { Name: var made } && b.Operand is Weight && b.Shape.Length == 1 && builder.Nodes.LastOrDefault(node => node.Outputs.Contains(made)) is { Op: "aten::linear" } linear && linear.Inputs[2] is Literal { Value: null } && b.Shape[0] == a.Shape[^1]
+        if (a.Operand is Reference { Name: var made } && b.Operand is Weight { Name: var bias } && b.Shape.Length == 1 && builder.Nodes.LastOrDefault(node => node.Outputs.Contains(made)) is { Op: "aten::linear" } linear && linear.Inputs[2] is Literal { Value: null } && b.Shape[0] == a.Shape[^1]
             && linear.Inputs is [Reference source, Weight weight, ..] && _sources.TryGetValue(made, out var input))
         {
             builder.Layer = linear.Layer;
+            builder.Train(bias, true);
             return Call("aten::linear", input, builder.Weights[weight.Name], b);
         }
-        return Call("aten::add.Tensor", In(0), In(1), 1L);
+        return Call("aten::add.Tensor", Term(0), Term(1), 1L);
     }
 
     private readonly Dictionary<string, Symbol> _sources = [];
@@ -238,21 +270,22 @@ internal sealed class OnnxOperators(GraphBuilder builder, long opset, IReadOnlyD
 
     private Symbol Gemm()
     {
-        var (x, weight, alpha, beta) = (In(0), In(1), Real("alpha", 1), Real("beta", 1));
+        var (x, weight, alpha, beta) = (In(0), Trained(1), Real("alpha", 1), Real("beta", 1));
         if (Number("transA", 0) != 0) x = Call("aten::t", x);
         if (alpha == 1 && weight.Operand is Weight && (!Given(2) || (beta == 1 && In(2).Shape.Length == 1)))
-            return Linear(x, Number("transB", 0) != 0 ? weight : Turned(weight), Maybe(2));
+            return Linear(x, Number("transB", 0) != 0 ? weight : Turned(weight), MaybeTrained(2));
         var y = Call("aten::mul.Scalar", Call("aten::matmul", x, Number("transB", 0) != 0 ? Call("aten::t", weight) : weight), alpha);
-        return Given(2) ? Call("aten::add.Tensor", y, In(2), beta) : y;
+        return Given(2) ? Call("aten::add.Tensor", y, Trained(2), beta) : y;
     }
 
-    private Symbol MatMul() => In(0).Batched && In(1).Operand is Weight && In(1).Shape.Length == 2 ? Linear(In(0), Turned(In(1)), null) : Call("aten::matmul", In(0), In(1));
+    private Symbol MatMul() => In(0).Batched && In(1).Operand is Weight && In(1).Shape.Length == 2 ? Linear(In(0), Turned(Trained(1)), null)
+        : Call("aten::matmul", In(1).Batched ? Trained(0) : In(0), In(0).Batched ? Trained(1) : In(1));
 
     private Symbol LayerNorm()
     {
         var (x, axis) = (In(0), Number("axis", -1));
         if (axis < 0) axis += x.Shape.Length;
-        return Call("aten::layer_norm", x, x.Shape[(int)axis..], In(1), Maybe(2), Real("epsilon", 1e-5), false);
+        return Call("aten::layer_norm", x, x.Shape[(int)axis..], Trained(1), MaybeTrained(2), Real("epsilon", 1e-5), false);
     }
 
     private Symbol Fold(string kind)
@@ -295,23 +328,23 @@ internal sealed class OnnxOperators(GraphBuilder builder, long opset, IReadOnlyD
 
     private Symbol Convolution()
     {
-        var (x, weight) = (In(0), In(1));
+        var (x, weight) = (In(0), Trained(1));
         var n = weight.Shape.Length - 2;
         if (n is not (1 or 2)) throw No($"a convolution over {n} dimensions is not known");
         long[] window = weight.Shape[2..], stride = List("strides") ?? Ones(n), dilation = List("dilations") ?? Ones(n);
         var (before, after) = Borders(x, window, stride, dilation);
         x = Bordered(x, ref before, after, 0);
-        return Call($"aten::conv{n}d", x, weight, Maybe(2), stride, before, dilation, Number("group", 1));
+        return Call($"aten::conv{n}d", x, weight, MaybeTrained(2), stride, before, dilation, Number("group", 1));
     }
 
     private Symbol Transposed()
     {
-        var weight = In(1);
+        var weight = Trained(1);
         var n = weight.Shape.Length - 2;
         long[] stride = List("strides") ?? Ones(n), dilation = List("dilations") ?? Ones(n);
         var (before, after) = Borders(In(0), weight.Shape[2..], stride, dilation);
         if (n != 2 || !before.SequenceEqual(after) || Attribute("output_shape") is not null) throw No("a transposed convolution of this kind is not known");
-        return Call("aten::conv_transpose2d.input", In(0), weight, Maybe(2), stride, before, List("output_padding") ?? [0, 0], Number("group", 1), dilation);
+        return Call("aten::conv_transpose2d.input", In(0), weight, MaybeTrained(2), stride, before, List("output_padding") ?? [0, 0], Number("group", 1), dilation);
     }
 
     private Symbol Pool(bool most)
@@ -349,57 +382,115 @@ internal sealed class OnnxOperators(GraphBuilder builder, long opset, IReadOnlyD
 
     private Symbol Flatten()
     {
-        var (x, axis) = (In(0), Number("axis", 1));
+        var (x, axis) = (In(0), (int)Number("axis", 1));
         if (axis < 0) axis += x.Shape.Length;
-        var rest = x.Shape.Skip((int)axis).Aggregate(1L, (n, size) => n * size);
-        return Call("aten::reshape", x, (long[])[-1, rest]);
+        return Shaped(x, [Product(x.Shape[..axis]), Product(x.Shape[axis..])], null);
     }
+
+    private static long Product(IEnumerable<long> sizes) => sizes.Aggregate(1L, (n, size) => n * size);
 
     private Symbol Reshape()
     {
-        var x = In(0);
-        long[] target = Numbers(1), stated = Fixed(1).ToArray<long>();
-        var concrete = stated.Select((size, k) => size == 0 && Number("allowzero", 0) == 0 ? x.Shape[k] : size).ToArray();
-        var free = -1;
-        for (var k = 0; k < target.Length; k++) if (target[k] == -1 && stated[k] != -1) free = k;
-        if (x.Batched && free < 0)
+        var (x, target) = (In(0), Known(1));
+        var copies = Number("allowzero", 0) == 0;
+        long[] Stated(TorchTensor tensor, long[] shape)
         {
-            // Sizes copied from a batched dimension, or a first size that only the batch can be.
-            free = Array.FindIndex(stated, size => size == 0) is var copied and >= 0 && x.Shape[copied] % Marker == 0 ? copied : -1;
-            if (free < 0 && Array.IndexOf(stated, -1) is var open and >= 0)
-            {
-                var others = concrete.Where((_, k) => k != open).Aggregate(1L, (n, size) => n * size);
-                if (x.Example.Count / Math.Max(1, others) % Marker == 0) free = open;
-            }
-            if (free < 0 && concrete.Length > 0 && concrete[0] == 1 && x.Example.Count != concrete.Aggregate(1L, (n, size) => n * size)) free = 0;
+            var sizes = tensor.ToArray<long>();
+            if (copies) for (var k = 0; k < sizes.Length; k++) if (sizes[k] == 0) sizes[k] = shape[k];
+            if (Array.IndexOf(sizes, -1) is var open and >= 0) sizes[open] = Product(shape) / Math.Max(1, -Product(sizes));
+            return sizes;
         }
-        if (Array.IndexOf(stated, -1) is var unknown and >= 0 && unknown != free && free >= 0)
-        {
-            var rest = concrete.Where((_, k) => k != unknown).Aggregate(1L, (n, size) => n * size);
-            concrete[unknown] = x.Example.Count / rest;
-        }
-        if (free >= 0) concrete[free] = -1;
-        return Call("aten::reshape", x, concrete);
+        var first = Stated(target.Example, x.Shape);
+        if (x.Second is null) return Call("aten::reshape", x, Numbers(1).Length == first.Length ? first : Numbers(1));
+        var second = Stated(target.Second ?? target.Example, x.Second.Shape);
+        return Shaped(x, first, Product(second) == x.Second.Count ? second : null, said: target.Second is not null);
     }
 
+    /// <summary>
+    /// A reshape that follows the batch. In memory the batch stands behind the dimensions before it; the new dimension that begins there grows
+    /// with it, so that each picture keeps the shape that the file gives it.
+    /// </summary>
+    /// <param name="x">What changes its shape.</param>
+    /// <param name="first">The shape for the first example.</param>
+    /// <param name="second">The shape that the file's numbers give for the second, where they fit it.</param>
+    /// <param name="said">The file works the shape out from the batch.</param>
+    private Symbol Shaped(Symbol x, long[] first, long[]? second, bool said = false)
+    {
+        if (!x.Batched) return second is null || first.SequenceEqual(second) ? Call("aten::reshape", x, first) : throw No("its shape depends on the batch's size, its values do not");
+        var grown = second is null ? [] : Enumerable.Range(0, first.Length).Where(k => first[k] != second[k]).ToArray();
+        var before = Product(x.Shape[..Math.Max(0, x.BatchAxis)]);
+        var behind = Enumerable.Range(0, first.Length).Where(k => Product(first[..k]) == before && first[k] % builder.Batch == 0).ToArray();
+        var alone = behind.Where(k => first[k] == builder.Batch).ToArray();
+        int free;
+        if (grown.Length == 1 && (said || (!fixedBatch && alone.Contains(grown[0])))) free = grown[0];
+        else if (alone.Length > 0) free = alone[0];
+        else if (before > 1 && grown.Length == 1) free = grown[0];
+        else if (behind.Length > 0) free = behind[0];
+        else throw No($"it makes {string.Join('×', first)} of {string.Join('×', x.Shape)}, and the batch has no place in it. Export the network with a batch that is left open (PyTorch: dynamic_axes)");
+        long[] shape = [.. first];
+        shape[free] = -1;
+        return Call("aten::reshape", x, shape);
+    }
+
+    private Symbol Transpose()
+    {
+        var x = In(0);
+        var order = List("perm") ?? [.. Enumerable.Range(0, x.Shape.Length).Reverse().Select(k => (long)k)];
+        // Two that undo each other are none.
+        if (x.Operand is Reference { Name: var name } && builder.Nodes.LastOrDefault(node => node.Outputs[0] == name) is { Op: "aten::permute", Inputs: [_, Literal { Value: long[] first }] }
+            && _sources.TryGetValue(name, out var source) && order.Select(k => first[k]).SequenceEqual(Enumerable.Range(0, first.Length).Select(k => (long)k))) return source;
+        return Permuted(x, order);
+    }
+
+    /// <summary>Dimensions in another order.</summary>
+    public Symbol Permuted(Symbol x, long[] order)
+    {
+        var y = Call("aten::permute", x, order);
+        _sources[((Reference)y.Operand).Name] = x;
+        return y;
+    }
+
+    // The batch stays, however large the example's is.
     private Symbol Squeeze()
     {
         var x = In(0);
-        if (Axes(1) is not { } axes) return Call("aten::squeeze", x);
-        return axes.Select(axis => axis < 0 ? axis + x.Shape.Length : axis).OrderDescending().Aggregate(x, (y, axis) => Call("aten::squeeze.dim", y, axis));
+        var axes = Axes(1) ?? [.. Enumerable.Range(0, x.Shape.Length).Where(k => x.Shape[k] == 1).Select(k => (long)k)];
+        return axes.Select(axis => axis < 0 ? axis + x.Shape.Length : axis).Where(axis => !x.Batched || axis != x.BatchAxis).OrderDescending().Aggregate(x, (y, axis) => Call("aten::squeeze.dim", y, axis));
     }
+
+    private Symbol Concat()
+    {
+        var all = Enumerable.Range(0, _inputs.Length).Select(In).ToArray();
+        var axis = Number("axis", 0);
+        // A token that the file keeps for a batch of one goes to every picture.
+        if (fixedBatch && all.FirstOrDefault(item => item is { Batched: true, BatchAxis: 0 }) is { } batched && axis is not 0)
+            all = [.. all.Select(item => !item.Batched && item.Shape[0] == 1 ? Call("aten::add.Tensor", item, builder.ZerosLikeBatch(batched, Ones(item.Shape.Length - 1)), 1L) : item)];
+        return Call("aten::cat", all, axis);
+    }
+
+    private Symbol Tile()
+    {
+        var (x, times) = (In(0), Sizes(1));
+        if (!times.Contains(-1)) return Call("aten::repeat", x, times);
+        if (x.Batched || times[0] != -1 || x.Shape[0] != 1) throw No("the batch stands elsewhere than first");
+        return Call("aten::add.Tensor", Call("aten::repeat", x, (long[])[1, .. times.Skip(1)]), builder.ZerosLikeBatch(AnyBatched(), Ones(times.Length - 1)), 1L);
+    }
+
+    private Symbol AnyBatched() => _values.Values.First(value => value.Batched);
 
     private Symbol Slice()
     {
         var x = In(0);
-        var (starts, ends) = (List("starts") ?? Numbers(1), List("ends") ?? Numbers(2));
+        var (starts, ends) = (List("starts") ?? Numbers(1), List("ends") ?? Known(2).Example.ToArray<long>());
         var axes = Axes(3) ?? [.. Enumerable.Range(0, starts.Length).Select(k => (long)k)];
         var steps = Given(4) ? Numbers(4) : Ones(starts.Length);
         for (var k = 0; k < starts.Length; k++)
         {
             if (steps[k] == -1) { x = Call("aten::flip", x, (long[])[axes[k]]); continue; }
             if (steps[k] < 1) throw No($"a slice with the step {steps[k]} is not known");
-            if (starts[k] == 0 && ends[k] >= int.MaxValue && steps[k] == 1) continue;
+            // All of it; of the batch as well, of which only the example's size is known.
+            if (starts[k] == 0 && ends[k] >= x.Shape[axes[k] < 0 ? axes[k] + x.Shape.Length : axes[k]] && steps[k] == 1) continue;
+            if (List("ends") is null) ends = Numbers(2);
             x = Call("aten::slice.Tensor", x, axes[k], starts[k], Math.Min(ends[k], long.MaxValue), steps[k]);
         }
         return x;
@@ -409,7 +500,7 @@ internal sealed class OnnxOperators(GraphBuilder builder, long opset, IReadOnlyD
     {
         var (x, axis) = (In(0), Number("axis", 0));
         if (axis < 0) axis += x.Shape.Length;
-        if (!x.Batched && In(1).Batched && axis == 0 && x.Shape.Length == 2) return Call("aten::embedding", x, In(1));
+        if (!x.Batched && In(1).Batched && axis == 0 && x.Shape.Length == 2) return Call("aten::embedding", Trained(0), In(1));
         var index = Fixed(1);
         if (index.Dimensions == 0) return Call("aten::select.int", x, axis, (long)index.Item());
         if (index.Dimensions > 1) throw No("a gather by a matrix of places is not known");
@@ -438,10 +529,10 @@ internal sealed class OnnxOperators(GraphBuilder builder, long opset, IReadOnlyD
 
     private Symbol Expand()
     {
-        var (x, target) = (In(0), Numbers(1));
+        var (x, target) = (In(0), Sizes(1));
         if (!target.Contains(-1)) return Call("aten::add.Tensor", x, Constant(Ops.Zeros(target, dtype: x.Example.Type)), 1L);
         if (target[0] != -1) throw No("the batch stands elsewhere than first");
-        return Call("aten::add.Tensor", x, builder.ZerosLikeBatch(_values.Values.First(value => value.Symbol.Batched).Symbol, [.. target.Skip(1)]), 1L);
+        return Call("aten::add.Tensor", x, builder.ZerosLikeBatch(AnyBatched(), [.. target.Skip(1)]), 1L);
     }
 
     private Symbol Resize()
@@ -480,17 +571,16 @@ internal sealed class OnnxOperators(GraphBuilder builder, long opset, IReadOnlyD
         if (from < 0) from += x.Shape.Length;
         if (to < 0) to += x.Shape.Length;
         var shape = x.Shape[(int)from..(int)Math.Min(to, x.Shape.Length)];
-        _shapeForOther = x.Batched ? Constant(TorchTensor.From([.. shape.Select((size, k) => size == Marker || (k + from == 0 && size % Marker == 0) ? size / Marker * Other : size)])) : null;
-        return Constant(TorchTensor.From(shape));
+        return Constant(TorchTensor.From(shape)) with { Second = x.Second is { } other ? TorchTensor.From(other.Shape[(int)from..(int)Math.Min(to, x.Shape.Length)]) : null };
     }
 
     private Symbol ConstantOfShape()
     {
-        var shape = Numbers(0);
+        var shape = Sizes(0);
         var value = Attribute("value")?.T is { } tensor ? OnnxReader.Tensor(tensor) : TorchTensor.From([0f]);
         if (!shape.Contains(-1)) return Constant(Ops.Zeros(shape, dtype: value.Type) + value.Reshape([]));
         if (shape[0] != -1) throw No("the batch stands elsewhere than first");
-        return Call("aten::add.Scalar", builder.ZerosLikeBatch(_values.Values.First(found => found.Symbol.Batched).Symbol, shape[1..]), value.Item(), 1L);
+        return Call("aten::add.Scalar", builder.ZerosLikeBatch(AnyBatched(), shape[1..]), value.Item(), 1L);
     }
 
     private Symbol Reduce()
@@ -499,7 +589,7 @@ internal sealed class OnnxOperators(GraphBuilder builder, long opset, IReadOnlyD
         var axes = Axes(1) ?? [.. Enumerable.Range(0, x.Shape.Length).Select(k => (long)k)];
         var keep = Number("keepdims", 1) != 0;
         if (axes.Length == 0) return x;
-        if (x.Batched && axes.Any(axis => axis == 0 || axis == -x.Shape.Length)) throw No($"{_node.OpType} over the batch is not known");
+        if (x.Batched && axes.Any(axis => (axis < 0 ? axis + x.Shape.Length : axis) == x.BatchAxis)) throw No($"{_node.OpType} over the batch is not known");
         return _node.OpType switch
         {
             "ReduceMean" => Call("aten::mean.dim", x, axes, keep, null),
