@@ -160,6 +160,19 @@ public sealed class GraphBuilder(long batch, bool twice = false) : IDisposable
     /// <summary>Frees an example that nothing needs any more.</summary>
     public static void Forget(Symbol symbol) => symbol.Example.Dispose();
 
+    /// <summary>How many numbers train in what these values need.</summary>
+    public long Parameters(IEnumerable<Symbol> values)
+    {
+        var needed = values.Select(value => value.Operand).OfType<Reference>().Select(reference => reference.Name).ToHashSet();
+        var weights = new HashSet<string>();
+        foreach (var node in _nodes.AsEnumerable().Reverse().Where(node => node.Outputs.Any(needed.Contains)))
+        {
+            needed.UnionWith(node.Reads);
+            weights.UnionWith(node.Weights);
+        }
+        return weights.Where(name => !_buffers.Contains(name)).Sum(name => _weights[name].Example.Count);
+    }
+
     /// <summary>The finished graph and its weights, which belong to the caller.</summary>
     public (Graph Graph, IReadOnlyDictionary<string, Tensor> Weights) Build(Symbol output)
     {

@@ -32,7 +32,7 @@ internal sealed class OnnxOperators(GraphBuilder builder, long opset, IReadOnlyD
         _node = node;
         builder.Layer = node.Name.Length > 0 ? node.Name : node.Output.Count > 0 ? node.Output[0] : "";
         _inputs = [.. node.Input.Select(name => name.Length == 0 ? null : Find(name))];
-        var results = Apply();
+        var results = OnTurned();
         for (var k = 0; k < node.Output.Count && k < results.Length; k++) if (node.Output[k].Length > 0) _values[node.Output[k]] = results[k];
         // A weight in another shape is a weight.
         if (node.OpType is "Reshape" or "Transpose" or "Unsqueeze" or "Squeeze" or "Flatten" or "Cast" && _inputs is [{ Operand: Weight { Name: var from } }, ..] && results[0] is { Operand: Reference, Second: null, Example: var moved })
@@ -75,13 +75,40 @@ internal sealed class OnnxOperators(GraphBuilder builder, long opset, IReadOnlyD
         return found;
     }
 
-    /// <summary>An input of a sum or product; a node's own numbers for each channel behind a layer are its bias or scale.</summary>
+    /// <summary>An input of arithmetic. A node's own numbers for each channel, added or multiplied behind a layer, are its bias or scale.</summary>
     private Symbol Term(int k)
     {
         var found = In(k);
-        var behind = _trains && In(1 - k).Batched && found.Operand is Weight { Name: var name } && _ofNodes.Contains(name);
-        return behind && found.Shape.Count(size => size > 1) == 1 ? Trained(k) : found;
+        if (found.Operand is not Weight { Name: var name } || !In(1 - k).Batched) return found;
+        // Before any layer a picture is only brought to its scale.
+        if (!_trains) return Statistic(k);
+        return _node.OpType is "Add" or "Mul" && _ofNodes.Contains(name) && found.Shape.Count(size => size > 1) == 1 ? Trained(k) : found;
     }
+
+    /// <summary>
+    /// Arithmetic on a picture with the channels last, before the graph turns it round: done on the picture as it was, and turned afterwards, so
+    /// that no stage ends with channels last.
+    /// </summary>
+    private Symbol[] OnTurned()
+    {
+        var turned = Array.FindIndex(_inputs, input => input is { Batched: true });
+        if (_node.OpType is not ("Add" or "Sub" or "Mul" or "Div" or "Cast" or "Clip" or "Relu" or "Neg") || turned < 0 || !IsTurned(_inputs[turned]!, out var source)) return Apply();
+        var channels = source.Shape[1];
+        if (_inputs.Where((_, k) => k != turned).Any(input => input is not null && (input.Operand is not Weight || (input.Example.Count > 1 && (input.Example.Count != channels || input.Shape[^1] != channels))))) return Apply();
+        _inputs = [.. _inputs.Select((input, k) => k == turned ? source : input is { Operand: Weight { Name: var name }, Example: { Count: > 1 } each }
+            ? Held($"{name}.channels", each.Reshape([channels, 1, 1]), builder.IsBuffer(name), _ofNodes.Contains(name)) : input)];
+        return [Permuted(Apply()[0], s_last)];
+    }
+
+    private static readonly long[] s_last = [0, 2, 3, 1];
+
+    private bool IsTurned(Symbol x, out Symbol source)
+    {
+        source = x;
+        return x.Operand is Reference { Name: var name } && _permuted.TryGetValue(name, out var found) && found.Order.SequenceEqual(s_last) && (source = found.Source) is not null;
+    }
+
+    private readonly Dictionary<string, (Symbol Source, long[] Order)> _permuted = [];
 
     private GraftException No(string what) => new($"node '{(_node.Name.Length > 0 ? _node.Name : _node.Output.FirstOrDefault())}': {what}");
 
@@ -170,9 +197,9 @@ internal sealed class OnnxOperators(GraphBuilder builder, long opset, IReadOnlyD
             case "Clip": return [Call("aten::clamp", In(0), Bound(1, "min"), Bound(2, "max"))];
             case "Softmax" or "LogSoftmax": return [Softmax(_node.OpType == "Softmax" ? "aten::softmax.int" : "aten::log_softmax.int")];
             case "Add": return [Add()];
-            case "Sub": return [Call("aten::sub.Tensor", In(0), In(1), 1L)];
+            case "Sub": return [Call("aten::sub.Tensor", Term(0), Term(1), 1L)];
             case "Mul": return [Call("aten::mul.Tensor", Term(0), Term(1))];
-            case "Div": return [In(0).Example.Type.IsFloating() || In(1).Example.Type.IsFloating() ? Call("aten::div.Tensor", In(0), In(1)) : Call("aten::div.Tensor_mode", In(0), In(1), "trunc")];
+            case "Div": return [In(0).Example.Type.IsFloating() || In(1).Example.Type.IsFloating() ? Call("aten::div.Tensor", Term(0), Term(1)) : Call("aten::div.Tensor_mode", In(0), In(1), "trunc")];
             case "Pow": return [Call("aten::pow.Tensor_Tensor", In(0), In(1))];
             case "Mod": return [Call("aten::remainder.Tensor", In(0), In(1))];
             case "Max" or "Min" or "Sum" or "Mean": return [Fold(_node.OpType)];
@@ -437,16 +464,15 @@ internal sealed class OnnxOperators(GraphBuilder builder, long opset, IReadOnlyD
         var x = In(0);
         var order = List("perm") ?? [.. Enumerable.Range(0, x.Shape.Length).Reverse().Select(k => (long)k)];
         // Two that undo each other are none.
-        if (x.Operand is Reference { Name: var name } && builder.Nodes.LastOrDefault(node => node.Outputs[0] == name) is { Op: "aten::permute", Inputs: [_, Literal { Value: long[] first }] }
-            && _sources.TryGetValue(name, out var source) && order.Select(k => first[k]).SequenceEqual(Enumerable.Range(0, first.Length).Select(k => (long)k))) return source;
-        return Permuted(x, order);
+        var undone = x.Operand is Reference { Name: var name } && _permuted.TryGetValue(name, out var found) && order.Select(k => found.Order[k]).SequenceEqual(order.Order());
+        return undone ? _permuted[((Reference)x.Operand).Name].Source : Permuted(x, order);
     }
 
     /// <summary>Dimensions in another order.</summary>
     public Symbol Permuted(Symbol x, long[] order)
     {
         var y = Call("aten::permute", x, order);
-        _sources[((Reference)y.Operand).Name] = x;
+        _permuted[((Reference)y.Operand).Name] = (x, order);
         return y;
     }
 

@@ -48,8 +48,14 @@ internal static class OnnxReader
             var picture = Imported.Picture(builder, channels, height, width);
             operators.Set(inputs[0].Name, last ? operators.Permuted(picture, [0, 2, 3, 1]) : picture);
             foreach (var node in graph.Node) operators.Run(node);
-            var (built, weights) = builder.Build(operators.Output(graph.Output[0].Name));
-            var notes = graph.Output.Count > 1 ? [$"it has {graph.Output.Count} outputs: the first, '{graph.Output[0].Name}', is used"] : new List<string>();
+            var outputs = graph.Output.Select(output => output.Name).ToArray();
+            var (built, weights) = builder.Build(operators.Output(outputs[0]));
+            var notes = new List<string>();
+            if (outputs.Length > 1)
+            {
+                var left = builder.Parameters(outputs.Select(operators.Output)) - builder.Parameters([operators.Output(outputs[0])]);
+                notes.Add($"it has {outputs.Length} outputs ({string.Join(", ", outputs.Take(5))}): the first is used{(left > 0 ? $"; {left:N0} parameters that only the others need are left aside" : "")}");
+            }
             if (last) notes.Add("its input has the channels last, which Graft turns round: the network takes N×C×H×W here");
             return new Imported(built, weights, Stated(model, channels, height, width, type?.ElemType == Levels, notes), notes);
         }
