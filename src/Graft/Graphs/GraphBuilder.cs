@@ -28,6 +28,9 @@ public sealed class GraphBuilder(long batch, bool twice = false) : IDisposable
 {
     // The second example: one picture before those of the first, one behind them.
     private readonly long _second = batch + 2;
+
+    /// <summary>What to do about a network that cannot run for other batches.</summary>
+    internal const string Advice = "Export it with a batch that is left open (PyTorch: dynamic_axes)";
     private readonly TensorScope _scope = new();
     private readonly IDisposable _mode = Autograd.NoGrad();
     private readonly List<Node> _nodes = [];
@@ -94,23 +97,25 @@ public sealed class GraphBuilder(long batch, bool twice = false) : IDisposable
         }
         var read = arguments.SelectMany(argument => argument is Symbol?[] list ? list : [argument as Symbol]).OfType<Symbol>().ToArray();
         var batched = read.Any(symbol => symbol.Batched);
-        if (batched && read.Any(symbol => !symbol.Batched && symbol.Second is not null)) throw new GraftException($"{Place}the batch's size is used as a number: it runs for one batch size only");
-        var results = Invoke(found, arguments, symbol => symbol.Example);
-        var seconds = read.Any(symbol => symbol.Second is not null) ? Invoke(found, arguments, symbol => symbol.Second ?? symbol.Example) : null;
+        if (batched && read.Any(symbol => !symbol.Batched && symbol.Second is not null)) throw new GraftException($"{Place}the batch's size is used as a number: it runs for one batch size only. {Advice}");
+        var results = Invoke(found, arguments, symbol => symbol.Example, first: true);
+        var seconds = read.Any(symbol => symbol.Second is not null) ? Invoke(found, arguments, symbol => symbol.Second ?? symbol.Example, first: false) : null;
         var symbols = new Symbol[results.Length];
         for (var k = 0; k < results.Length; k++)
         {
             var name = $"v{_next++}";
-            symbols[k] = new Symbol(new Reference(name), results[k], batched) { Second = seconds?[k] };
+            symbols[k] = new Symbol(new Reference(name), results[k], batched) { Second = batched || !Same(results[k], seconds?[k]) ? seconds?[k] : null };
             if (!results[k].IsDisposed) _shapes[name] = batched ? OfAnyBatch(symbols[k]) : results[k].Shape;
         }
         _nodes.Add(new Node(Layer, op, [.. arguments.Select(Operand)], [.. symbols.Select(symbol => ((Reference)symbol.Operand).Name)]));
         return symbols;
     }
 
+    private static bool Same(Tensor a, Tensor? b) => b is null || (a.Shape.SequenceEqual(b.Shape) && a.ToArray<double>().SequenceEqual(b.ToArray<double>()));
+
     private string Place => Layer.Length > 0 ? $"layer '{Layer}': " : "";
 
-    private Tensor[] Invoke(Operator op, object?[] arguments, Func<Symbol, Tensor> example)
+    private Tensor[] Invoke(Operator op, object?[] arguments, Func<Symbol, Tensor> example, bool first)
     {
         try
         {
@@ -123,7 +128,7 @@ public sealed class GraphBuilder(long batch, bool twice = false) : IDisposable
         }
         catch (TorchException reason)
         {
-            throw new GraftException($"{Place}{reason.Message}", reason);
+            throw new GraftException(first ? $"{Place}{reason.Message}" : $"{Place}it runs for a batch of {batch} alone ({reason.Message}). {Advice}", reason);
         }
     }
 
@@ -186,12 +191,11 @@ public sealed class GraphBuilder(long batch, bool twice = false) : IDisposable
     // The pictures that both examples share must give the same in either company.
     private void Check(Symbol output)
     {
-        var advice = "Export it with a batch that is left open (PyTorch: dynamic_axes)";
         if (output.BatchAxis != 0 || output.Shape[0] != batch || output.Second!.Shape[0] != _second)
-            throw new GraftException($"its output is {string.Join('×', output.Shape)} for a batch of {batch} and {string.Join('×', (output.Second ?? output.Example).Shape)} for a batch of {_second}: not a row for each picture. {advice}");
+            throw new GraftException($"its output is {string.Join('×', output.Shape)} for a batch of {batch} and {string.Join('×', (output.Second ?? output.Example).Shape)} for a batch of {_second}: not a row for each picture. {Advice}");
         var (alone, together) = (output.Example.To(DType.Float32), output.Second.Narrow(0, 1, batch).To(DType.Float32));
         if ((alone - together).Abs().Max().Item() > 1e-3 * Math.Max(1, alone.Abs().Max().Item()))
-            throw new GraftException($"its graph mixes the pictures of a batch: it was written for a batch of {batch} alone. {advice}");
+            throw new GraftException($"its graph mixes the pictures of a batch: it was written for a batch of {batch} alone. {Advice}");
     }
 
     /// <summary>Frees the examples.</summary>

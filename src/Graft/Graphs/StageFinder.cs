@@ -52,7 +52,8 @@ internal static class StageFinder
     /// <param name="features">What the classifier reads.</param>
     public static List<GraphStage> Find(Graph graph, int end, string features)
     {
-        var cuts = Cuts(graph).Where(cut => cut.Node < end).ToList();
+        // Five dimensions are the middle of a shuffle of channels, not a place to stand on.
+        var cuts = Cuts(graph).Where(cut => cut.Node < end && (graph.Shapes[cut.Value].Length <= 4 || cut.Value == features)).ToList();
         if (cuts.Count == 0 || cuts[^1].Value != features) throw new GraftException("the network has no place where one value alone goes on to its classifier: it cannot be cut into stages");
         var chosen = new List<(int Node, string Value)>();
         string? Kind((int Node, string Value) cut) => graph.Shapes[cut.Value] switch

@@ -34,6 +34,8 @@ internal sealed class OnnxOperators(GraphBuilder builder, long opset, IReadOnlyD
         _inputs = [.. node.Input.Select(name => name.Length == 0 ? null : Find(name))];
         var results = OnTurned();
         for (var k = 0; k < node.Output.Count && k < results.Length; k++) if (node.Output[k].Length > 0) _values[node.Output[k]] = results[k];
+        if (_inputs.Any(input => input is { BatchAxis: >= 0 } && Inside(input) && results[0].BatchAxis == input.BatchAxis && results[0].Shape[input.BatchAxis] == input.Shape[input.BatchAxis]))
+            _inside.Add(((Reference)results[0].Operand).Name);
         // A weight in another shape is a weight.
         if (node.OpType is "Reshape" or "Transpose" or "Unsqueeze" or "Squeeze" or "Flatten" or "Cast" && _inputs is [{ Operand: Weight { Name: var from } }, ..] && results[0] is { Operand: Reference, Second: null, Example: var moved })
             _values[node.Output[0]] = Held(node.Output[0], moved.Contiguous(), builder.IsBuffer(from), _ofNodes.Contains(from));
@@ -132,12 +134,7 @@ internal sealed class OnnxOperators(GraphBuilder builder, long opset, IReadOnlyD
 
     private Symbol Known(int k) => In(k) is { Batched: false } found ? found : throw No($"the input {k} of {_node.OpType} depends on the picture, which Graft does not know");
 
-    private TorchTensor Fixed(int k)
-    {
-        var found = Known(k);
-        var free = found.Second is { } second && (second.Count != found.Example.Count || !second.ToArray<double>().SequenceEqual(found.Example.ToArray<double>()));
-        return !free ? found.Example : throw No($"the input {k} of {_node.OpType} depends on the batch's size, which Graft does not know");
-    }
+    private TorchTensor Fixed(int k) => Known(k) is { Second: null, Example: var found } ? found : throw No($"the input {k} of {_node.OpType} depends on the batch's size, which Graft does not know");
 
     private Onnx.Attribute? Attribute(string name) => _node.Attribute.FirstOrDefault(attribute => attribute.Name == name);
 
@@ -167,6 +164,8 @@ internal sealed class OnnxOperators(GraphBuilder builder, long opset, IReadOnlyD
         switch (_node.OpType)
         {
             case "Constant": return [Held(_node.Output[0], ConstantValue(), buffer: true, ofNode: true)];
+            // PyTorch writes weights that begin as equals once, with an Identity for each other: they are weights of their own.
+            case "Identity" when In(0) is { Operand: Weight { Name: var twin } } equal: return [Held(_node.Output[0], equal.Example.Clone(), builder.IsBuffer(twin), _ofNodes.Contains(twin)) with { Second = equal.Second }];
             case "Identity" or "Dropout" or "DropoutGrad": return [In(0)];
             case "Relu": return [One("aten::relu")];
             case "Sigmoid": return [One("aten::sigmoid")];
@@ -435,7 +434,7 @@ internal sealed class OnnxOperators(GraphBuilder builder, long opset, IReadOnlyD
 
     /// <summary>
     /// A reshape that follows the batch. In memory the batch stands behind the dimensions before it; the new dimension that begins there grows
-    /// with it, so that each picture keeps the shape that the file gives it.
+    /// with it, so that each picture keeps the shape that the file gives it. The last dimension, what a dense layer reads, does not grow.
     /// </summary>
     /// <param name="x">What changes its shape.</param>
     /// <param name="first">The shape for the first example.</param>
@@ -445,19 +444,26 @@ internal sealed class OnnxOperators(GraphBuilder builder, long opset, IReadOnlyD
     {
         if (!x.Batched) return second is null || first.SequenceEqual(second) ? Call("aten::reshape", x, first) : throw No("its shape depends on the batch's size, its values do not");
         var grown = second is null ? [] : Enumerable.Range(0, first.Length).Where(k => first[k] != second[k]).ToArray();
-        var before = Product(x.Shape[..Math.Max(0, x.BatchAxis)]);
+        var before = Product(x.Shape[..Math.Max(0, x.BatchAxis)]) * (Inside(x) ? x.Shape[x.BatchAxis] / builder.Batch : 1);
         var behind = Enumerable.Range(0, first.Length).Where(k => Product(first[..k]) == before && first[k] % builder.Batch == 0).ToArray();
         var alone = behind.Where(k => first[k] == builder.Batch).ToArray();
         int free;
         if (grown.Length == 1 && (said || (!fixedBatch && alone.Contains(grown[0])))) free = grown[0];
         else if (alone.Length > 0) free = alone[0];
         else if (before > 1 && grown.Length == 1) free = grown[0];
-        else if (behind.Length > 0) free = behind[0];
-        else throw No($"it makes {string.Join('×', first)} of {string.Join('×', x.Shape)}, and the batch has no place in it. Export the network with a batch that is left open (PyTorch: dynamic_axes)");
+        else if (behind.Length > 0) free = behind[0] > 0 && behind[0] == first.Length - 1 ? behind[0] - 1 : behind[0];
+        else throw No($"it makes {string.Join('×', first)} of {string.Join('×', x.Shape)}, and the batch has no place in it. {GraphBuilder.Advice}");
         long[] shape = [.. first];
         shape[free] = -1;
-        return Call("aten::reshape", x, shape);
+        var y = Call("aten::reshape", x, shape);
+        if (before > Product(first[..free]) && before * builder.Batch == Product(first[..(free + 1)])) _inside.Add(((Reference)y.Operand).Name);
+        return y;
     }
+
+    // Values whose batch lies inside its dimension, behind what each picture has there: rows of positions × pictures.
+    private readonly HashSet<string> _inside = [];
+
+    private bool Inside(Symbol x) => x.Operand is Reference { Name: var name } && _inside.Contains(name);
 
     private Symbol Transpose()
     {
@@ -597,7 +603,7 @@ internal sealed class OnnxOperators(GraphBuilder builder, long opset, IReadOnlyD
         if (from < 0) from += x.Shape.Length;
         if (to < 0) to += x.Shape.Length;
         var shape = x.Shape[(int)from..(int)Math.Min(to, x.Shape.Length)];
-        return Constant(TorchTensor.From(shape)) with { Second = x.Second is { } other ? TorchTensor.From(other.Shape[(int)from..(int)Math.Min(to, x.Shape.Length)]) : null };
+        return Constant(TorchTensor.From(shape)) with { Second = x.BatchAxis >= from && x.BatchAxis < to ? TorchTensor.From(x.Second!.Shape[(int)from..(int)Math.Min(to, x.Shape.Length)]) : null };
     }
 
     private Symbol ConstantOfShape()

@@ -38,7 +38,7 @@ internal static class OnnxReader
             var type = inputs[0].Type?.TensorType;
             long[] sizes = [.. (type?.Shape?.Dim ?? []).Select(dim => dim.HasDimValue ? dim.DimValue : -1)];
             if (sizes.Length != 4) throw new GraftException($"its input '{inputs[0].Name}' has {sizes.Length} dimensions: pictures have four");
-            if (sizes[0] > LargestBatch) throw new GraftException($"it runs for batches of {sizes[0]} pictures alone: export it with a batch that is left open (PyTorch: dynamic_axes)");
+            if (sizes[0] > LargestBatch) throw new GraftException($"it runs for batches of {sizes[0]} pictures alone. {GraphBuilder.Advice}");
             var last = ChannelsLast(graph, inputs[0].Name, sizes);
             if (last) sizes = [sizes[0], sizes[3], sizes[1], sizes[2]];
             var (height, width) = (sizes[2] > 0 ? sizes[2] : size ?? 224, sizes[3] > 0 ? sizes[3] : size ?? 224);
