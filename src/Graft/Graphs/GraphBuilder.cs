@@ -15,7 +15,8 @@ public sealed record Symbol(Operand Operand, Tensor Example, bool Batched)
     public long[] Shape => Example.Shape;
 
     /// <summary>The dimension that grows with the batch; −1 where there is none, or only one example.</summary>
-    public int BatchAxis => Second is null ? -1 : Enumerable.Range(0, Math.Min(Shape.Length, Second.Shape.Length)).FirstOrDefault(k => Shape[k] != Second.Shape[k], -1);
+    public int BatchAxis => Second is null ? -1
+        : Enumerable.Range(0, Math.Min(Shape.Length, Second.Shape.Length)).FirstOrDefault(k => Shape[k] != Second.Shape[k], -1);
 }
 
 /// <summary>
@@ -31,6 +32,7 @@ public sealed class GraphBuilder(long batch, bool twice = false) : IDisposable
 
     /// <summary>What to do about a network that cannot run for other batches.</summary>
     internal const string Advice = "Export it with a batch that is left open (PyTorch: dynamic_axes)";
+
     private readonly TensorScope _scope = new();
     private readonly IDisposable _mode = Autograd.NoGrad();
     private readonly List<Node> _nodes = [];
@@ -97,7 +99,8 @@ public sealed class GraphBuilder(long batch, bool twice = false) : IDisposable
         }
         var read = arguments.SelectMany(argument => argument is Symbol?[] list ? list : [argument as Symbol]).OfType<Symbol>().ToArray();
         var batched = read.Any(symbol => symbol.Batched);
-        if (batched && read.Any(symbol => !symbol.Batched && symbol.Second is not null)) throw new GraftException($"{Place}the batch's size is used as a number: it runs for one batch size only. {Advice}");
+        if (batched && read.Any(symbol => !symbol.Batched && symbol.Second is not null))
+            throw new GraftException($"{Place}the batch's size is used as a number: it runs for one batch size only. {Advice}");
         var results = Invoke(found, arguments, symbol => symbol.Example, first: true);
         var seconds = read.Any(symbol => symbol.Second is not null) ? Invoke(found, arguments, symbol => symbol.Second ?? symbol.Example, first: false) : null;
         var symbols = new Symbol[results.Length];
@@ -137,7 +140,8 @@ public sealed class GraphBuilder(long batch, bool twice = false) : IDisposable
     {
         if (symbol.Second is null) return [.. symbol.Shape.Select((size, at) => at == 0 && size == batch ? -1 : size)];
         var other = symbol.Second.Shape;
-        if (other.Length != symbol.Shape.Length) throw new GraftException($"{Place}it gives {symbol.Shape.Length} dimensions for a batch of {batch}, {other.Length} for a batch of {_second}");
+        if (other.Length != symbol.Shape.Length)
+            throw new GraftException($"{Place}it gives {symbol.Shape.Length} dimensions for a batch of {batch}, {other.Length} for a batch of {_second}");
         return [.. symbol.Shape.Select((size, at) => size == other[at] ? size : at == 0 && size == batch && other[at] == _second ? -1 : size / batch)];
     }
 
@@ -192,9 +196,12 @@ public sealed class GraphBuilder(long batch, bool twice = false) : IDisposable
     private void Check(Symbol output)
     {
         if (output.BatchAxis != 0 || output.Shape[0] != batch || output.Second!.Shape[0] != _second)
-            throw new GraftException($"its output is {string.Join('×', output.Shape)} for a batch of {batch} and {string.Join('×', (output.Second ?? output.Example).Shape)} for a batch of {_second}: not a row for each picture. {Advice}");
-        var (alone, together) = (output.Example.To(DType.Float32), output.Second.Narrow(0, 1, batch).To(DType.Float32));
-        if ((alone - together).Abs().Max().Item() > 1e-3 * Math.Max(1, alone.Abs().Max().Item()))
+        {
+            string alone = string.Join('×', output.Shape), together = string.Join('×', (output.Second ?? output.Example).Shape);
+            throw new GraftException($"its output is {alone} for a batch of {batch} and {together} for a batch of {_second}: not a row for each picture. {Advice}");
+        }
+        var (first, same) = (output.Example.To(DType.Float32), output.Second.Narrow(0, 1, batch).To(DType.Float32));
+        if ((first - same).Abs().Max().Item() > 1e-3 * Math.Max(1, first.Abs().Max().Item()))
             throw new GraftException($"its graph mixes the pictures of a batch: it was written for a batch of {batch} alone. {Advice}");
     }
 
