@@ -20,7 +20,9 @@ internal static class ModelFiles
         try
         {
             if (Read(path, size) is not { } imported) return null;
-            var backbone = new GraphBackbone(imported.Graph, imported.Weights, imported.Preprocessing, Path.GetFileNameWithoutExtension(path));
+            // What answers at many places (boxes, maps) classifies no picture.
+            var places = imported.Graph.Shapes[imported.Graph.Output].Skip(2).Any(size => size != 1);
+            var backbone = new GraphBackbone(imported.Graph, imported.Weights, imported.Preprocessing, Path.GetFileNameWithoutExtension(path), headless: places);
             backbone.Provenance = Provenance.OfFile(path, "", $"{(backbone.UpstreamClasses is { } classes ? $"{classes} classes " : "")}({Path.GetFileName(path)})");
             return (backbone, imported.Notes);
         }

@@ -17,14 +17,14 @@ public sealed class GraphBackbone : Backbone
     private readonly Graph _body;
 
     /// <summary>Takes a graph with its classifier, if it has one.</summary>
-    /// <param name="graph">From N×C×H×W to scores or features; a softmax at its end is taken off.</param>
+    /// <param name="graph">From N×C×H×W to scores or features; a softmax behind scores is taken off.</param>
     /// <param name="weights">By name; belong to the backbone from here on.</param>
     /// <param name="preprocessing">What its input has gone through.</param>
     /// <param name="name">To call it by.</param>
     /// <param name="headless">The graph gives features: no layer of it is a classifier.</param>
     public GraphBackbone(Graph graph, IReadOnlyDictionary<string, Tensor> weights, Preprocessing preprocessing, string name = "graph", bool headless = false)
     {
-        Graph = graph = WithoutSoftmax(graph);
+        Graph = graph = headless ? graph : WithoutSoftmax(graph);
         (_name, Preprocessing, Headless) = (name, preprocessing, headless);
         _digest = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(graph.ToJson())))[..16];
         var head = headless ? null : StageFinder.Head(graph);
@@ -83,7 +83,23 @@ public sealed class GraphBackbone : Backbone
     public string Name => _name;
 
     /// <summary>Every weight by the graph's names, the classifier's among them.</summary>
-    public IReadOnlyDictionary<string, Tensor> Weights => State();
+    public IReadOnlyDictionary<string, Tensor> Weights
+    {
+        get
+        {
+            var state = State();
+            if (UpstreamHead is null) return state;
+            // The classifier's own names are its layer's; a foreign file may call them anything.
+            var names = Graph.Nodes[StageFinder.Head(Graph)!.Value.Head].Weights.ToArray();
+            foreach (var (own, name) in new[] { "weight", "bias" }.Zip(names))
+            {
+                var head = state[$"{HeadName}.{own}"];
+                state.Remove($"{HeadName}.{own}");
+                state[name] = head;
+            }
+            return state;
+        }
+    }
 
     /// <inheritdoc/>
     public override string Describe() => $"graph name={_name.Replace(' ', '_').Replace('=', '_')} digest={_digest}";
