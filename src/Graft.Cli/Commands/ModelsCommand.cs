@@ -50,7 +50,7 @@ internal static class ModelsCommand
     {
         IReadOnlyList<string> notes = [];
         Backbone backbone;
-        if (File.Exists(name)) (backbone, notes) = BackboneCatalogue.Load(name);
+        if (Path.Exists(name)) (backbone, notes) = BackboneCatalogue.Load(name);
         else backbone = BackboneCatalogue.Create(name);
         using var owned = backbone;
         var card = BackboneCatalogue.Cards.FirstOrDefault(card => card.Name == backbone.Architecture);

@@ -13,13 +13,16 @@ internal static class ModelFiles
     /// <summary>The network of such a file; null where it holds tensors by name.</summary>
     /// <param name="path">Keras's .h5 and .keras, Caffe's .caffemodel and .prototxt, .onnx, a TorchScript archive.</param>
     /// <param name="size">Pixels of the square input, where the file leaves it open.</param>
-    /// <exception cref="GraftException">It is of such a kind, and damaged or not supported.</exception>
+    /// <exception cref="GraftException">It is of such a kind, and damaged, not supported, or with values that are not finite; or it is of a kind that is not read.</exception>
     public static (Backbone, IReadOnlyList<string>)? Open(string path, int? size = null)
     {
+        if (Directory.Exists(path)) ForeignFile.Refuse(path);
         if (!File.Exists(path)) throw new GraftException($"{path}: there is no such file");
         try
         {
+            ForeignFile.Refuse(path);
             if (Read(path, size) is not { } imported) return null;
+            Finite.Check(imported.Weights, path);
             // What answers at many places (boxes, maps) classifies no picture.
             var places = imported.Graph.Shapes[imported.Graph.Output].Skip(2).Any(size => size != 1);
             var backbone = new GraphBackbone(imported.Graph, imported.Weights, imported.Preprocessing, Path.GetFileNameWithoutExtension(path), headless: places);

@@ -58,7 +58,6 @@ public sealed record FewShotData(EpisodePool Train, EpisodePool? Validation, Epi
         return new FewShotData(rest, null, held) { Notes = all.Notes };
     }
 
-
     private static FewShotData Checked(EpisodePool train, EpisodePool? validation, EpisodePool test, bool dropSeen)
     {
         if (dropSeen)

@@ -22,6 +22,27 @@ internal sealed record Imported(Graph Graph, IReadOnlyDictionary<string, Tensor>
         return blueFirst ? builder.Call("aten::flip", input, (long[])[1]) : input;
     }
 
+    /// <summary>The picture as a network wants it whose input is a flat vector: of side² numbers grey, of 3 · side² in colour, row after row.</summary>
+    /// <param name="builder">Writes the graph.</param>
+    /// <param name="length">Of the vector.</param>
+    /// <param name="channelsLast">The three colours of a pixel stand together.</param>
+    /// <param name="blueFirst">The colours begin with blue.</param>
+    /// <exception cref="GraftException">No square picture has so many numbers.</exception>
+    public static (Symbol Vector, Preprocessing Preprocessing) Flattened(GraphBuilder builder, long length, bool channelsLast, bool blueFirst = false)
+    {
+        var (grey, colour) = (Side(length), length % 3 == 0 ? Side(length / 3) : null);
+        if ((grey ?? colour) is not { } side) throw new GraftException($"its input is a vector of {length} numbers, and no picture's: Graft gives square pictures of {LeastSide} pixels and more, flattened, so side² numbers in grey or 3 · side² in colour");
+        var channels = grey is null ? 3 : 1;
+        var picture = Picture(builder, channels, side, side, blueFirst && channels == 3);
+        if (channels == 3 && channelsLast) picture = builder.Call("aten::permute", picture, (long[])[0, 2, 3, 1]);
+        return (builder.Call("aten::reshape", picture, (long[])[-1, length]), Usual(channels, side, side));
+    }
+
+    // Smaller ones are measurements (four of a flower), not pictures.
+    private const long LeastSide = 8;
+
+    private static long? Side(long count) => (long)Math.Round(Math.Sqrt(count)) is var side && side >= LeastSide && side * side == count ? side : null;
+
     /// <summary>Straight to the size; on the scale of 0 … 1 unless said otherwise; grey where the network is.</summary>
     public static Preprocessing Usual(long channels, long height, long width, Normalize? normalize = null) =>
         new((int)width, (int)height, channels == 1 ? [new Grayscale(), new ResizeExact((int)width, (int)height)] : [new ResizeExact((int)width, (int)height)], normalize ?? new Normalize([0, 0, 0], [1, 1, 1]));

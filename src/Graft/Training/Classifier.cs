@@ -132,7 +132,7 @@ public sealed class Classifier : IDisposable
         {
             throw new GraftException(!Directory.Exists(runOrFile) ? $"{runOrFile}: there is no such run or model"
                 : File.Exists(Path.Combine(runOrFile, "run.json")) ? $"{runOrFile} has no {FileName}: its training did not finish. Go on with: graft train --resume {runOrFile}"
-                : $"{runOrFile} is no run folder: it has neither run.json nor {FileName}");
+                : $"{runOrFile} is no run folder (it has neither run.json nor {FileName}): it is {ForeignFile.Folder(runOrFile)}");
         }
         try
         {
