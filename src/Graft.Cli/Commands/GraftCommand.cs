@@ -9,7 +9,7 @@ internal static class GraftCommand
 {
     public static Command Create()
     {
-        var model = new Argument<string>("MODEL") { Description = "A checkpoint or a network in any format, or an architecture's name (then with random weights)" };
+        var model = new Argument<string>("MODEL") { Description = "A run, a checkpoint or a network in any format, or an architecture's name (then with random weights)" };
         var path = new Option<string?>("--out") { Description = "The new model (.safetensors); without it, the layers are listed", HelpName = "FILE" };
         var cut = new Option<string?>("--cut") { Description = "End after this layer", HelpName = "LAYER" };
         var drop = new Option<string[]>("--drop") { Description = "Take a layer out", HelpName = "LAYER" };
@@ -31,7 +31,8 @@ internal static class GraftCommand
         Shell.Handle(command, (shell, parsed) =>
         {
             var name = parsed.GetValue(model)!;
-            var (backbone, notes) = File.Exists(name) ? BackboneCatalogue.Load(name) : (BackboneCatalogue.Create(name, 1000), []);
+            var (backbone, notes) = File.Exists(name) || Directory.Exists(name) ? BackboneCatalogue.Load(name) : (BackboneCatalogue.Create(name, 1000), []);
+            foreach (var note in notes) shell.Log(note);
             if (parsed.GetValue(size) is { } side) backbone = Surgery.InputSize(backbone, side);
             foreach (var layer in parsed.GetValue(drop) ?? []) backbone = Surgery.Drop(backbone, layer);
             if (parsed.GetValue(fresh) is { Length: > 0 } layers) backbone = Surgery.Reinitialise(backbone, layers);

@@ -23,6 +23,7 @@ internal static class PredictCommand
         Shell.Handle(command, (shell, parsed) =>
         {
             using var model = Classifier.Open(parsed.GetValue(run)!, input.Read(parsed));
+            foreach (var note in model.Notes) shell.Log(note);
             var predictions = new List<Prediction>();
             var errors = new List<BrokenPicture>();
             foreach (var file in parsed.GetValue(files)!.SelectMany(path => Directory.Exists(path) ? Directory.EnumerateFiles(path, "*", SearchOption.AllDirectories).Order(StringComparer.Ordinal) : (IEnumerable<string>)[path]))
@@ -40,7 +41,7 @@ internal static class PredictCommand
             shell.Result(new
             {
                 predictions = predictions.Select(found => new { file = found.File, label = found.Label, probability = found.Probability, top = found.Top.Select(pair => new { label = pair.Label, probability = pair.Probability }) }),
-                errors = errors.Select(found => new { file = found.File, error = found.Error }),
+                errors = errors.Select(found => new { file = found.File, error = found.Error }), notes = model.Notes,
             });
             if (!shell.Json)
             {

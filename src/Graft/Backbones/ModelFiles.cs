@@ -10,21 +10,22 @@ namespace Graft.Backbones;
 /// <summary>Files that hold a whole network, not tensors alone.</summary>
 internal static class ModelFiles
 {
-    /// <summary>The network of such a file; null where it holds tensors by name.</summary>
+    /// <summary>The network of such a file, and whether its preprocessing is a guess; null where it holds tensors by name.</summary>
     /// <param name="path">Keras's .h5 and .keras, Caffe's .caffemodel and .prototxt, .onnx, a TorchScript archive.</param>
     /// <param name="size">Pixels of the square input, where the file leaves it open.</param>
     /// <exception cref="GraftException">It is of such a kind, and damaged or not supported.</exception>
-    public static (Backbone, IReadOnlyList<string>)? Open(string path, int? size = null)
+    public static (Backbone Backbone, IReadOnlyList<string> Notes, bool Guessed)? Open(string path, int? size = null)
     {
         if (!File.Exists(path)) throw new GraftException($"{path}: there is no such file");
         try
         {
             if (Read(path, size) is not { } imported) return null;
             var backbone = new GraphBackbone(imported.Graph, imported.Weights, imported.Preprocessing, Path.GetFileNameWithoutExtension(path));
-            backbone.Provenance = Provenance.OfFile(path, "", $"{(backbone.UpstreamClasses is { } classes ? $"{classes} classes " : "")}({Path.GetFileName(path)})");
-            return (backbone, imported.Notes);
+            backbone.Provenance = ModelCard.Origin(path, imported.Card, "", $"{(backbone.UpstreamClasses is { } classes ? $"{classes} classes " : "")}({Path.GetFileName(path)})");
+            backbone.ClassNames = ModelCard.Classes(imported.Card, backbone.UpstreamClasses);
+            return (backbone, imported.Notes, imported.Guessed);
         }
-        catch (Exception reason) when (reason is InvalidDataException or IOException or UnauthorizedAccessException or TorchException or GraftException or OverflowException or OutOfMemoryException)
+        catch (Exception reason) when (reason is InvalidDataException or IOException or UnauthorizedAccessException or TorchException or GraftException or OverflowException or OutOfMemoryException or System.Text.Json.JsonException)
         {
             throw new GraftException(reason.Message.Contains(path, StringComparison.Ordinal) ? reason.Message : $"{path}: {reason.Message}", reason);
         }

@@ -20,7 +20,7 @@ public sealed record Checkpoint(string Path, IReadOnlyDictionary<string, Tensor>
             // A safetensors header's length may begin with any byte; its JSON begins with the ninth.
             var named = first.Length > 8 && first[8] == '{' && first[7] == 0;
             if (!named && first[0] == '<') throw new GraftException($"{path} is a web page, not a checkpoint: the download gave a page in place of the file. Download it again");
-            if (!named && (first is [0x80, _, ..] || first is [(byte)'P', (byte)'K', ..])) return new Checkpoint(path, PyTorchCheckpoint.Read(path), new Dictionary<string, string>());
+            if (!named && (first is [0x80, _, ..] || first is [(byte)'P', (byte)'K', ..])) return new Checkpoint(path, PyTorchCheckpoint.Read(path), first[0] == 'P' ? ArchiveCard.Read(path) : new Dictionary<string, string>());
             var contents = Safetensors.Read(path);
             return new Checkpoint(path, contents.Tensors, contents.Metadata);
         }

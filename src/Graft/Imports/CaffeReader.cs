@@ -75,6 +75,7 @@ internal static class CaffeReader
     {
         private readonly Dictionary<string, Symbol> _values = [];
         private readonly List<string> _notes = [];
+        private bool _guessed;
         private Preprocessing? _preprocessing;
         private Symbol? _last;
 
@@ -87,7 +88,7 @@ internal static class CaffeReader
             }
             foreach (var layer in net.Messages("layer").Concat(net.Messages("layers"))) Layer(layer);
             var (graph, weights) = builder.Build(_last ?? throw new GraftException("it has no layers"));
-            return new Imported(graph, weights, _preprocessing!, _notes);
+            return new Imported(graph, weights, _preprocessing!, _notes) { Guessed = _guessed };
         }
 
         /// <summary>What a data layer does to its pictures.</summary>
@@ -107,6 +108,7 @@ internal static class CaffeReader
             var scale = 1 / (255 * transform.Scale);
             var mean = transform.Mean.Length == 3 ? transform.Mean.Reverse().ToArray() : transform.Mean.Length == 1 ? [.. Enumerable.Repeat(transform.Mean[0], 3)] : [0.0, 0, 0];
             _preprocessing = Imported.Usual(channels, height, width, new Normalize([.. mean.Select(value => value / 255)], [scale, scale, scale]));
+            _guessed = transform.Parameters is null;
             if (transform.Parameters?.Text("mean_file") is { } file) _notes.Add($"its training subtracted the mean picture {file}, which is not read: give the mean with --mean");
         }
 

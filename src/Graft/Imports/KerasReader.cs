@@ -49,8 +49,8 @@ internal static class KerasReader
             }
             var output = Run(file.Config, input, [], "");
             var (graph, weights) = builder.Build(output);
-            if (_rescaled) preprocessing = preprocessing with { Normalize = new Normalize([0, 0, 0], [1 / 255.0, 1 / 255.0, 1 / 255.0]) };
-            return new Imported(graph, weights, preprocessing, _notes);
+            if (_rescaled) preprocessing = preprocessing with { Normalize = Normalize.Levels };
+            return new Imported(graph, weights, preprocessing, _notes) { Guessed = shape.Length == 3 && !_rescaled };
         }
 
         private static JsonArray Layers(JsonNode model) => (model["config"] is JsonArray list ? list : model["config"]?["layers"]?.AsArray()) ?? throw new GraftException($"it is a {model["class_name"]}, which is neither Sequential nor Functional: its layers are in its code, not in the file");

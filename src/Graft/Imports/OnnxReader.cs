@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using Google.Protobuf;
+using Graft.Backbones;
 using Graft.Data;
 using Graft.Graphs;
 using Graft.Torch;
@@ -44,7 +45,9 @@ internal static class OnnxReader
             foreach (var node in graph.Node) operators.Run(node);
             var (built, weights) = builder.Build(operators.Output(graph.Output[0].Name));
             var notes = graph.Output.Count > 1 ? [$"it has {graph.Output.Count} outputs: the first, '{graph.Output[0].Name}', is used"] : new List<string>();
-            return new Imported(built, weights, Stated(model, channels, height, width, notes), notes);
+            var card = model.MetadataProps.GroupBy(entry => entry.Key).ToDictionary(group => group.Key, group => group.Last().Value);
+            var stated = Stated(card, height, width, notes);
+            return new Imported(built, weights, stated ?? Usual(channels, height, width), notes) { Card = card, Guessed = stated is null };
         }
         catch (Exception reason) when (reason is IndexOutOfRangeException or ArgumentException or KeyNotFoundException or InvalidCastException or InvalidOperationException or NullReferenceException or OverflowException)
         {
@@ -53,24 +56,23 @@ internal static class OnnxReader
     }
 
     // Graft's own files say what their input has gone through.
-    private static Preprocessing Stated(Onnx.Model model, long channels, long height, long width, List<string> notes)
+    private static Preprocessing? Stated(Dictionary<string, string> card, long height, long width, List<string> notes)
     {
-        if (model.MetadataProps.FirstOrDefault(entry => entry.Key == "preprocessing") is { } stated)
+        try
         {
-            try
-            {
-                var read = Preprocessing.FromJson(stated.Value);
-                if (read.Width == width && read.Height == height) return read;
-                notes.Add($"its metadata speak of pictures of {read.Width}×{read.Height}, its graph of {width}×{height}");
-            }
-            catch (InvalidDataException reason)
-            {
-                notes.Add(reason.Message);
-            }
+            if (ModelCard.Preprocessing(card) is not { } read) return null;
+            if (read.Width == width && read.Height == height) return read;
+            notes.Add($"its metadata speak of pictures of {read.Width}×{read.Height}, its graph of {width}×{height}");
         }
-        notes.Add($"the file does not say what its input has gone through: taken to be {(channels == 3 ? "ImageNet's mean and deviation" : "0 … 1")}; change it with --mean, --std and --scale");
-        return Imported.Usual(channels, height, width, channels == 3 ? Normalize.ImageNet : null) is var usual && channels == 3 && height == width && height >= 128 ? Preprocessing.Evaluation((int)(height * 8 / 7), (int)height, Normalize.ImageNet) : usual;
+        catch (InvalidDataException reason)
+        {
+            notes.Add(reason.Message);
+        }
+        return null;
     }
+
+    private static Preprocessing Usual(long channels, long height, long width) => channels == 3 && height == width && height >= 128
+        ? Preprocessing.Evaluation((int)(height * 8 / 7), (int)height, Normalize.ImageNet) : Imported.Usual(channels, height, width, channels == 3 ? Normalize.ImageNet : null);
 
     /// <summary>A stored tensor.</summary>
     internal static unsafe TorchTensor Tensor(Onnx.Tensor tensor)
