@@ -50,7 +50,7 @@ internal static class ModelsCommand
     {
         IReadOnlyList<string> notes = [];
         Backbone backbone;
-        if (File.Exists(name) || Directory.Exists(name)) (backbone, notes) = BackboneCatalogue.Load(name);
+        if (IsFile(name)) (backbone, notes) = BackboneCatalogue.Load(name);
         else backbone = BackboneCatalogue.Create(name);
         using var owned = backbone;
         var card = BackboneCatalogue.Cards.FirstOrDefault(card => card.Name == backbone.Architecture);
@@ -71,8 +71,11 @@ internal static class ModelsCommand
         {
             stage.Name, string.Join("×", stage.Shape), $"{stage.Parameters:N0}", Short(stage.MultiplyAdds), stage.ReceptiveField is { } field ? $"{field} px" : "all", stage.Stride is { } stride ? $"{stride}" : "",
         }), 2, 3, 4, 5);
-        shell.Say($"{backbone.Stages.Sum(stage => stage.ParameterCount):N0} parameters, {Short(stages.Sum(stage => stage.MultiplyAdds))} multiply-adds, {backbone.FeatureSize} features{(backbone.UpstreamClasses is { } classes ? $", its own classifier of {classes} classes" : "")}");
+        shell.Say($"{backbone.Stages.Sum(stage => stage.ParameterCount):N0} parameters, {Short(stages.Sum(stage => stage.MultiplyAdds))} multiply-adds, {backbone.FeatureSize} features{(backbone.UpstreamClasses is { } classes ? $", its own classifier of {classes} classes{(backbone.ClassNames is { } names ? $" ({string.Join(", ", names.Take(6))}{(names.Count > 6 ? ", …" : "")})" : "")}" : "")}");
     }
+
+    /// <summary>A file or a run; an architecture's name stays one, whatever folder is called so.</summary>
+    internal static bool IsFile(string name) => File.Exists(name) || (Directory.Exists(name) && BackboneCatalogue.Cards.All(card => card.Name != name));
 
     private static string Short(long count) => count switch { 0 => "", >= 1_000_000_000 => $"{count / 1e9:0.00} G", >= 1_000_000 => $"{count / 1e6:0.0} M", _ => $"{count / 1e3:0.0} k" };
 }

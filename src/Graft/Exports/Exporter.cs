@@ -74,6 +74,7 @@ public static class Exporter
     private static Dictionary<string, string> Describe(Classifier model)
     {
         var card = Describe(model.Backbone, model.Classes);
+        foreach (var (key, value) in model.About) card[key] = value;
         return model.Head is null ? card : model.Describe(card);
     }
 
@@ -105,9 +106,9 @@ public static class Exporter
     {
         var (backbone, name) = (model.Backbone, model.Backbone.Architecture);
         var why = aside is not null ? aside.Split(':')[0]
-            : BackboneCatalogue.Cards.FirstOrDefault(card => card.Name == name) is not { Torchvision: true } ? $"{(backbone is GraphBackbone ? "a graph of its own" : name)} is not among its networks"
+            : BackboneCatalogue.Cards.FirstOrDefault(card => card.Name == name) is not { Torchvision: true } ? backbone is GraphBackbone ? "it is a graph of its own" : $"{name} is not among its networks"
             : backbone.Options.GetValueOrDefault("padding") == "same" ? "its convolutions are padded as TensorFlow does it" : null;
-        if (why is not null) return $"torchvision does not know this network ({why}): its tensors are named {(aside is null ? $"as Graft's {name}" : "backbone.… and head.…")}, and Graft reads the file";
+        if (why is not null) return $"torchvision does not know this network ({why}): its tensors are named {(aside is not null ? "backbone.… and head.…" : backbone is GraphBackbone ? "as in the graph" : $"as Graft's {name}")}, and Graft reads the file";
         var options = $"num_classes={backbone.UpstreamClasses ?? model.Classes.Count}" + (name is "googlenet" or "inception_v3" ? ", aux_logits=False, init_weights=False" : "") + (backbone.Options.GetValueOrDefault("side") is { } side ? $", image_size={side}" : "");
         return $"torchvision takes it: torchvision.models.{name}({options}).load_state_dict(torch.load('{Path.GetFileName(path)}'))";
     }

@@ -108,7 +108,7 @@ internal static class CaffeReader
             var scale = 1 / (255 * transform.Scale);
             var mean = transform.Mean.Length == 3 ? transform.Mean.Reverse().ToArray() : transform.Mean.Length == 1 ? [.. Enumerable.Repeat(transform.Mean[0], 3)] : [0.0, 0, 0];
             _preprocessing = Imported.Usual(channels, height, width, new Normalize([.. mean.Select(value => value / 255)], [scale, scale, scale]));
-            _guessed = transform.Parameters is null;
+            _guessed = transform.Parameters?.Has("scale") != true && transform.Mean.Length == 0;
             if (transform.Parameters?.Text("mean_file") is { } file) _notes.Add($"its training subtracted the mean picture {file}, which is not read: give the mean with --mean");
         }
 

@@ -19,6 +19,8 @@ public sealed class Classifier : IDisposable
     /// <summary>The file's name within a run folder.</summary>
     public const string FileName = "model.safetensors";
 
+    private static readonly string[] s_about = ["licence", "domain", "data_fingerprint", "seed", "strategy"];
+
     /// <param name="backbone">Owned from here on.</param>
     /// <param name="head">Owned from here on; null: the classifier that the backbone was trained with.</param>
     /// <param name="stage">The head stands on this stage's pooled output.</param>
@@ -59,6 +61,9 @@ public sealed class Classifier : IDisposable
 
     /// <summary>What was noticed when it was opened, such as a preprocessing that its file does not say.</summary>
     public IReadOnlyList<string> Notes { get; private set; } = [];
+
+    /// <summary>What its file says of how it was made: licence, domain, data, seed, strategy. It goes into what is exported.</summary>
+    internal IReadOnlyDictionary<string, string> About { get; private init; } = new Dictionary<string, string>();
 
     /// <summary>N×3×H×W inputs to N×classes probabilities.</summary>
     public Tensor Forward(Tensor inputs) => Head is null ? UpstreamProbabilities(inputs) : Head.Probabilities(Backbone.Pool(Backbone.Forward(inputs, 0, Stage + 1)));
@@ -165,7 +170,7 @@ public sealed class Classifier : IDisposable
         IReadOnlyDictionary<string, Tensor> Part(string prefix) => checkpoint.Tensors.Where(item => item.Key.StartsWith(prefix, StringComparison.Ordinal)).ToDictionary(item => item.Key[prefix.Length..], item => item.Value);
         CheckpointMatcher.Load(backbone, Part("backbone."), path);
         CheckpointMatcher.Load(head, Part("head."), path);
-        return new Classifier(backbone, head, stage, classes);
+        return new Classifier(backbone, head, stage, classes) { About = s_about.Where(checkpoint.Metadata.ContainsKey).ToDictionary(key => key, key => checkpoint.Metadata[key]) };
     }
 
     /// <summary>Predicts one picture.</summary>
