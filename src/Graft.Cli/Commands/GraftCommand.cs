@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Graft.Backbones;
+using Graft.Data;
 using Graft.Exports;
 using Graft.Graphs;
 
@@ -31,7 +32,7 @@ internal static class GraftCommand
         Shell.Handle(command, (shell, parsed) =>
         {
             var name = parsed.GetValue(model)!;
-            var (backbone, notes) = ModelsCommand.IsFile(name) ? BackboneCatalogue.Load(name) : (BackboneCatalogue.Create(name, 1000), []);
+            var (backbone, notes) = ModelsCommand.IsFile(name) ? BackboneCatalogue.Load(name, null, new InputOptions()) : (BackboneCatalogue.Create(name, 1000), []);
             foreach (var note in notes) shell.Log(note);
             if (parsed.GetValue(size) is { } side) backbone = Surgery.InputSize(backbone, side);
             foreach (var layer in parsed.GetValue(drop) ?? []) backbone = Surgery.Drop(backbone, layer);

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Graft.Backbones;
+using Graft.Data;
 using Graft.Graphs;
 using Graft.Hub;
 
@@ -50,7 +51,7 @@ internal static class ModelsCommand
     {
         IReadOnlyList<string> notes = [];
         Backbone backbone;
-        if (IsFile(name)) (backbone, notes) = BackboneCatalogue.Load(name);
+        if (IsFile(name)) (backbone, notes) = BackboneCatalogue.Load(name, null, new InputOptions());
         else backbone = BackboneCatalogue.Create(name);
         using var owned = backbone;
         var card = BackboneCatalogue.Cards.FirstOrDefault(card => card.Name == backbone.Architecture);
@@ -71,7 +72,8 @@ internal static class ModelsCommand
         {
             stage.Name, string.Join("×", stage.Shape), $"{stage.Parameters:N0}", Short(stage.MultiplyAdds), stage.ReceptiveField is { } field ? $"{field} px" : "all", stage.Stride is { } stride ? $"{stride}" : "",
         }), 2, 3, 4, 5);
-        shell.Say($"{backbone.Stages.Sum(stage => stage.ParameterCount):N0} parameters, {Short(stages.Sum(stage => stage.MultiplyAdds))} multiply-adds, {backbone.FeatureSize} features{(backbone.UpstreamClasses is { } classes ? $", its own classifier of {classes} classes{(backbone.ClassNames is { } names ? $" ({string.Join(", ", names.Take(6))}{(names.Count > 6 ? ", …" : "")})" : "")}" : "")}");
+        var called = backbone.ClassNames is { } names ? $" ({string.Join(", ", names.Take(6))}{(names.Count > 6 ? ", …" : "")})" : "";
+        shell.Say($"{backbone.Stages.Sum(stage => stage.ParameterCount):N0} parameters, {Short(stages.Sum(stage => stage.MultiplyAdds))} multiply-adds, {backbone.FeatureSize} features{(backbone.UpstreamClasses is { } classes ? $", its own classifier of {classes} classes{called}" : "")}");
     }
 
     /// <summary>A file or a run; an architecture's name stays one, whatever folder is called so.</summary>

@@ -108,21 +108,28 @@ public static class BackboneCatalogue
     /// <param name="path">safetensors (or the index of several), .pt, .pth, .th, .bin; .h5, .keras, .caffemodel, .onnx, TorchScript; a run's folder.</param>
     /// <param name="name">The architecture, where the checkpoint does not tell.</param>
     /// <param name="size">Pixels of the square input, where the network takes several.</param>
-    /// <returns>The backbone, and what was noticed while its tensors were matched, or had to be guessed.</returns>
+    /// <returns>The backbone, and what was noticed while its tensors were matched.</returns>
     /// <exception cref="GraftException">It does not tell, or its tensors do not fit.</exception>
-    public static (Backbone Backbone, IReadOnlyList<string> Notes) Load(string path, string? name = null, int? size = null) => Load(path, name, new InputOptions { Size = size }, apply: false);
+    public static (Backbone Backbone, IReadOnlyList<string> Notes) Load(string path, string? name = null, int? size = null)
+    {
+        var (backbone, notes, _) = LoadNamed(SavedRun.FileOf(Hub.ModelHub.Resolve(path)), name, size);
+        return (backbone, notes);
+    }
 
-    /// <summary>The same, with the input that is asked for.</summary>
-    public static (Backbone Backbone, IReadOnlyList<string> Notes) Load(string path, string? name, InputOptions input) => Load(path, name, input, apply: true);
-
-    private static (Backbone Backbone, IReadOnlyList<string> Notes) Load(string path, string? name, InputOptions input, bool apply)
+    /// <summary>The same, with the input that is asked for; where neither that nor the file says what pictures go through, the last note says what was taken.</summary>
+    public static (Backbone Backbone, IReadOnlyList<string> Notes) Load(string path, string? name, InputOptions input)
     {
         path = SavedRun.FileOf(Hub.ModelHub.Resolve(path));
+        var (loaded, notes, guessed) = LoadNamed(path, name, input.Size);
+        var backbone = input.Apply(loaded);
+        return (backbone, guessed && !input.Normalizes ? [.. notes, InputOptions.Guess(Path.GetFileName(path), backbone.Preprocessing)] : notes);
+    }
+
+    private static (Backbone Backbone, IReadOnlyList<string> Notes, bool Guessed) LoadNamed(string path, string? name, int? size)
+    {
         try
         {
-            var (backbone, notes, guessed) = LoadChecked(path, name, input.Size);
-            if (apply) backbone = input.Apply(backbone);
-            return (backbone, guessed && !input.Normalizes ? [.. notes, InputOptions.Guess(Path.GetFileName(path), backbone.Preprocessing)] : notes);
+            return LoadChecked(path, name, size);
         }
         catch (GraftException reason) when (!reason.Message.Contains(path, StringComparison.Ordinal))
         {

@@ -46,7 +46,8 @@ internal static class ModelCard
     {
         try
         {
-            return card.TryGetValue("classes", out var text) && JsonSerializer.Deserialize<string[]>(text) is { } names && outputs is { } count && names.Length == Math.Max(2, count) && !names.Contains(null) ? names : null;
+            if (outputs is not { } count || !card.TryGetValue("classes", out var text)) return null;
+            return JsonSerializer.Deserialize<string?[]>(text) is { } names && names.Length == Math.Max(2, count) && !names.Contains(null) ? names! : null;
         }
         catch (JsonException)
         {

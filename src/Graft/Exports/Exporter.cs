@@ -108,9 +108,14 @@ public static class Exporter
         var why = aside is not null ? aside.Split(':')[0]
             : BackboneCatalogue.Cards.FirstOrDefault(card => card.Name == name) is not { Torchvision: true } ? backbone is GraphBackbone ? "it is a graph of its own" : $"{name} is not among its networks"
             : backbone.Options.GetValueOrDefault("padding") == "same" ? "its convolutions are padded as TensorFlow does it" : null;
-        if (why is not null) return $"torchvision does not know this network ({why}): its tensors are named {(aside is not null ? "backbone.… and head.…" : backbone is GraphBackbone ? "as in the graph" : $"as Graft's {name}")}, and Graft reads the file";
-        var options = $"num_classes={backbone.UpstreamClasses ?? model.Classes.Count}" + (name is "googlenet" or "inception_v3" ? ", aux_logits=False, init_weights=False" : "") + (backbone.Options.GetValueOrDefault("side") is { } side ? $", image_size={side}" : "");
-        return $"torchvision takes it: torchvision.models.{name}({options}).load_state_dict(torch.load('{Path.GetFileName(path)}'))";
+        if (why is not null)
+        {
+            var naming = aside is not null ? "backbone.… and head.…" : backbone is GraphBackbone ? "as in the graph" : $"as Graft's {name}";
+            return $"torchvision does not know this network ({why}): its tensors are named {naming}, and Graft reads the file";
+        }
+        var classes = (model.Head is null ? backbone.UpstreamClasses : null) ?? model.Classes.Count;
+        var more = name is "googlenet" or "inception_v3" ? ", aux_logits=False, init_weights=False" : backbone.Options.GetValueOrDefault("side") is { } side ? $", image_size={side}" : "";
+        return $"torchvision takes it: torchvision.models.{name}(num_classes={classes}{more}).load_state_dict(torch.load('{Path.GetFileName(path)}'))";
     }
 
     private static Tensor Normalized(Tensor x, Normalize normalize)

@@ -96,7 +96,7 @@ public static class FewShotMethods
             (own.Preprocessing, own.Provenance) = (earlier.Preprocessing, upstream.Provenance);
             return own;
         }
-        var (backbone, notes) = BackboneCatalogue.Load(file);
+        var (backbone, notes) = BackboneCatalogue.Load(file, null, new Data.InputOptions());
         foreach (var note in notes) log?.Invoke(note);
         if (backbone is not Graphs.GraphBackbone) return backbone;
         backbone.Dispose();

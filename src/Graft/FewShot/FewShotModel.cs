@@ -38,7 +38,8 @@ public sealed record FewShotModel(EpisodeLearner Learner, Preprocessing Preproce
         if (Upstream is not null) card["upstream"] = ModelCard.Text(Upstream);
         // The network of what compares pictures serves as an upstream.
         if (Learner is not MetricLearner { Embedder.Backbone: var backbone }) return card;
-        (card["architecture"], card["licence"], card["domain"]) = (backbone.Architecture, Upstream?.Licence ?? "", $"few-shot learning by {Learner.Options.Method} on {TrainClasses.Count} classes{(Upstream is null ? "" : $"; upstream: {Upstream.Domain}")}");
+        (card["architecture"], card["licence"]) = (backbone.Architecture, Upstream?.Licence ?? "");
+        card["domain"] = $"few-shot learning by {Learner.Options.Method} on {TrainClasses.Count} classes" + (Upstream is null ? "" : $"; upstream: {Upstream.Domain}");
         foreach (var (key, value) in backbone.Options) card[key] = value;
         return card;
     }
