@@ -13,7 +13,7 @@ internal sealed class TrainArguments
     public Option<string?> Backbone { get; } = new("--backbone") { Description = "The architecture (default: what the weights are of; graft models list)", HelpName = "NAME" };
     private readonly InputArguments _input = new();
 
-    public Option<string?> Weights { get; } = new("--weights") { Description = "The pretrained network: .safetensors (or the index of several), .pt, .pth, .th, .bin, .h5, .keras, .caffemodel, .onnx, TorchScript", HelpName = "FILE" };
+    public Option<string?> Weights { get; } = new("--weights") { Description = "The pretrained network: a run, .safetensors (or the index of several), .pt, .pth, .th, .bin, .h5, .keras, .caffemodel, .onnx, TorchScript", HelpName = "FILE" };
     public Option<long> Seed { get; } = new("--seed") { Description = "Of everything that is random", HelpName = "N" };
     public Option<string> Device { get; } = new("--device") { Description = "cpu or cuda:0", DefaultValueFactory = _ => "cpu", HelpName = "NAME" };
     public Option<int?> Threads { get; } = new("--threads") { Description = "Processor threads (default: all)", HelpName = "N" };

@@ -25,6 +25,7 @@ internal static class EvaluateCommand
         Shell.Handle(command, (shell, parsed) =>
         {
             using var model = Classifier.Open(parsed.GetValue(run)!, input.Read(parsed));
+            foreach (var note in model.Notes) shell.Log(note);
             var set = model.Open(parsed.GetValue(data)!, parsed.GetValue(split));
             var clock = System.Diagnostics.Stopwatch.StartNew();
             var (metrics, _, _, broken) = model.Evaluate(set, Bounds.Device(parsed.GetValue(device)!), (done, total) => shell.Progress(new ProgressReport("pictures", done, total, done / Math.Max(1e-9, clock.Elapsed.TotalSeconds))), shell.Stop);
@@ -32,7 +33,7 @@ internal static class EvaluateCommand
             {
                 accuracy = metrics.Accuracy, accuracy_interval = new[] { metrics.Low, metrics.High }, top5 = metrics.Top5, balanced_accuracy = metrics.BalancedAccuracy, macro_f1 = metrics.MacroF1, loss = metrics.Loss,
                 calibration_error = metrics.CalibrationError, images = metrics.Count, per_class = metrics.PerClass, confusion = metrics.Confusion, errors = broken,
-                part = set.Part, labelled = Labelled(set, metrics, broken), left_out = LeftOutView.Json(set.Notes, broken), notes = set.Notes.Remarks,
+                part = set.Part, labelled = Labelled(set, metrics, broken), left_out = LeftOutView.Json(set.Notes, broken), notes = model.Notes.Concat(set.Notes.Remarks),
             });
             if (shell.Json) return;
             shell.Table(["class", "pictures", "precision", "recall", "F1"], metrics.PerClass.Select(found => new[] { found.Name, $"{found.Count}", $"{found.Precision:P1}", $"{found.Recall:P1}", $"{found.F1:0.000}" }), 1, 2, 3, 4);

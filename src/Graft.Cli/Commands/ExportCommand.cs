@@ -33,12 +33,15 @@ internal static class ExportCommand
             if (!s_formats.TryGetValue(parsed.GetValue(to)!.ToLowerInvariant(), out var format)) throw Bounds.Refuse($"--to {parsed.GetValue(to)}: {string.Join(", ", s_formats.Keys)}");
             var source = parsed.GetValue(run)!;
             using var model = Classifier.Open(source, input.Read(parsed));
+            foreach (var note in model.Notes) shell.Log(note);
             var file = Path.GetFullPath(parsed.GetValue(path) ?? Path.GetFileNameWithoutExtension(source.TrimEnd('/')) + format.Extension);
             OutputFile.Check(file, parsed.GetValue(overwrite));
             if (format.Format is ExportFormat.Safetensors or ExportFormat.PyTorch && (parsed.GetValue(normalize) || parsed.GetValue(softmax))) throw Bounds.Refuse("--normalize and --softmax are for onnx and torchscript: the others hold weights, not what is done with them");
-            Exporter.Write(model, file, format.Format, parsed.GetValue(normalize), parsed.GetValue(softmax));
-            shell.Result(new { file, format = format.Format, classes = model.Classes, preprocessing = model.Backbone.Preprocessing, bytes = new FileInfo(file).Length });
-            if (!shell.Json) shell.Say($"Wrote {file} ({new FileInfo(file).Length / 1e6:0.0} MB): N×3×{model.Backbone.Preprocessing.Height}×{model.Backbone.Preprocessing.Width}{(parsed.GetValue(normalize) ? " levels of 0 … 255" : ", normalised")} to {(parsed.GetValue(softmax) ? "probabilities" : "scores")} of {model.Classes.Count} classes");
+            var about = Exporter.Write(model, file, format.Format, parsed.GetValue(normalize), parsed.GetValue(softmax));
+            shell.Result(new { file, format = format.Format, classes = model.Classes, preprocessing = model.Backbone.Preprocessing, notes = model.Notes.Concat(about), bytes = new FileInfo(file).Length });
+            if (shell.Json) return;
+            shell.Say($"Wrote {file} ({new FileInfo(file).Length / 1e6:0.0} MB): N×3×{model.Backbone.Preprocessing.Height}×{model.Backbone.Preprocessing.Width}{(parsed.GetValue(normalize) ? " levels of 0 … 255" : ", normalised")} to {(parsed.GetValue(softmax) ? "probabilities" : "scores")} of {model.Classes.Count} classes");
+            foreach (var note in about) shell.Say(note);
         });
         return command;
     }

@@ -135,7 +135,7 @@ internal static class FewshotCommand
 
     private static Command Eval()
     {
-        var model = new Argument<string>("MODEL") { Description = "A run of fewshot train, or any pretrained network, which is then used as it is" };
+        var model = new Argument<string>("MODEL") { Description = "A run of fewshot train, or any pretrained network or run of train, which is then used as it is" };
         var data = new Argument<string>("DATA") { Description = "Class folders that training never saw" };
         var (way, shot, query, episodes) = (Number("--way", "Classes of an episode", 5), Number("--shot", "Support pictures of each class", 1), Number("--query", "Query pictures of each class", 5), Number("--episodes", "How many; at least 600", EpisodeEvaluator.LeastEpisodes));
         var within = new Option<bool>("--within-groups") { Description = "All classes of an episode come from one group" };
@@ -165,7 +165,8 @@ internal static class FewshotCommand
             var rows = new List<(string Name, EpisodeAccuracy Found)>();
             var set = DatasetReader.Open(parsed.GetValue(data)!).TrainAlone;
             IReadOnlyList<BrokenPicture> broken;
-            if (FewShotModel.Is(parsed.GetValue(model)!) || Directory.Exists(parsed.GetValue(model)!))
+            IReadOnlyList<string> notes = [];
+            if (FewShotModel.Is(parsed.GetValue(model)!))
             {
                 using var trained = FewShotModel.Load(parsed.GetValue(model)!);
                 var pool = EpisodePool.Read(set, trained.Preprocessing, trained.Grey, cancel: shell.Stop);
@@ -182,11 +183,12 @@ internal static class FewshotCommand
             {
                 if (seenTimes > 1) throw new GraftException("--views is for models of fewshot train: a pretrained network sees each picture once");
                 using var encoder = PictureEncoder.Open(parsed.GetValue(model)!, input.Read(parsed), FeatureCache.Default());
+                foreach (var note in notes = encoder.Notes) shell.Log(note);
                 var (found, unreadable) = FrozenEvaluation.Run(encoder, set, options, count, Episode, shell.Stop);
                 broken = unreadable;
                 rows.AddRange(found.Select(rule => (rule.Rule, rule.Accuracy)));
             }
-            shell.Result(new { results = rows.Select(row => new { method = row.Name, accuracy = row.Found.Accuracy, interval = row.Found.Interval, episodes = row.Found.Episodes, seconds = row.Found.Seconds, transductive = row.Found.Transductive }), left_out = LeftOutView.Json(set.Notes, broken), notes = set.Notes.Remarks });
+            shell.Result(new { results = rows.Select(row => new { method = row.Name, accuracy = row.Found.Accuracy, interval = row.Found.Interval, episodes = row.Found.Episodes, seconds = row.Found.Seconds, transductive = row.Found.Transductive }), left_out = LeftOutView.Json(set.Notes, broken), notes = notes.Concat(set.Notes.Remarks) });
             if (shell.Json) return;
             LeftOutView.Say(shell, set.Notes, broken);
             shell.Table([$"{options.Way}-way {options.Shot}-shot", "accuracy", "episodes", "seconds"], rows.Select(row => new[] { row.Name, $"{row.Found}", $"{row.Found.Episodes}", $"{row.Found.Seconds:0.0}" }), 1, 2, 3);
@@ -194,7 +196,7 @@ internal static class FewshotCommand
         return command;
     }
 
-    private static readonly string s_weightsHelp = "A pretrained network in any format, or a run of fewshot train (protonet, matching, siamese)";
+    private static readonly string s_weightsHelp = "A pretrained network in any format, a run of train, or a run of fewshot train (protonet, matching, siamese)";
 
     private static Command Classify()
     {
@@ -241,6 +243,7 @@ internal static class FewshotCommand
                 var file = parsed.GetValue(weights) ?? throw new GraftException("which network looks at the pictures? Name one with --weights FILE (graft models pull gets one)");
                 set = new SupportSet(PictureEncoder.Open(file, input.Read(parsed), cache), parsed.GetValue(distance));
                 notes = notes.With(folder.Notes);
+                foreach (var note in set.Encoder.Notes) shell.Log(note);
                 broken.AddRange(set.Add(folder));
             }
             using var owned = set;
@@ -257,7 +260,7 @@ internal static class FewshotCommand
             {
                 classes = set.Classes.Zip(set.Counts, (name, count) => new { name, pictures = count }), threshold = limit, distance = set.Distance, saved = parsed.GetValue(save),
                 answers = answers.Select(found => new { file = found.File, label = found.Label, none = found.Label is null, distances = found.Distances.Select(pair => new { label = pair.Class, distance = pair.Distance }) }),
-                errors = broken.Concat(unreadable), left_out = LeftOutView.Json(notes, broken), notes = notes.Remarks,
+                errors = broken.Concat(unreadable), left_out = LeftOutView.Json(notes, broken), notes = set.Encoder.Notes.Concat(notes.Remarks),
             });
             if (!shell.Json)
             {
@@ -300,6 +303,7 @@ internal static class FewshotCommand
             if (a is null && parsed.GetValue(calibrate) is null) throw new GraftException("nothing to do: name two pictures, or class folders with --calibrate");
             if (parsed.GetValue(curve) is not null && parsed.GetValue(calibrate) is null) throw new GraftException("--curve needs pairs that are known: name class folders with --calibrate");
             using var encoder = PictureEncoder.Open(parsed.GetValue(weights)!, input.Read(parsed), FeatureCache.Default());
+            foreach (var note in encoder.Notes) shell.Log(note);
             var verifier = new PairVerifier(encoder, parsed.GetValue(distance));
             var known = parsed.GetValue(calibrate) is { } folder ? Pictures.Support(folder) : null;
             var notes = known?.Notes ?? DatasetNotes.None;
@@ -310,7 +314,7 @@ internal static class FewshotCommand
             shell.Result(new
             {
                 distance = found?.Distance, same = found?.Same, threshold = limit, equal_error_rate = errors?.EqualErrorRate, equal_error_threshold = errors?.EqualThreshold,
-                missed = errors?.Best.Missed, wrongly_accepted = errors?.Best.WronglyAccepted, same_pairs = errors?.SamePairs, different_pairs = errors?.DifferentPairs, curve = errors?.Points, left_out = LeftOutView.Json(notes, verifier.Broken), notes = notes.Remarks,
+                missed = errors?.Best.Missed, wrongly_accepted = errors?.Best.WronglyAccepted, same_pairs = errors?.SamePairs, different_pairs = errors?.DifferentPairs, curve = errors?.Points, left_out = LeftOutView.Json(notes, verifier.Broken), notes = encoder.Notes.Concat(notes.Remarks),
             });
             if (shell.Json) return;
             LeftOutView.Say(shell, notes, verifier.Broken);

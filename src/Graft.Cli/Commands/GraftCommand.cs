@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Graft.Backbones;
+using Graft.Data;
 using Graft.Exports;
 using Graft.Graphs;
 using Graft.Training;
@@ -10,7 +11,7 @@ internal static class GraftCommand
 {
     public static Command Create()
     {
-        var model = new Argument<string>("MODEL") { Description = "A checkpoint or a network in any format, or an architecture's name (then with random weights)" };
+        var model = new Argument<string>("MODEL") { Description = "A run, a checkpoint or a network in any format, or an architecture's name (then with random weights)" };
         var path = new Option<string?>("--out") { Description = "The new model (.safetensors); without it, the layers are listed", HelpName = "FILE" };
         var cut = new Option<string?>("--cut") { Description = "End after this layer", HelpName = "LAYER" };
         var drop = new Option<string[]>("--drop") { Description = "Take a layer out", HelpName = "LAYER" };
@@ -34,7 +35,8 @@ internal static class GraftCommand
         {
             var name = parsed.GetValue(model)!;
             if (parsed.GetValue(path) is { } target) OutputFile.Check(Path.GetFullPath(target), parsed.GetValue(overwrite));
-            var (backbone, notes) = File.Exists(name) ? BackboneCatalogue.Load(name) : (BackboneCatalogue.Create(name, 1000), []);
+            var (backbone, notes) = ModelsCommand.IsFile(name) ? BackboneCatalogue.Load(name, null, new InputOptions()) : (BackboneCatalogue.Create(name, 1000), []);
+            foreach (var note in notes) shell.Log(note);
             if (parsed.GetValue(size) is { } side) backbone = Surgery.InputSize(backbone, side);
             foreach (var layer in parsed.GetValue(drop) ?? []) backbone = Surgery.Drop(backbone, layer);
             if (parsed.GetValue(fresh) is { Length: > 0 } layers) backbone = Surgery.Reinitialise(backbone, layers);

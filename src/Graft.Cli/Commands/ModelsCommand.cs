@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Graft.Backbones;
+using Graft.Data;
 using Graft.Graphs;
 using Graft.Hub;
 
@@ -15,7 +16,7 @@ internal static class ModelsCommand
             shell.Result(new { models = BackboneCatalogue.Cards });
             if (!shell.Json) shell.Table(["name", "input", "parameters", "multiply-adds", "what", "published"], BackboneCatalogue.Cards.Select(card => new[] { card.Name, $"{card.Side}²", Short(card.Parameters), Short(card.MultiplyAdds), card.Summary, card.Published }), 1, 2, 3);
         });
-        var name = new Argument<string>("NAME") { Description = "An architecture's name, or a checkpoint's file" };
+        var name = new Argument<string>("NAME") { Description = "An architecture's name, a checkpoint's file, or a run" };
         var show = new Command("show", """
             An architecture's card and stages; of a file, what it holds.
 
@@ -50,12 +51,12 @@ internal static class ModelsCommand
     {
         IReadOnlyList<string> notes = [];
         Backbone backbone;
-        if (Path.Exists(name)) (backbone, notes) = BackboneCatalogue.Load(name);
+        if (IsFile(name)) (backbone, notes) = BackboneCatalogue.Load(name, null, new InputOptions());
         else backbone = BackboneCatalogue.Create(name);
         using var owned = backbone;
         var card = BackboneCatalogue.Cards.FirstOrDefault(card => card.Name == backbone.Architecture);
         var stages = Profile.Of(backbone);
-        shell.Result(new { card, architecture = backbone.Describe(), parameters = backbone.ParameterCount, features = backbone.FeatureSize, classes = backbone.UpstreamClasses, preprocessing = backbone.Preprocessing, provenance = backbone.Provenance, stages, notes });
+        shell.Result(new { card, architecture = backbone.Describe(), parameters = backbone.ParameterCount, features = backbone.FeatureSize, classes = backbone.UpstreamClasses, preprocessing = backbone.Preprocessing, class_names = backbone.ClassNames, provenance = backbone.Provenance, stages, notes });
         if (shell.Json) return;
         if (card is not null)
         {
@@ -65,13 +66,18 @@ internal static class ModelsCommand
         }
         shell.Say($"  input: {backbone.Preprocessing.Width}×{backbone.Preprocessing.Height}, ({string.Join(", ", backbone.Preprocessing.Steps)}), mean {string.Join(' ', backbone.Preprocessing.Normalize.Mean)}, std {string.Join(' ', backbone.Preprocessing.Normalize.Std)}");
         if (backbone.Provenance.IsPretrained) shell.Say($"  this file: {backbone.Provenance.Source}, {backbone.Provenance.Domain}, sha256 {backbone.Provenance.Sha256}");
+        foreach (var before in backbone.Provenance.Lineage ?? []) shell.Say($"  made from: {before.Source}, {before.Domain}, licence {before.Licence}, sha256 {before.Sha256}");
         foreach (var note in notes) shell.Say($"  note: {note}");
         shell.Table(["stage", "output", "parameters", "multiply-adds", "receptive field", "stride"], stages.Select(stage => new[]
         {
             stage.Name, string.Join("×", stage.Shape), $"{stage.Parameters:N0}", Short(stage.MultiplyAdds), stage.ReceptiveField is { } field ? $"{field} px" : "all", stage.Stride is { } stride ? $"{stride}" : "",
         }), 2, 3, 4, 5);
-        shell.Say($"{backbone.Stages.Sum(stage => stage.ParameterCount):N0} parameters, {Short(stages.Sum(stage => stage.MultiplyAdds))} multiply-adds, {backbone.FeatureSize} features{(backbone.UpstreamClasses is { } classes ? $", its own classifier of {classes} classes" : "")}");
+        var called = backbone.ClassNames is { } names ? $" ({string.Join(", ", names.Take(6))}{(names.Count > 6 ? ", …" : "")})" : "";
+        shell.Say($"{backbone.Stages.Sum(stage => stage.ParameterCount):N0} parameters, {Short(stages.Sum(stage => stage.MultiplyAdds))} multiply-adds, {backbone.FeatureSize} features{(backbone.UpstreamClasses is { } classes ? $", its own classifier of {classes} classes{called}" : "")}");
     }
+
+    /// <summary>A file or a run; an architecture's name stays one, whatever folder is called so.</summary>
+    internal static bool IsFile(string name) => File.Exists(name) || (Directory.Exists(name) && BackboneCatalogue.Cards.All(card => card.Name != name));
 
     private static string Short(long count) => count switch { 0 => "", >= 1_000_000_000 => $"{count / 1e9:0.00} G", >= 1_000_000 => $"{count / 1e6:0.0} M", _ => $"{count / 1e3:0.0} k" };
 }

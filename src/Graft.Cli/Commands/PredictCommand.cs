@@ -23,6 +23,7 @@ internal static class PredictCommand
         Shell.Handle(command, (shell, parsed) =>
         {
             using var model = Classifier.Open(parsed.GetValue(run)!, input.Read(parsed));
+            foreach (var note in model.Notes) shell.Log(note);
             var predictions = new List<Prediction>();
             var errors = new List<BrokenPicture>();
             var given = parsed.GetValue(files)!.Select(PictureFiles.Below).ToArray();
@@ -42,7 +43,7 @@ internal static class PredictCommand
             shell.Result(new
             {
                 predictions = predictions.Select(found => new { file = found.File, label = found.Label, probability = found.Probability, top = found.Top.Select(pair => new { label = pair.Label, probability = pair.Probability }) }),
-                errors = errors.Select(found => new { file = found.File, error = found.Error }), left_out = LeftOutView.Json(notes, []),
+                errors = errors.Select(found => new { file = found.File, error = found.Error }), left_out = LeftOutView.Json(notes, []), notes = model.Notes,
             });
             if (!shell.Json)
             {

@@ -28,12 +28,14 @@ internal static class ServeCommand
         Shell.Handle(command, (shell, parsed) =>
         {
             using var model = Classifier.Open(parsed.GetValue(run)!, input.Read(parsed));
+            foreach (var note in model.Notes) shell.Log(note);
             var options = new ServeOptions
             {
                 Urls = parsed.GetValue(urls)!, ApiKey = parsed.GetValue(key) ?? Environment.GetEnvironmentVariable("GRAFT_API_KEY"), MaxBytes = (long)parsed.GetValue(megabytes) << 20, MaxTime = TimeSpan.FromSeconds(parsed.GetValue(seconds)),
             };
             using var server = ModelServer.Create(model, options);
             server.StartAsync(shell.Stop).GetAwaiter().GetResult();
+            shell.Result(new { urls = server.Urls, classes = model.Classes, preprocessing = model.Backbone.Preprocessing, notes = model.Notes });
             shell.Log($"Serving {model.Classes.Count} classes on {string.Join(", ", server.Urls)} (Ctrl-C stops){(options.ApiKey is null ? "; no API key is asked for" : "")}");
             shell.Stop.WaitHandle.WaitOne();
             shell.Log("Stopping: running requests are finished first");

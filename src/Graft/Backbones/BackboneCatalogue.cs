@@ -104,15 +104,29 @@ public static class BackboneCatalogue
         };
     }
 
-    /// <summary>Loads a checkpoint into the architecture that it is of; a file that holds a whole network, as that network.</summary>
-    /// <param name="path">safetensors (or the index of several), .pt, .pth, .th, .bin; .h5, .keras, .caffemodel, .onnx, TorchScript.</param>
+    /// <summary>Loads a checkpoint into the architecture that it is of; a file that holds a whole network, as that network; a run, as its network.</summary>
+    /// <param name="path">safetensors (or the index of several), .pt, .pth, .th, .bin; .h5, .keras, .caffemodel, .onnx, TorchScript; a run's folder.</param>
     /// <param name="name">The architecture, where the checkpoint does not tell.</param>
     /// <param name="size">Pixels of the square input, where the network takes several.</param>
     /// <returns>The backbone, and what was noticed while its tensors were matched.</returns>
     /// <exception cref="GraftException">It does not tell, or its tensors do not fit.</exception>
     public static (Backbone Backbone, IReadOnlyList<string> Notes) Load(string path, string? name = null, int? size = null)
     {
-        path = Hub.ModelHub.Resolve(path);
+        var (backbone, notes, _) = LoadNamed(SavedRun.FileOf(Hub.ModelHub.Resolve(path)), name, size);
+        return (backbone, notes);
+    }
+
+    /// <summary>The same, with the input that is asked for; where neither that nor the file says what pictures go through, the last note says what was taken.</summary>
+    public static (Backbone Backbone, IReadOnlyList<string> Notes) Load(string path, string? name, InputOptions input)
+    {
+        path = SavedRun.FileOf(Hub.ModelHub.Resolve(path));
+        var (loaded, notes, guessed) = LoadNamed(path, name, input.Size);
+        var backbone = input.Apply(loaded);
+        return (backbone, guessed && !input.Normalizes ? [.. notes, InputOptions.Guess(Path.GetFileName(path), backbone.Preprocessing)] : notes);
+    }
+
+    private static (Backbone Backbone, IReadOnlyList<string> Notes, bool Guessed) LoadNamed(string path, string? name, int? size)
+    {
         try
         {
             return LoadChecked(path, name, size);
@@ -127,13 +141,14 @@ public static class BackboneCatalogue
         }
     }
 
-    private static (Backbone Backbone, IReadOnlyList<string> Notes) LoadChecked(string path, string? name, int? size)
+    private static (Backbone Backbone, IReadOnlyList<string> Notes, bool Guessed) LoadChecked(string path, string? name, int? size)
     {
         if (!path.EndsWith(".index.json", StringComparison.Ordinal) && ModelFiles.Open(path, size) is { } whole) return whole;
-        var checkpoint = Checkpoint.Read(path);
+        var (checkpoint, note) = SavedRun.AsNetwork(Checkpoint.Read(path));
         var options = new Dictionary<string, string>(checkpoint.Metadata);
         if (size is { } side) options["side"] = $"{side}";
-        var state = Renames.Apply(CheckpointMatcher.Bare(checkpoint.Tensors));
+        // A graph's names are its own; those of other projects are brought to torchvision's.
+        var state = checkpoint.Metadata.GetValueOrDefault("architecture") == "graph" ? checkpoint.Tensors : Renames.Apply(CheckpointMatcher.Bare(checkpoint.Tensors));
         name ??= checkpoint.Metadata.GetValueOrDefault("architecture") ?? Recognise(state)
             ?? throw new GraftException($"{path}: its tensors ({string.Join(", ", state.Keys.Take(3))}, …) are of no architecture that is known. Name one with --backbone: {string.Join(", ", Cards.Select(card => card.Name))}");
         using var skip = Initialisers.Skip();
@@ -143,13 +158,16 @@ public static class BackboneCatalogue
         if (state.TryGetValue("encoder.pos_embedding", out var positions) && backbone.State().GetValueOrDefault("encoder.pos_embedding") is { } own && own.Shape[1] != positions.Shape[1])
             state = new Dictionary<string, Tensor>(state) { ["encoder.pos_embedding"] = VisionTransformer.Interpolate(positions, own.Shape[1]) };
         var match = CheckpointMatcher.Load(backbone, state, path);
-        if (checkpoint.Metadata.GetValueOrDefault("preprocessing") is { } saved) backbone.Preprocessing = Preprocessing.FromJson(saved);
+        var card = Cards.FirstOrDefault(card => card.Name == name);
+        backbone.Provenance = ModelCard.Origin(path, checkpoint.Metadata, card?.Licence ?? "", classes is { } n ? $"{n} classes ({Path.GetFileNameWithoutExtension(path)})" : Path.GetFileNameWithoutExtension(path));
+        backbone.ClassNames = ModelCard.Classes(checkpoint.Metadata, backbone.UpstreamClasses);
+        var guessed = false;
+        if (ModelCard.Preprocessing(checkpoint.Metadata) is { } saved) backbone.Preprocessing = saved;
         else if (checkpoint.Metadata.GetValueOrDefault("input")?.Contains("x/127.5-1", StringComparison.Ordinal) == true) backbone.Preprocessing = backbone.Preprocessing with { Normalize = Normalize.Symmetric };
         else if (Hub.HuggingFaceCard.Preprocessing(path, backbone.Preprocessing) is { } published) backbone.Preprocessing = published;
-        var card = Cards.FirstOrDefault(card => card.Name == name);
-        backbone.Provenance = Provenance.OfFile(path, checkpoint.Metadata.GetValueOrDefault("licence") ?? card?.Licence ?? "",
-            checkpoint.Metadata.GetValueOrDefault("domain") ?? (classes is { } n ? $"{n} classes ({Path.GetFileNameWithoutExtension(path)})" : Path.GetFileNameWithoutExtension(path)));
-        return (backbone, match);
+        // A published file is what its card speaks of.
+        else guessed = card is not { Sha256.Length: > 0, Preprocessing: not null } || !backbone.Provenance.Sha256.StartsWith(card.Sha256, StringComparison.OrdinalIgnoreCase);
+        return (backbone, note is null ? match : [.. match, note], guessed);
     }
 
     /// <summary>A digest of the names and shapes of tensors, those of a classifier, of counters and of auxiliary classifiers left out.</summary>

@@ -33,7 +33,7 @@ public sealed record Checkpoint(string Path, IReadOnlyDictionary<string, Tensor>
         using (var file = File.OpenRead(path)) first = first[..file.ReadAtLeast(first, 16, throwOnEndOfStream: false)];
         // A safetensors header's length may begin with any bytes; its JSON begins with the ninth.
         var named = first.Length > 8 && first[8] == '{' && first[7] == 0;
-        if (!named && (first is [0x80, _, ..] || first is [(byte)'P', (byte)'K', ..])) return new Checkpoint(path, PyTorchCheckpoint.Read(path), new Dictionary<string, string>());
+        if (!named && (first is [0x80, _, ..] || first is [(byte)'P', (byte)'K', ..])) return new Checkpoint(path, PyTorchCheckpoint.Read(path), first[0] == 'P' ? ArchiveCard.Read(path) : new Dictionary<string, string>());
         if (first.Length >= 8 && BinaryPrimitives.ReadUInt64LittleEndian(first) > Safetensors.HeaderLimit) throw new InvalidDataException($"it is of no kind that Graft reads (safetensors, PyTorch, Keras, Caffe, ONNX, TorchScript): it begins with the bytes {Convert.ToHexStringLower(first[..8])}");
         var contents = Safetensors.Read(path);
         return new Checkpoint(path, contents.Tensors, contents.Metadata);

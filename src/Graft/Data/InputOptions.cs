@@ -25,6 +25,18 @@ public sealed record InputOptions
     /// <summary>Pixels of the square input.</summary>
     public int? Size { get; init; }
 
+    /// <summary>Whether they say what becomes of the levels, so that nothing is left to guess.</summary>
+    public bool Normalizes => Scale is not null || Mean is not null || Std is not null;
+
+    /// <summary>What is said where a file does not say what its pictures go through.</summary>
+    internal static string Guess(string file, Preprocessing taken)
+    {
+        string Row(double[] values) => string.Join(' ', values.Distinct().Count() == 1 ? [values[0]] : values.Select(value => value)).Replace(',', '.');
+        var first = taken.Steps.OfType<Resize>().FirstOrDefault();
+        return $"{file} does not say what its pictures go through: taken to be {(taken.Steps.Any(step => step is Grayscale) ? "grey" : "RGB")} of {taken.Width}×{taken.Height}{(first is null ? "" : $" (the middle, the short side resized to {first.Side})")}, "
+            + $"levels of 0 … 1 minus {Row(taken.Normalize.Mean)}, divided by {Row(taken.Normalize.Std)}. If that is wrong, say it with --scale, --mean, --std, --channels or --size";
+    }
+
     /// <summary>Refuses what cannot be.</summary>
     /// <exception cref="GraftException">An option that cannot be read.</exception>
     public void Validate()

@@ -131,6 +131,9 @@ public sealed record Normalize(double[] Mean, double[] Std)
     /// <summary>To [−1, 1]: x / 127.5 − 1.</summary>
     public static Normalize Symmetric => new([0.5, 0.5, 0.5], [0.5, 0.5, 0.5]);
 
+    /// <summary>Levels of 0 … 255 as they are.</summary>
+    public static Normalize Levels => new([0, 0, 0], [1 / 255.0, 1 / 255.0, 1 / 255.0]);
+
     /// <summary>By ImageNet's mean and deviation, as torchvision does.</summary>
     public static Normalize ImageNet => new([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
 

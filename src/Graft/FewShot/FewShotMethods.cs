@@ -89,9 +89,17 @@ public static class FewShotMethods
     internal static GraftException Unknown(string method) => Bounds.Refuse($"there is no method '{method}'. There are: {string.Join(", ", Names.Keys)}");
 
     /// <summary>A network to learn from episodes on; refuses one that its saved model could not make again.</summary>
-    internal static Backbone Pretrained(string file)
+    internal static Backbone Pretrained(string file, Action<string>? log = null)
     {
-        var backbone = BackboneCatalogue.Load(file).Backbone;
+        // One that compares pictures goes on with its own network, which may see grey alone.
+        if (FewShotModel.Is(file) && FewShotModel.Load(file) is { Learner: MetricLearner { Embedder.Backbone: var own } } earlier)
+        {
+            using var upstream = BackboneCatalogue.Load(file).Backbone;
+            (own.Preprocessing, own.Provenance) = (earlier.Preprocessing, upstream.Provenance);
+            return own;
+        }
+        var (backbone, notes) = BackboneCatalogue.Load(file, null, new Data.InputOptions());
+        foreach (var note in notes) log?.Invoke(note);
         if (backbone is not Graphs.GraphBackbone) return backbone;
         backbone.Dispose();
         throw new GraftException($"{file} holds a graph of its own, which cannot be made again without the file: graft fewshot classify and eval use it as it is. To train on episodes, give weights of an architecture that graft models lists");

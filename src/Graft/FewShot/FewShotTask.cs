@@ -78,8 +78,12 @@ public sealed class FewShotTask(FewShotTrainOptions options)
     private static readonly JsonSerializerOptions s_json = new(JsonSerializerDefaults.Web) { WriteIndented = true, NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals, Converters = { new JsonStringEnumConverter(JsonNamingPolicy.KebabCaseLower) } };
 
     /// <summary>What run.json holds; the result is there when the run has finished.</summary>
-    private sealed record RunFile(FewShotTrainOptions Options, string DataFingerprint, string? UpstreamSha256, string Libtorch, FewShotResult? Result)
+    private sealed record RunFile(FewShotTrainOptions Options, string DataFingerprint, string Libtorch, FewShotResult? Result)
     {
+        /// <summary>The pretrained network that it began with.</summary>
+        [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+        public Provenance? Upstream { get; init; }
+
         public void Write(string run) => AtomicFile.WriteText(Path.Combine(run, RunFolder.Record), JsonSerializer.Serialize(this, s_json));
 
         public static RunFile Read(string run)
@@ -121,30 +125,33 @@ public sealed class FewShotTask(FewShotTrainOptions options)
         if (earlier?.Result is { } finished && finished.Training.Steps >= options.Training.Steps) throw new GraftException($"{run} is finished: there is nothing to go on with. Its model is {Path.Combine(run, FewShotModel.FileName)}");
         TorchRuntime.ManualSeed(options.Seed);
         // Before the pictures are read, which takes longer.
-        using var pretrained = options.Method.Weights is { } file ? FewShotMethods.Pretrained(file) : null;
+        using var pretrained = options.Method.Weights is { } file ? FewShotMethods.Pretrained(file, Log) : null;
         var preprocessing = PreprocessingOf(options, pretrained);
         if (options.Trim) preprocessing = preprocessing with { Steps = [new Trim(), .. preprocessing.Steps] };
         var data = FewShotData.Open(options.Data, options.Test, preprocessing, options.Episodes.WithinGroup, options.DropSeen, options.Seed, (done, total) => Progress?.Invoke(new ProgressReport("pictures", done, total, 0)), Cancel);
         if (earlier is not null && earlier.DataFingerprint != data.Fingerprint) throw new GraftException($"{options.Data}{(options.Test is { } other ? $" or {other}" : "")} is not what the run began with: pictures were added, removed, renamed or changed. Start a new run, or bring them back");
-        if (earlier is not null && earlier.UpstreamSha256 != pretrained?.Provenance.Sha256) throw new GraftException($"{options.Method.Weights} is not what the run began with: its weights have changed. Start a new run, or bring them back");
+        if (earlier is not null && earlier.Upstream?.Sha256 != pretrained?.Provenance.Sha256) throw new GraftException($"{options.Method.Weights} is not what the run began with: its weights have changed. Start a new run, or bring them back");
         var turned = options.Turns switch { 4 => data.Train.WithTurns(), 8 => data.Train.WithTurns(mirrored: true), _ => data.Train };
         var sampler = new EpisodeSampler(turned, options.Episodes with { Seed = options.Seed });
         var validation = data.Validation is { } held ? Unseen(held, "validation") : null;
         var test = Unseen(data.Test, "test");
         var method = options.Method with { FrozenNorms = options.Method.Weights is not null };
+        var greyOnly = pretrained is ConvNet && pretrained.Options.GetValueOrDefault("channels") == "1";
         if (method.Weights is null && method.Backbone == "convnet")
             method = method with { BackboneOptions = new Dictionary<string, string>(method.BackboneOptions) { ["side"] = $"{preprocessing.Width}", ["channels"] = $"{data.Train.Channels}" } };
-        else if (data.Train.Channels == 1)
+        else if (data.Train.Channels == 1 && !greyOnly)
             throw new GraftException($"{options.Data} holds grey pictures, and {method.Weights ?? method.Backbone} sees colour: use the ConvNet, or pictures in colour");
+        else if (data.Train.Channels == 3 && greyOnly)
+            throw new GraftException($"{options.Data} holds pictures in colour, and {method.Weights} was trained on grey ones: give other weights, or none");
         using var learner = FewShotMethods.Create(method, pretrained);
         Directory.CreateDirectory(run);
         // A killed run is resumed by what this says.
-        var record = new RunFile(options.Absolute() with { Out = run }, data.Fingerprint, pretrained?.Provenance.Sha256, TorchRuntime.Version, null);
+        var record = new RunFile(options.Absolute() with { Out = run }, data.Fingerprint, TorchRuntime.Version, null) { Upstream = pretrained?.Provenance };
         var state = Path.Combine(run, TrainingState.FileName);
         if (!resume) RunFolder.Clear(run);
         else if (!File.Exists(state)) Log?.Invoke($"there is no {state}: the training begins anew");
         record.Write(run);
-        var model = new FewShotModel(learner, data.Train.Preprocessing, data.Train.Channels == 1, [.. data.Train.Classes.Select(found => found.Name)]);
+        var model = new FewShotModel(learner, data.Train.Preprocessing, data.Train.Channels == 1, [.. data.Train.Classes.Select(found => found.Name)]) { Upstream = pretrained?.Provenance };
         Log?.Invoke($"{data.Train.Classes.Count} classes to learn from{(turned == data.Train ? "" : $" ({turned.Classes.Count} with turned ones)")}, {data.Test.Classes.Count} to be tested on; {learner.ParameterCount:N0} parameters");
         var training = new EpisodeTrainer(learner, sampler, validation, options.Training)
         {

@@ -23,6 +23,9 @@ public sealed class PictureEncoder : IDisposable
     /// <summary>Where it comes from.</summary>
     public string Source { get; }
 
+    /// <summary>What was noticed when it was opened, such as a preprocessing that its file does not say.</summary>
+    public IReadOnlyList<string> Notes { get; private set; } = [];
+
     /// <summary>Numbers of a picture's features.</summary>
     internal long Size
     {
@@ -42,7 +45,13 @@ public sealed class PictureEncoder : IDisposable
     /// <exception cref="GraftException">The model's method has no features to compare.</exception>
     public static PictureEncoder Open(string path, InputOptions? input = null, FeatureCache? cache = null)
     {
-        if (!FewShotModel.Is(path)) return Of((input ?? new InputOptions()).Apply(BackboneCatalogue.Load(path, null, input?.Size).Backbone), cache);
+        if (!FewShotModel.Is(path))
+        {
+            var (backbone, notes) = BackboneCatalogue.Load(path, null, input ?? new InputOptions());
+            var encoder = Of(backbone, cache);
+            encoder.Notes = notes;
+            return encoder;
+        }
         return Of(FewShotModel.Load(path), path);
     }
 

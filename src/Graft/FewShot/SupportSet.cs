@@ -22,7 +22,7 @@ public sealed class SupportSet : IDisposable
     /// <summary>Views of each picture that stand in for other pictures of its class, when the threshold is set.</summary>
     private const int Views = 4;
 
-    private const string Format = "graft-support-1", Network = "backbone.";
+    private const string Format = ModelCard.Support, Network = "backbone.";
 
     private readonly List<string> _classes = [], _files = [];
     private readonly List<int> _labels = [];

@@ -116,6 +116,28 @@ public sealed class GraphBackbone : Backbone
         return new GraphBackbone(graph, graph.Zeros(), Preprocessing.Small((int)graph.Shapes[graph.Input][^1], Normalize.ImageNet), options.GetValueOrDefault("name", "graph"), options.GetValueOrDefault("ends") != "scores");
     }
 
+    /// <summary>A body with a dense layer on its pooled output, as the classifier that its own weights make it.</summary>
+    /// <param name="body">From pictures to features.</param>
+    /// <param name="classes">Outputs.</param>
+    /// <param name="layer">The name of the new layer, under which its weight and bias stand.</param>
+    internal static Graph WithHead(Graph body, long classes, out string layer)
+    {
+        layer = "graft_head";
+        var (nodes, shapes, features) = (body.Nodes.ToList(), new Dictionary<string, long[]>(body.Shapes), body.Output);
+        var shape = shapes[features];
+        if (shape.Length > 2)
+        {
+            // As Pool does it.
+            var over = shape.Length == 4 ? new long[] { 2, 3 } : [1];
+            nodes.Add(new Node("", "aten::mean.dim", [new Reference(features), new Literal(over), new Literal(false), new Literal(null)], [features = "graft_pooled"]));
+            shapes[features] = [-1, shape.Length == 4 ? shape[1] : shape[2]];
+        }
+        nodes.Add(new Node(layer, "aten::linear", [new Reference(features), new Weight($"{layer}.weight"), new Weight($"{layer}.bias")], ["graft_scores"]));
+        shapes["graft_scores"] = [-1, classes];
+        var weights = new Dictionary<string, WeightShape>(body.Weights) { [$"{layer}.weight"] = new([classes, shapes[features][1]], DType.Float32, false), [$"{layer}.bias"] = new([classes], DType.Float32, false) };
+        return body with { Nodes = nodes, Output = "graft_scores", Shapes = shapes, Weights = weights };
+    }
+
     /// <inheritdoc/>
     protected override Backbone CreateSame()
     {
@@ -131,7 +153,7 @@ public sealed class GraphBackbone : Backbone
         foreach (var norm in backbone.Modules().OfType<INormStatistics>()) norm.Frozen = false;
         var classify = backbone.CanClassify;
         var (graph, weights) = ScriptGraph.Of(backbone, classify ? backbone.Classify : backbone.Forward, 3, backbone.Preprocessing.Height, backbone.Preprocessing.Width);
-        return new GraphBackbone(graph, weights.ToDictionary(weight => weight.Key, weight => TensorScope.Detach(weight.Value.Clone())), backbone.Preprocessing, backbone.Architecture, !classify) { Provenance = backbone.Provenance };
+        return new GraphBackbone(graph, weights.ToDictionary(weight => weight.Key, weight => TensorScope.Detach(weight.Value.Clone())), backbone.Preprocessing, backbone.Architecture, !classify) { Provenance = backbone.Provenance, ClassNames = backbone.ClassNames };
     }
 
     /// <summary>The same graph on an input of another size: its shapes are worked out anew.</summary>
@@ -141,7 +163,7 @@ public sealed class GraphBackbone : Backbone
         var input = builder.Input([3, side, side]);
         var output = Surgery.Replay(builder, backbone.Graph, backbone.Weights.ToDictionary(weight => weight.Key, weight => weight.Value.Detach()), new Dictionary<string, Symbol> { [backbone.Graph.Input] = input }, backbone.Graph.Output);
         var (graph, weights) = builder.Build(output);
-        return new GraphBackbone(graph, weights.ToDictionary(weight => weight.Key, weight => TensorScope.Detach(weight.Value.Clone())), backbone.Preprocessing, backbone.Name, backbone.Headless) { Provenance = backbone.Provenance };
+        return new GraphBackbone(graph, weights.ToDictionary(weight => weight.Key, weight => TensorScope.Detach(weight.Value.Clone())), backbone.Preprocessing, backbone.Name, backbone.Headless) { Provenance = backbone.Provenance, ClassNames = backbone.ClassNames };
     }
 
     private static Graph WithoutSoftmax(Graph graph)

@@ -111,6 +111,7 @@ public static class Surgery
         using var linear = new Linear(features, classes, names.Length > 1);
         weights[names[0]] = TensorScope.Detach(linear.Weight.Detach().Clone());
         if (names.Length > 1) weights[names[1]] = TensorScope.Detach(linear.Bias!.Detach().Clone());
+        source.ClassNames = null;
         return Again(graph, weights, source);
     }
 
@@ -189,7 +190,7 @@ public static class Surgery
 
     private static Backbone Resized(VisionTransformer backbone, int side)
     {
-        var made = new VisionTransformer(backbone.Architecture, side, backbone.UpstreamClasses) { Preprocessing = backbone.Preprocessing, Provenance = backbone.Provenance };
+        var made = new VisionTransformer(backbone.Architecture, side, backbone.UpstreamClasses) { Preprocessing = backbone.Preprocessing, Provenance = backbone.Provenance, ClassNames = backbone.ClassNames };
         var state = backbone.State();
         state["encoder.pos_embedding"] = VisionTransformer.Interpolate(state["encoder.pos_embedding"], made.State()["encoder.pos_embedding"].Shape[1]);
         made.CopyFrom(state);
@@ -203,7 +204,7 @@ public static class Surgery
     }
 
     private static GraphBackbone Make(Graph graph, Dictionary<string, Tensor> weights, GraphBackbone source, bool headless = false, Preprocessing? preprocessing = null) =>
-        new(graph, graph.Weights.Keys.ToDictionary(name => name, name => TensorScope.Detach(weights[name].Detach().Clone())), preprocessing ?? source.Preprocessing, source.Name, headless || source.Headless) { Provenance = source.Provenance };
+        new(graph, graph.Weights.Keys.ToDictionary(name => name, name => TensorScope.Detach(weights[name].Detach().Clone())), preprocessing ?? source.Preprocessing, source.Name, headless || source.Headless) { Provenance = source.Provenance, ClassNames = source.ClassNames };
 
     /// <summary>Runs a changed graph anew on an example, so that its shapes are those that it now has.</summary>
     private static GraphBackbone Again(Graph graph, Dictionary<string, Tensor> weights, GraphBackbone source, Preprocessing? preprocessing = null)

@@ -83,6 +83,7 @@ internal static class CaffeReader
     {
         private readonly Dictionary<string, Symbol> _values = [];
         private readonly List<string> _notes = [];
+        private bool _guessed;
         private Preprocessing? _preprocessing;
         private readonly HashSet<string> _read = [];
         private Symbol? _last;
@@ -98,7 +99,7 @@ internal static class CaffeReader
             foreach (var layer in net.Messages("layer").Concat(net.Messages("layers"))) Layer(layer);
             var (graph, weights) = builder.Build(_last ?? throw new GraftException("it has no layers"));
             if (_values.Keys.Where(name => name != _lastName && !_read.Contains(name)).ToArray() is { Length: > 0 } others) _notes.Add($"it has {others.Length + 1} outputs: the last, '{_lastName}', is used, and {string.Join(", ", others.Take(4))} not");
-            return new Imported(graph, weights, _preprocessing!, _notes);
+            return new Imported(graph, weights, _preprocessing!, _notes) { Guessed = _guessed };
         }
 
         /// <summary>What a data layer does to its pictures.</summary>
@@ -127,6 +128,7 @@ internal static class CaffeReader
             var scale = 1 / (255 * transform.Scale);
             var mean = transform.Mean.Length == 3 ? transform.Mean.Reverse().ToArray() : transform.Mean.Length == 1 ? [.. Enumerable.Repeat(transform.Mean[0], 3)] : [0.0, 0, 0];
             _preprocessing = Imported.Usual(channels, height, width, new Normalize([.. mean.Select(value => value / 255)], [scale, scale, scale]));
+            _guessed = transform.Parameters?.Has("scale") != true && transform.Mean.Length == 0;
             if (transform.Parameters?.Text("mean_file") is { } file) _notes.Add($"its training subtracted the mean picture {file}, which is not read: give the mean with --mean");
         }
 

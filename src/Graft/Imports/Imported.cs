@@ -11,6 +11,12 @@ namespace Graft.Imports;
 /// <param name="Notes">What was left aside.</param>
 internal sealed record Imported(Graph Graph, IReadOnlyDictionary<string, Tensor> Weights, Preprocessing Preprocessing, IReadOnlyList<string> Notes)
 {
+    /// <summary>Whether the file does not say what its pictures have gone through.</summary>
+    public bool Guessed { get; init; }
+
+    /// <summary>What the file says of itself.</summary>
+    public IReadOnlyDictionary<string, string> Card { get; init; } = new Dictionary<string, string>();
+
     /// <summary>The picture that comes in as Graft makes it (three channels), as the network wants it: one channel, or blue first.</summary>
     public static Symbol Picture(GraphBuilder builder, long channels, long height, long width, bool blueFirst = false)
     {

@@ -37,8 +37,8 @@ internal static class KerasReader
             var (input, preprocessing) = Input(shape, ChannelsFirst(file.Config));
             var output = Run(file.Config, input, [], "");
             var (graph, weights) = builder.Build(output);
-            if (_rescaled) preprocessing = preprocessing with { Normalize = new Normalize([0, 0, 0], [1 / 255.0, 1 / 255.0, 1 / 255.0]) };
-            return new Imported(graph, weights, preprocessing, _notes);
+            if (_rescaled) preprocessing = preprocessing with { Normalize = Normalize.Levels };
+            return new Imported(graph, weights, preprocessing, _notes) { Guessed = shape.Length == 3 && !_rescaled };
         }
 
         private (Symbol, Preprocessing) Input(long[] shape, bool channelsFirst)

@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using Google.Protobuf;
+using Graft.Backbones;
 using Graft.Data;
 using Graft.Graphs;
 using Graft.Torch;
@@ -57,7 +58,10 @@ internal static class OnnxReader
                 notes.Add($"it has {outputs.Length} outputs ({string.Join(", ", outputs.Take(5))}): the first is used{(left > 0 ? $"; {left:N0} parameters that only the others need are left aside" : "")}");
             }
             if (last) notes.Add("its input has the channels last, which Graft turns round: the network takes N×C×H×W here");
-            return new Imported(built, weights, Stated(model, channels, height, width, type?.ElemType == Levels, notes), notes);
+            var card = model.MetadataProps.GroupBy(entry => entry.Key).ToDictionary(group => group.Key, group => group.Last().Value);
+            var stated = Stated(card, height, width, notes);
+            if (stated is null && type?.ElemType == Levels) notes.Add("its input is whole levels: taken to be 0 … 255");
+            return new Imported(built, weights, stated ?? Usual(channels, height, width, type?.ElemType == Levels), notes) { Card = card, Guessed = stated is null };
         }
         catch (Exception reason) when (reason is IndexOutOfRangeException or ArgumentException or KeyNotFoundException or InvalidCastException or InvalidOperationException or NullReferenceException or OverflowException or DivideByZeroException)
         {
@@ -85,28 +89,26 @@ internal static class OnnxReader
     }
 
     // Graft's own files say what their input has gone through.
-    private static Preprocessing Stated(Onnx.Model model, long channels, long height, long width, bool levels, List<string> notes)
+    private static Preprocessing? Stated(Dictionary<string, string> card, long height, long width, List<string> notes)
     {
-        if (model.MetadataProps.FirstOrDefault(entry => entry.Key == "preprocessing") is { } stated)
+        try
         {
-            try
-            {
-                var read = Preprocessing.FromJson(stated.Value);
-                if (read.Width == width && read.Height == height) return read;
-                notes.Add($"its metadata speak of pictures of {read.Width}×{read.Height}, its graph of {width}×{height}");
-            }
-            catch (InvalidDataException reason)
-            {
-                notes.Add(reason.Message);
-            }
+            if (ModelCard.Preprocessing(card) is not { } read) return null;
+            if (read.Width == width && read.Height == height) return read;
+            notes.Add($"its metadata speak of pictures of {read.Width}×{read.Height}, its graph of {width}×{height}");
         }
-        if (levels)
+        catch (InvalidDataException reason)
         {
-            notes.Add("its input is whole levels: taken to be 0 … 255; change it with --mean, --std and --scale");
-            return Imported.Usual(channels, height, width, new Normalize([0, 0, 0], [1 / 255.0, 1 / 255.0, 1 / 255.0]));
+            notes.Add(reason.Message);
         }
-        notes.Add($"the file does not say what its input has gone through: taken to be {(channels == 3 ? "ImageNet's mean and deviation" : "0 … 1")}; change it with --mean, --std and --scale");
-        return Imported.Usual(channels, height, width, channels == 3 ? Normalize.ImageNet : null) is var usual && channels == 3 && height == width && height >= 128 ? Preprocessing.Evaluation((int)(height * 8 / 7), (int)height, Normalize.ImageNet) : usual;
+        return null;
+    }
+
+    private static Preprocessing Usual(long channels, long height, long width, bool levels)
+    {
+        if (levels) return Imported.Usual(channels, height, width, new Normalize([0, 0, 0], [1 / 255.0, 1 / 255.0, 1 / 255.0]));
+        return channels == 3 && height == width && height >= 128 ? Preprocessing.Evaluation((int)(height * 8 / 7), (int)height, Normalize.ImageNet)
+            : Imported.Usual(channels, height, width, channels == 3 ? Normalize.ImageNet : null);
     }
 
     /// <summary>A stored tensor.</summary>

@@ -199,6 +199,7 @@ public sealed class ReportBuilder(RunRecord run, Classifier model, Dataset train
             ("upstream", $"{run.Upstream.Source}: {run.Upstream.Domain}"), ("upstream's licence", run.Upstream.Licence), ("upstream's sha256", run.Upstream.Sha256),
             ("data fingerprint", run.DataFingerprint), ("training pictures", $"{train.Count}"), ("seed", $"{run.Options.Seed}"),
         };
+        rows.AddRange((run.Upstream.Lineage ?? []).SelectMany(before => new[] { ("made from", $"{before.Source}: {before.Domain}"), ("its licence", before.Licence), ("its sha256", before.Sha256) }));
         rows.AddRange(run.Environment.Select(item => (item.Key, item.Value)));
         rows.AddRange(run.Broken.Select(broken => ("left out", $"{broken.File}: {broken.Error}")));
         rows.AddRange(run.Notes.Select(note => ("note", note)));

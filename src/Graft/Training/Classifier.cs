@@ -19,7 +19,7 @@ public sealed class Classifier : IDisposable
     /// <summary>The file's name within a run folder.</summary>
     public const string FileName = "model.safetensors";
 
-    private static readonly JsonSerializerOptions s_json = new(JsonSerializerDefaults.Web);
+    private static readonly string[] s_about = ["licence", "domain", "data_fingerprint", "seed", "strategy"];
 
     /// <param name="backbone">Owned from here on.</param>
     /// <param name="head">Owned from here on; null: the classifier that the backbone was trained with.</param>
@@ -43,6 +43,7 @@ public sealed class Classifier : IDisposable
         // One score is the odds of the second of two classes.
         var count = Math.Max(2, outputs);
         if (classes is not null && classes.Count != count) throw new GraftException($"{classes.Count} class names are given, and {backbone.Provenance.Source} has {outputs} outputs");
+        classes ??= backbone.ClassNames?.Count == count ? backbone.ClassNames : null;
         return new Classifier(backbone, null, backbone.Stages.Count - 1, classes ?? [.. Enumerable.Range(0, count).Select(k => $"{k}")]);
     }
 
@@ -58,6 +59,12 @@ public sealed class Classifier : IDisposable
     /// <summary>Class names in the order of the outputs.</summary>
     public IReadOnlyList<string> Classes { get; }
 
+    /// <summary>What was noticed when it was opened, such as a preprocessing that its file does not say.</summary>
+    public IReadOnlyList<string> Notes { get; private set; } = [];
+
+    /// <summary>What its file says of how it was made: licence, domain, data, seed, strategy. It goes into what is exported.</summary>
+    internal IReadOnlyDictionary<string, string> About { get; private init; } = new Dictionary<string, string>();
+
     /// <summary>N×3×H×W inputs to N×classes probabilities.</summary>
     public Tensor Forward(Tensor inputs) => Head is null ? UpstreamProbabilities(inputs) : Head.Probabilities(Backbone.Pool(Backbone.Forward(inputs, 0, Stage + 1)));
 
@@ -68,20 +75,24 @@ public sealed class Classifier : IDisposable
     }
 
     /// <summary>Writes the model; <paramref name="card"/> adds to its metadata.</summary>
-    public void Save(string path, IReadOnlyDictionary<string, string>? card = null)
+    public void Save(string path, IReadOnlyDictionary<string, string>? card = null) => Safetensors.Write(path, Tensors(), Describe(card));
+
+    /// <summary>All but the tensors: what a file says of itself.</summary>
+    internal Dictionary<string, string> Describe(IReadOnlyDictionary<string, string>? card = null)
     {
         if (Head is null) throw new GraftException("a pretrained network with its own classifier is saved by graft export, not as a run");
         var metadata = new Dictionary<string, string>(card ?? new Dictionary<string, string>())
         {
-            ["format"] = "graft-classifier-1", ["architecture"] = Backbone.Architecture, ["classes"] = JsonSerializer.Serialize(Classes),
+            ["format"] = ModelCard.Classifier, ["architecture"] = Backbone.Architecture, ["classes"] = JsonSerializer.Serialize(Classes),
             ["preprocessing"] = Backbone.Preprocessing.ToJson(), ["head"] = Head.Kind.ToString(), ["stage"] = Backbone.Stages[Stage].Name,
-            ["temperature"] = Head.Temperature.ToString("R", System.Globalization.CultureInfo.InvariantCulture), ["upstream"] = JsonSerializer.Serialize(Backbone.Provenance, s_json),
+            ["temperature"] = Head.Temperature.ToString("R", System.Globalization.CultureInfo.InvariantCulture), ["upstream"] = ModelCard.Text(Backbone.Provenance),
         };
         foreach (var (key, value) in Backbone.Options) metadata[key] = value;
-        Safetensors.Write(path, Tensors(), metadata);
+        return metadata;
     }
 
-    private Dictionary<string, Tensor> Tensors()
+    /// <summary>The backbone's below <c>backbone.</c>, the head's below <c>head.</c>.</summary>
+    internal Dictionary<string, Tensor> Tensors()
     {
         var tensors = new Dictionary<string, Tensor>();
         foreach (var (name, tensor) in Backbone.State().Where(item => !item.Key.StartsWith(Backbone.HeadName + ".", StringComparison.Ordinal))) tensors["backbone." + name] = tensor;
@@ -95,14 +106,16 @@ public sealed class Classifier : IDisposable
     public static Classifier Open(string path, InputOptions? input = null)
     {
         input ??= new InputOptions();
-        path = Hub.ModelHub.Resolve(path);
-        if (Directory.Exists(path) || !File.Exists(path) || IsSaved(path))
+        path = SavedRun.FileOf(Hub.ModelHub.Resolve(path));
+        if (!File.Exists(path) || IsSaved(path))
         {
             if (input != new InputOptions()) throw new GraftException($"{path} is a model of Graft's, which knows its classes and its preprocessing: leave --labels, --scale, --mean, --std, --channels and --size off");
             return Load(path);
         }
-        var backbone = input.Apply(BackboneCatalogue.Load(path, null, input.Size).Backbone);
-        return Upstream(backbone, input.Labels is { } labels ? ReadLabels(labels) : null);
+        var (backbone, notes) = BackboneCatalogue.Load(path, null, input);
+        var model = Upstream(backbone, input.Labels is { } labels ? ReadLabels(labels) : null);
+        model.Notes = notes;
+        return model;
     }
 
     private static string[] ReadLabels(string path)
@@ -115,9 +128,12 @@ public sealed class Classifier : IDisposable
     {
         try
         {
-            return path.EndsWith(".safetensors", StringComparison.OrdinalIgnoreCase) && Safetensors.ReadMetadata(path).GetValueOrDefault("format") == "graft-classifier-1";
+            Span<byte> first = stackalloc byte[2];
+            using (var file = File.OpenRead(path)) first = first[..file.ReadAtLeast(first, 2, throwOnEndOfStream: false)];
+            var card = path.EndsWith(".safetensors", StringComparison.OrdinalIgnoreCase) ? Safetensors.ReadMetadata(path) : first is [(byte)'P', (byte)'K'] ? ArchiveCard.Read(path) : null;
+            return card?.GetValueOrDefault("format") == ModelCard.Classifier;
         }
-        catch (InvalidDataException)
+        catch (Exception reason) when (reason is InvalidDataException or IOException)
         {
             return false;
         }
@@ -127,13 +143,8 @@ public sealed class Classifier : IDisposable
     /// <exception cref="GraftException">There is none, or it is damaged.</exception>
     public static Classifier Load(string runOrFile)
     {
-        var path = Directory.Exists(runOrFile) ? Path.Combine(runOrFile, FileName) : runOrFile;
-        if (!File.Exists(path))
-        {
-            throw new GraftException(!Directory.Exists(runOrFile) ? $"{runOrFile}: there is no such run or model"
-                : File.Exists(Path.Combine(runOrFile, "run.json")) ? $"{runOrFile} has no {FileName}: its training did not finish. Go on with: graft train --resume {runOrFile}"
-                : $"{runOrFile} is no run folder (it has neither run.json nor {FileName}): it is {ForeignFile.Folder(runOrFile)}");
-        }
+        var path = SavedRun.FileOf(runOrFile);
+        if (!File.Exists(path)) throw new GraftException($"{runOrFile}: there is no such run or model");
         try
         {
             return Build(Checkpoint.Read(path), path);
@@ -147,19 +158,19 @@ public sealed class Classifier : IDisposable
     private static Classifier Build(Checkpoint checkpoint, string path)
     {
         string Meta(string key) => checkpoint.Metadata.GetValueOrDefault(key) ?? throw new GraftException($"{path} is no model that Graft saved: its metadata has no '{key}'. Train on it with --weights {path}");
-        if (Meta("format") != "graft-classifier-1") throw new GraftException($"{path} is of the format '{Meta("format")}', which this version does not read");
+        if (Meta("format") != ModelCard.Classifier) throw new GraftException($"{path} is of the format '{Meta("format")}', which this version does not read");
         var classes = JsonSerializer.Deserialize<string[]>(Meta("classes"))!;
         using var skip = Initialisers.Skip();
         var backbone = BackboneCatalogue.Create(Meta("architecture"), null, checkpoint.Metadata);
         backbone.Preprocessing = Preprocessing.FromJson(Meta("preprocessing"));
-        backbone.Provenance = JsonSerializer.Deserialize<Provenance>(Meta("upstream"), s_json)!;
+        backbone.Provenance = ModelCard.Upstream(checkpoint.Metadata) ?? throw new InvalidDataException("its upstream is missing");
         var stage = backbone.Stages.ToList().FindIndex(found => found.Name == Meta("stage"));
         var head = Head.Create(Enum.Parse<HeadKind>(Meta("head")), backbone.Stages[stage].Channels, classes.Length);
         head.Temperature = double.Parse(Meta("temperature"), System.Globalization.CultureInfo.InvariantCulture);
         IReadOnlyDictionary<string, Tensor> Part(string prefix) => checkpoint.Tensors.Where(item => item.Key.StartsWith(prefix, StringComparison.Ordinal)).ToDictionary(item => item.Key[prefix.Length..], item => item.Value);
         CheckpointMatcher.Load(backbone, Part("backbone."), path);
         CheckpointMatcher.Load(head, Part("head."), path);
-        return new Classifier(backbone, head, stage, classes);
+        return new Classifier(backbone, head, stage, classes) { About = s_about.Where(checkpoint.Metadata.ContainsKey).ToDictionary(key => key, key => checkpoint.Metadata[key]) };
     }
 
     /// <summary>Predicts one picture.</summary>

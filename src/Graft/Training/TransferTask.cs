@@ -233,8 +233,7 @@ public sealed class TransferTask(TrainOptions options)
         TorchRuntime.ManualSeed(options.Seed);
         if (options.Weights is { } weights)
         {
-            var (loaded, notes) = BackboneCatalogue.Load(weights, options.Backbone, options.Input.Size);
-            return (options.Input.Apply(loaded), notes);
+            return BackboneCatalogue.Load(weights, options.Backbone, options.Input);
         }
         if (options.Backbone is { } name and not "convnet")
         {
