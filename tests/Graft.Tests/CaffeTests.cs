@@ -97,6 +97,7 @@ public class CaffeTests
         Same(blob.Reshape([2, 18, 8]), "Flatten", "flatten_param { axis: 1 end_axis: 2 }");
         Same(blob.Reshape([2, 3, 48]), "Flatten", "flatten_param { axis: -2 }");
         Same(blob.Reshape([2, 72, 2]), "Reshape", "reshape_param { shape { dim: 1 dim: -1 dim: 2 } }");
+        Same(blob.Reshape([2, 72, 2]), "Reshape", "reshape_param { shape { dim: 16 dim: -1 dim: 2 } }");
         Same(blob.Reshape([2, 72, 2]), "Reshape", "reshape_param { shape { dim: 0 dim: -1 dim: 2 } }");
         Same(blob.Reshape([2, 3, 4, 12]), "Reshape", "reshape_param { shape { dim: 4 dim: -1 } axis: 2 }");
         Same(blob.Reshape([2, 9, 2, 8]), "Reshape", "reshape_param { shape { dim: 9 dim: 2 } axis: 1 num_axes: 2 }");

@@ -41,11 +41,12 @@ internal static class CaffeShapes
         if (from < 0 || from > rank || from + taken > rank) throw new GraftException($"line {p.Line}: axis {axis} and num_axes {stated} go beyond the input's {rank} dimensions");
         long[] before = x.Shape[..(int)from], old = x.Shape[(int)from..(int)(from + taken)], after = x.Shape[(int)(from + taken)..];
         long[] made = [.. p.Message("shape").Numbers("dim").Select((size, k) => size != 0 ? size : k < old.Length ? old[k] : throw new GraftException($"line {p.Line}: dim 0 copies dimension {k}, which is not there"))];
+        // The definition's own batch, whatever it is, is the batch.
+        if (from == 0 && old.Length > 0 && made is [> 0, ..]) made[0] = old[0];
         var free = made.Count(size => size < 0);
         var known = Count(made.Where(size => size > 0));
         if (free > 1 || (free == 0 ? known != Count(old) : Count(old) % known != 0)) throw new GraftException($"line {p.Line}: {string.Join('×', old)} values do not become {string.Join('×', made)}");
         long[] shape = [.. before, .. made.Select(size => size < 0 ? Count(old) / known : size), .. after];
-        // The example's batch is one picture.
         return shape.Length > 0 && shape[0] == x.Shape[0] ? builder.Call("aten::reshape", x, (long[])[-1, .. shape[1..]]) : throw Mixes(p);
     }
 
