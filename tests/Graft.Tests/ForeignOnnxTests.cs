@@ -188,7 +188,7 @@ public class ForeignOnnxTests
         Tensor Peer(Tensor picture) => InOnnxRuntime(shop, path, kind.Contains("last", StringComparison.Ordinal) ? picture.Permute([0, 2, 3, 1]) : picture);
         foreach (var k in new[] { 0, 7 }) Near(Peer(x.Narrow(0, k, 1)), Answer(network, x).Narrow(0, k, 1));
         Near(Answer(network, x).Narrow(0, 10, 1), Answer(network, x.Narrow(0, 10, 1)));
-        Assert.All(network.Stages, stage => Assert.Contains(stage.Channels, new[] { 6, 8 }));
+        if (kind.Contains("last", StringComparison.Ordinal)) Assert.All(network.Stages, stage => Assert.Contains(stage.Channels, new[] { 6, 8 }));
     }
 
     [SkippableFact]
