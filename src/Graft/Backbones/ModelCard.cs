@@ -47,7 +47,7 @@ internal static class ModelCard
         try
         {
             if (outputs is not { } count || !card.TryGetValue("classes", out var text)) return null;
-            return JsonSerializer.Deserialize<string?[]>(text) is { } names && names.Length == Math.Max(2, count) && !names.Contains(null) ? [.. names.Select(name => name!)] : null;
+            return JsonSerializer.Deserialize<string[]>(text) is { } names && names.Length == Math.Max(2, count) && !names.Contains(null!) ? names : null;
         }
         catch (JsonException)
         {
