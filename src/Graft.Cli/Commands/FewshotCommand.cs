@@ -206,12 +206,12 @@ internal static class FewshotCommand
         var add = File("--add", "Class folders to add to the set", "DIR");
         var save = File("--save", "Write the set with its network to one file (.safetensors)");
         var distance = DistanceOption(DistanceKind.Cosine);
-        var threshold = new Option<double?>("--threshold") { Description = "Farther from every class than this is none of them (default: calibrated on the support set)", HelpName = "X" };
+        var threshold = new Option<double?>("--threshold") { Description = "Farther from every class than this is none of them (default: calibrated on the support set; where a class has one picture only, an answer beyond it is unsure)", HelpName = "X" };
         var overwrite = Shell.OverwriteOption("another file than the set of --support that --save names");
         var noCache = new Option<bool>("--no-cache") { Description = "Neither read nor keep features on disk" };
         var input = new InputArguments();
         var command = new Command("classify", """
-            Say which of a few classes a picture is of, from one picture of each, or that it is none of them. Nothing is trained.
+            Say which of a few classes a picture is of, from one picture of each; from two, also that it is none of them. Nothing is trained.
 
             Examples:
               graft fewshot classify --support pets/ photo.jpg --weights mobilenet_v2.safetensors
@@ -256,16 +256,23 @@ internal static class FewshotCommand
             if (parsed.GetValue(save) is { } target) set.Save(target);
             var (answers, unreadable) = pictures.Length > 0 ? set.Classify(pictures, parsed.GetValue(threshold)) : ([], []);
             var limit = parsed.GetValue(threshold) ?? set.Threshold;
+            var rough = set.IsRough && parsed.GetValue(threshold) is null;
+            string Line() => (limit, rough) switch
+            {
+                (null, _) => "no threshold: one class of one picture tells nothing about strangers",
+                ({ } far, true) => $"unsure beyond {far:0.000}: with two pictures of each class or more, or --threshold, it is \"none of these\"",
+                ({ } far, false) => $"none of these beyond {far:0.000}",
+            };
             shell.Result(new
             {
-                classes = set.Classes.Zip(set.Counts, (name, count) => new { name, pictures = count }), threshold = limit, distance = set.Distance, saved = parsed.GetValue(save),
-                answers = answers.Select(found => new { file = found.File, label = found.Label, none = found.Label is null, distances = found.Distances.Select(pair => new { label = pair.Class, distance = pair.Distance }) }),
+                classes = set.Classes.Zip(set.Counts, (name, count) => new { name, pictures = count }), threshold = limit, rough, distance = set.Distance, saved = parsed.GetValue(save),
+                answers = answers.Select(found => new { file = found.File, label = found.Label, none = found.Label is null, unsure = found.Unsure, distances = found.Distances.Select(pair => new { label = pair.Class, distance = pair.Distance }) }),
                 errors = broken.Concat(unreadable), left_out = LeftOutView.Json(notes, broken), notes = set.Encoder.Notes.Concat(notes.Remarks),
             });
             if (!shell.Json)
             {
-                foreach (var found in answers) Console.Out.WriteLine($"{found.File}\t{found.Label ?? "none of these"}\t{string.Join("  ", found.Distances.Take(5).Select(pair => $"{pair.Class} {pair.Distance:0.000}"))}");
-                shell.Log($"{set.Classes.Count} classes, {set.Files.Count} pictures; {(limit is { } far ? $"none of these beyond {far:0.000}" : "no threshold: one class of one picture tells nothing about strangers")}{(parsed.GetValue(save) is { } written ? $"; saved in {written}" : "")}");
+                foreach (var found in answers) Console.Out.WriteLine($"{found.File}\t{found.Label ?? "none of these"}{(found.Unsure ? " (unsure)" : "")}\t{string.Join("  ", found.Distances.Take(5).Select(pair => $"{pair.Class} {pair.Distance:0.000}"))}");
+                shell.Log($"{set.Classes.Count} classes, {set.Files.Count} pictures; {Line()}{(parsed.GetValue(save) is { } written ? $"; saved in {written}" : "")}");
                 LeftOutView.Log(shell, notes, broken);
                 foreach (var found in unreadable) Console.Error.WriteLine($"graft: {found.File}: {found.Error}");
             }

@@ -20,6 +20,9 @@ public sealed class Downloader : IDisposable
     /// <summary>Nothing that comes for so long is a failure, after which it goes on where it stopped.</summary>
     public TimeSpan Patience { get; init; } = TimeSpan.FromSeconds(30);
 
+    /// <summary>What <see cref="Patience"/> is measured by.</summary>
+    internal TimeProvider Clock { get; init; } = TimeProvider.System;
+
     /// <summary>Waited before the second attempt; twice as long before each further one.</summary>
     public TimeSpan Pause { get; init; } = TimeSpan.FromSeconds(1);
 
@@ -147,8 +150,8 @@ public sealed class Downloader : IDisposable
 
     private async Task<T> Within<T>(Func<CancellationToken, Task<T>> work, CancellationToken cancel)
     {
-        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancel);
-        limit.CancelAfter(Patience);
+        using var late = new CancellationTokenSource(Patience, Clock);
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancel, late.Token);
         try
         {
             return await work(limit.Token).ConfigureAwait(false);
