@@ -40,7 +40,7 @@ internal sealed class TrainArguments
     public static HeadKind ReadHead(string text) => text switch
     {
         "softmax" => HeadKind.Softmax, "svm" => HeadKind.Svm, "mlp" => HeadKind.Mlp, "mean" => HeadKind.Mean,
-        _ => throw new GraftException($"there is no head '{text}': use softmax, svm, mlp or mean"),
+        _ => throw UnknownName.Of("head", text, ["softmax", "svm", "mlp", "mean"]),
     };
 
     public static TransferTask NewTask(TrainOptions options, Shell shell) => new(options)

@@ -26,7 +26,7 @@ internal static class AdviseCommand
             shell.Result(new { advice!.Strategy, advice.Quadrant, advice.Reasons, advice.Evidence, plan });
             if (shell.Json) return;
             Show(shell, advice);
-            shell.Say($"Next: graft train {options.Data}{(options.Weights is { } weights ? $" --weights {weights}" : "")}");
+            shell.Say($"Next: {NextCommand.Of(["train", options.Data, .. options.Weights is { } weights ? ["--weights", weights] : Array.Empty<string>()])}");
         });
         return command;
     }

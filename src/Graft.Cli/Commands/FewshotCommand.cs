@@ -123,7 +123,7 @@ internal static class FewshotCommand
             foreach (var broken in result.Broken.Take(10)) shell.Say($"Left out: {broken.File}: {broken.Error}");
             shell.Say($"{result.Inductive} of queries are right, over {result.Inductive.Episodes} episodes of {result.TestClasses} classes that training never saw{(result.Transductive is { } together ? $"; {together} where queries are normalised together (transductive)" : "")}");
             shell.Say($"Model:    {Path.Combine(result.Run, FewShotModel.FileName)} ({result.Training.Seconds:0.0} s, {result.Training.EpisodesPerSecond:0.0} episodes/s)");
-            shell.Say($"Evaluate: graft fewshot eval {result.Run} DATA");
+            shell.Say($"Evaluate: {NextCommand.Of("fewshot", "eval", result.Run)} DATA");
         });
         return command;
     }
@@ -212,7 +212,7 @@ internal static class FewshotCommand
         input.AddTo(command, labels: false);
         Shell.Handle(command, (shell, parsed) =>
         {
-            var pictures = parsed.GetValue(files)!.SelectMany(Expand).ToArray();
+            var pictures = parsed.GetValue(files)!.SelectMany(PictureFiles.Of).ToArray();
             if (pictures.Length == 0 && parsed.GetValue(save) is null) throw new GraftException("no picture is given: name pictures or folders, or write the set with --save");
             var cache = parsed.GetValue(noCache) ? null : FeatureCache.Default();
             var from = parsed.GetValue(support)!;
@@ -226,7 +226,7 @@ internal static class FewshotCommand
             else
             {
                 var folder = Pictures.Support(from);
-                var file = parsed.GetValue(weights) ?? throw new GraftException("which network looks at the pictures? Name one with --weights FILE (graft models pull gets one)");
+                var file = parsed.GetValue(weights) ?? throw new GraftException($"which network looks at the pictures? Name one with --weights FILE, such as --weights mobilenet_v2 ({NextCommand.Of("models", "pull", "mobilenet_v2")} fetches it)");
                 set = new SupportSet(PictureEncoder.Open(file, input.Read(parsed), cache), parsed.GetValue(distance));
                 broken.AddRange(set.Add(folder));
             }
@@ -247,12 +247,10 @@ internal static class FewshotCommand
                 shell.Log($"{set.Classes.Count} classes, {set.Files.Count} pictures; {(limit is { } far ? $"none of these beyond {far:0.000}" : "no threshold: one class of one picture tells nothing about strangers")}{(parsed.GetValue(save) is { } written ? $"; saved in {written}" : "")}");
                 foreach (var found in broken.Concat(unreadable)) Console.Error.WriteLine($"graft: {found.File}: {found.Error}");
             }
-            if (pictures.Length > 0 && answers.Count == 0) throw new GraftException("none of the pictures could be read");
+            if (unreadable.Count > 0) shell.Status = 1;
         });
         return command;
     }
-
-    private static IEnumerable<string> Expand(string path) => Directory.Exists(path) ? Directory.EnumerateFiles(path, "*", SearchOption.AllDirectories).Order(StringComparer.Ordinal) : [path];
 
     private static Command Verify()
     {

@@ -11,7 +11,7 @@ internal static class PredictCommand
         var run = new Argument<string>("RUN") { Description = "A run folder, or any pretrained network with its classifier" };
         var files = new Argument<string[]>("FILE") { Description = "Pictures, or folders of pictures", Arity = ArgumentArity.OneOrMore };
         var command = new Command("predict", """
-            Say what is in pictures.
+            Say what is in pictures. What can be read is answered; the exit status is 1 when a picture could not be.
 
             Examples:
               graft predict runs/ants picture.jpg
@@ -25,16 +25,16 @@ internal static class PredictCommand
             using var model = Classifier.Open(parsed.GetValue(run)!, input.Read(parsed));
             var predictions = new List<Prediction>();
             var errors = new List<BrokenPicture>();
-            foreach (var file in parsed.GetValue(files)!.SelectMany(path => Directory.Exists(path) ? Directory.EnumerateFiles(path, "*", SearchOption.AllDirectories).Order(StringComparer.Ordinal) : (IEnumerable<string>)[path]))
+            foreach (var file in parsed.GetValue(files)!.SelectMany(PictureFiles.Of))
             {
                 shell.Stop.ThrowIfCancellationRequested();
                 try
                 {
                     predictions.Add(model.Predict(file));
                 }
-                catch (Exception reason) when (reason is PictureException or IOException or UnauthorizedAccessException)
+                catch (PictureException reason)
                 {
-                    errors.Add(new BrokenPicture(file, reason is FileNotFoundException or DirectoryNotFoundException ? "there is no such file" : reason.Message));
+                    errors.Add(new BrokenPicture(file, reason.Message));
                 }
             }
             shell.Result(new
@@ -47,7 +47,7 @@ internal static class PredictCommand
                 foreach (var found in predictions) Console.Out.WriteLine($"{found.File}\t{found.Label}\t{found.Probability:P1}");
                 foreach (var found in errors) Console.Error.WriteLine($"graft: {found.File}: {found.Error}");
             }
-            if (predictions.Count == 0) throw new GraftException("none of the pictures could be read");
+            if (errors.Count > 0) shell.Status = 1;
         });
         return command;
     }

@@ -30,7 +30,7 @@ internal static class ReproduceCommand
                 if (!shell.Json) shell.Table(["name", "what"], Experiment.All.Select(found => new[] { found.Name, found.Summary }));
                 return;
             }
-            var experiment = Experiment.All.FirstOrDefault(found => found.Name == wanted) ?? throw new GraftException($"there is no experiment '{wanted}'. There are: {string.Join(", ", Experiment.All.Select(found => found.Name))}");
+            var experiment = Experiment.All.FirstOrDefault(found => found.Name == wanted) ?? throw UnknownName.Of("experiment", wanted, Experiment.All.Select(found => found.Name), NextCommand.Of("reproduce"));
             var result = experiment.Run(new ExperimentOptions(parsed.GetValue(data), parsed.GetValue(brief), parsed.GetValue(seeds), shell.Log, shell.Stop) { Output = parsed.GetValue(output)!, Only = parsed.GetValue(only) ?? [] });
             shell.Result(result);
             if (shell.Json) return;

@@ -44,7 +44,7 @@ public static class FewShotMethods
     /// <exception cref="GraftException">There is no such method, or it cannot work on this backbone.</exception>
     public static EpisodeLearner Create(FewShotOptions options, Backbone? pretrained = null)
     {
-        if (!Names.ContainsKey(options.Method)) throw new GraftException($"there is no method '{options.Method}'. There are: {string.Join(", ", Names.Keys)}");
+        if (!Names.ContainsKey(options.Method)) throw UnknownName.Of("method", options.Method, Names.Keys);
         using var read = pretrained is null && options.Weights is { } file ? Pretrained(file) : null;
         var loaded = pretrained ?? read;
         if (loaded is not null) options = Described(options, loaded);

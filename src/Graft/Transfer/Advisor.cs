@@ -81,7 +81,7 @@ public sealed class Advisor(Backbone backbone, FeatureCache? cache, Device devic
         var pooled = new FeatureExtractor(backbone, cache, device).Pooled(train, backbone.Preprocessing, progress: progress, cancel: cancel);
         if (pooled.Indices.Length == 0) throw new GraftException($"none of the {train.Count} pictures can be read. The first: {pooled.Broken[0].File}: {pooled.Broken[0].Error}");
         var path = cache is null ? null : Path.Combine(Path.GetDirectoryName(cache.Root)!, "advice", Key(train, pooled, seed) + ".json");
-        if (path is not null && File.Exists(path) && JsonSerializer.Deserialize<Evidence>(File.ReadAllText(path), s_json) is { } known) return Recommend(known);
+        if (path is not null && Kept(path) is { } known) return Recommend(known);
         var evidence = Measure(train, pooled, seed, cancel);
         if (path is not null)
         {
@@ -95,6 +95,19 @@ public sealed class Advisor(Backbone backbone, FeatureCache? cache, Device devic
             }
         }
         return Recommend(evidence);
+    }
+
+    // A measurement that cannot be read is made again.
+    private static Evidence? Kept(string path)
+    {
+        try
+        {
+            return File.Exists(path) ? JsonSerializer.Deserialize<Evidence>(File.ReadAllText(path), s_json) : null;
+        }
+        catch (Exception reason) when (reason is JsonException or IOException or UnauthorizedAccessException)
+        {
+            return null;
+        }
     }
 
     // The features stand for the pictures and the weights: equal features, equal advice.

@@ -12,6 +12,7 @@ public sealed record Plan
     private static readonly JsonSerializerOptions s_json = new(JsonSerializerDefaults.Web)
     {
         WriteIndented = true, Converters = { new JsonStringEnumConverter(JsonNamingPolicy.KebabCaseLower) }, UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
+        RespectNullableAnnotations = true,
         Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
     };
 
@@ -44,7 +45,7 @@ public sealed record Plan
         }
         catch (JsonException reason)
         {
-            throw new GraftException($"{from}, line {reason.LineNumber + 1}: {reason.Message.Split(" Path:")[0]}", reason);
+            throw new GraftException($"{from}{JsonFault.Of(reason)}", reason);
         }
     }
 }

@@ -26,14 +26,14 @@ public static class Strategies
             "head-then-full" => HeadThenFull(backbone, pictures, head),
             "gradual" => Gradual(backbone, pictures, head),
             "scratch" => Scratch(backbone, pictures, head),
-            _ => throw new GraftException($"there is no strategy '{name}'. There are: {string.Join(", ", Names)}; also partial:K and feature:STAGE"),
+            _ => throw new GraftException($"{UnknownName.Of("strategy", name, Names).Message}; also partial:K and feature:STAGE"),
         };
     }
 
     /// <summary>Frozen backbone, head on its features, solved to a tolerance.</summary>
     public static Plan Feature(Backbone backbone, HeadKind head = HeadKind.Softmax, string? stage = null)
     {
-        if (stage is not null && backbone.Stages.All(found => found.Name != stage)) throw new GraftException($"{backbone.Architecture} has no stage '{stage}'. It has: {string.Join(", ", backbone.Stages.Select(found => found.Name))}");
+        if (stage is not null && backbone.Stages.All(found => found.Name != stage)) throw UnknownName.Of($"stage of {backbone.Architecture}", stage, backbone.Stages.Select(found => found.Name), NextCommand.Of("models", "show", backbone.Architecture));
         return new Plan { Strategy = stage is null ? "feature" : $"feature:{stage}", Head = head, FeatureStage = stage, Phases = [Solved(backbone)] };
     }
 
