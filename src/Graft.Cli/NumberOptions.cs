@@ -31,7 +31,7 @@ internal static class NumberOptions
     {
         var text = found.Tokens[0].Value;
         if (long.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var value) && value >= least && value <= most) return value;
-        found.AddError($"{Name(found)} '{text}': a whole number is wanted, such as 3{(text.Length > 0 && text.All(char.IsAsciiDigit) ? $", and none above {most}" : "")}");
+        found.AddError($"{Name(found)} {NextCommand.Quoted(text)}: a whole number, such as 42{(text.Length > 0 && text.All(char.IsAsciiDigit) ? $", and none above {most}" : "")}");
         return 0;
     }
 
@@ -40,7 +40,7 @@ internal static class NumberOptions
         var text = found.Tokens[0].Value;
         if (TryReal(text, out var value)) return value;
         var pointed = text.Replace(',', '.');
-        found.AddError($"{Name(found)} '{text}': a number is wanted, with a point for decimals, such as {(pointed != text && TryReal(pointed, out _) ? pointed : "0.5")}");
+        found.AddError($"{Name(found)} {NextCommand.Quoted(text)}: a number with a point for decimals, such as {(pointed != text && TryReal(pointed, out _) ? pointed : "0.5")}");
         return 0;
     }
 

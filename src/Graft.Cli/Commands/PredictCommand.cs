@@ -11,7 +11,7 @@ internal static class PredictCommand
         var run = new Argument<string>("RUN") { Description = "A run folder, or any pretrained network with its classifier" };
         var files = new Argument<string[]>("FILE") { Description = "Pictures, or folders of pictures", Arity = ArgumentArity.OneOrMore };
         var command = new Command("predict", """
-            Say what is in pictures.
+            Say what is in pictures. What can be read is answered; the exit status is 1 when a picture could not be.
 
             Examples:
               graft predict runs/ants picture.jpg
@@ -35,9 +35,9 @@ internal static class PredictCommand
                 {
                     predictions.Add(model.Predict(file));
                 }
-                catch (Exception reason) when (reason is PictureException or IOException or UnauthorizedAccessException)
+                catch (PictureException reason)
                 {
-                    errors.Add(new BrokenPicture(file, reason is FileNotFoundException or DirectoryNotFoundException ? "there is no such file" : reason.Message));
+                    errors.Add(new BrokenPicture(file, reason.Message));
                 }
             }
             shell.Result(new
@@ -51,7 +51,7 @@ internal static class PredictCommand
                 LeftOutView.Log(shell, notes, []);
                 foreach (var found in errors) Console.Error.WriteLine($"graft: {found.File}: {found.Error}");
             }
-            if (predictions.Count == 0) throw new GraftException("none of the pictures could be read");
+            if (errors.Count > 0) shell.Status = 1;
         });
         return command;
     }

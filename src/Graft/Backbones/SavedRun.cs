@@ -18,7 +18,7 @@ internal static class SavedRun
     {
         if (!Directory.Exists(path)) return path;
         if (FileNames.Select(name => Path.Combine(path, name)).FirstOrDefault(File.Exists) is { } found) return found;
-        throw new GraftException(File.Exists(Path.Combine(path, "run.json")) ? $"{path} has no {FileNames[0]}: its training did not finish. Go on with: graft train --resume {path}"
+        throw new GraftException(File.Exists(Path.Combine(path, "run.json")) ? $"{path} has no {FileNames[0]}: its training did not finish. Go on with: {NextCommand.Of("train", "--resume", path)}"
             : $"{path} is no run folder (it has neither run.json nor {FileNames[0]}): it is {ForeignFile.Folder(path)}");
     }
 
