@@ -42,7 +42,7 @@ internal sealed class TrainArguments
     public static HeadKind ReadHead(string text) => text switch
     {
         "softmax" => HeadKind.Softmax, "svm" => HeadKind.Svm, "mlp" => HeadKind.Mlp, "mean" => HeadKind.Mean,
-        _ => throw Bounds.Refuse($"there is no head '{text}': use softmax, svm, mlp or mean"),
+        _ => throw UnknownName.Of("head", text, ["softmax", "svm", "mlp", "mean"]),
     };
 
     public static TransferTask NewTask(TrainOptions options, Shell shell) => new(options)

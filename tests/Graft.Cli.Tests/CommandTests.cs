@@ -46,7 +46,9 @@ public sealed class CommandTests : IDisposable
         Assert.Equal(run.GetProperty("accuracy").GetDouble(), evaluated.GetProperty("accuracy").GetDouble(), 9);
         Assert.Equal(2, evaluated.GetProperty("per_class").GetArrayLength());
         File.WriteAllText(_shop["text.jpg"], "no picture");
-        var predicted = Json("predict", _shop["run"], Path.Combine(Data, "val", "gear", "0000.jpg"), _shop["text.jpg"], _shop["gone.jpg"]);
+        var (partly, answers, _) = Graft("predict", _shop["run"], Path.Combine(Data, "val", "gear", "0000.jpg"), _shop["text.jpg"], _shop["gone.jpg"], "--json");
+        Assert.Equal(1, partly);
+        var predicted = JsonDocument.Parse(answers).RootElement;
         Assert.Equal(1, predicted.GetProperty("predictions").GetArrayLength());
         Assert.InRange(predicted.GetProperty("predictions")[0].GetProperty("probability").GetDouble(), 0.5, 1);
         Assert.Equal(["no picture", "no such"], predicted.GetProperty("errors").EnumerateArray().Select(found => found.GetProperty("error").GetString()!.Contains("no such", StringComparison.Ordinal) ? "no such" : "no picture"));

@@ -121,7 +121,7 @@ public class BackboneTests
         var x = Ops.Randn([2, 4, 4, 4]);
         var expected = x.Conv2d(backbone.State()["block2.conv_shortcut.weight"]) / Math.Sqrt(1 + 1e-5);
         Assert.InRange((backbone.Forward(x, 1, 2) - expected.MaxPool2d([2, 2]).Relu()).Abs().Max().Item(), 0, 1e-5);
-        Assert.Contains("2 blocks take as many depths", Assert.Throws<ArgumentException>(() => BackboneCatalogue.Create("convnet", null, new Dictionary<string, string> { ["widths"] = "4-8", ["depths"] = "1" })).Message, StringComparison.Ordinal);
+        Assert.Contains("2 blocks take as many depths", Assert.Throws<GraftException>(() => BackboneCatalogue.Create("convnet", null, new Dictionary<string, string> { ["widths"] = "4-8", ["depths"] = "1" })).Message, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -27,7 +27,7 @@ internal static class AdviseCommand
             if (shell.Json) return;
             LeftOutView.Say(shell, splits.Notes, advice.Broken);
             Show(shell, advice);
-            shell.Say($"Next: graft train {options.Data}{(options.Weights is { } weights ? $" --weights {weights}" : "")}");
+            shell.Say($"Next: {NextCommand.Of(["train", options.Data, .. options.Weights is { } weights ? ["--weights", weights] : Array.Empty<string>()])}");
         });
         return command;
     }

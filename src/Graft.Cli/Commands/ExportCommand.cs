@@ -30,7 +30,7 @@ internal static class ExportCommand
         input.AddTo(command);
         Shell.Handle(command, (shell, parsed) =>
         {
-            if (!s_formats.TryGetValue(parsed.GetValue(to)!.ToLowerInvariant(), out var format)) throw Bounds.Refuse($"--to {parsed.GetValue(to)}: {string.Join(", ", s_formats.Keys)}");
+            if (!s_formats.TryGetValue(parsed.GetValue(to)!.ToLowerInvariant(), out var format)) throw UnknownName.Of("format", parsed.GetValue(to)!, s_formats.Keys);
             var source = parsed.GetValue(run)!;
             using var model = Classifier.Open(source, input.Read(parsed));
             var file = Path.GetFullPath(parsed.GetValue(path) ?? Path.GetFileNameWithoutExtension(source.TrimEnd('/')) + format.Extension);

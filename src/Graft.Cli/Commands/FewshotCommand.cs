@@ -122,7 +122,7 @@ internal static class FewshotCommand
             LeftOutView.Say(shell, result.DataNotes, result.Broken);
             shell.Say($"{result.Inductive} of queries are right, over {result.Inductive.Episodes} episodes of {result.TestClasses} classes that training never saw{(result.Transductive is { } together ? $"; {together} where queries are normalised together (transductive)" : "")}");
             shell.Say($"Model:    {Path.Combine(result.Run, FewShotModel.FileName)} ({result.Training.Seconds:0.0} s, {result.Training.EpisodesPerSecond:0.0} episodes/s)");
-            shell.Say($"Evaluate: graft fewshot eval {result.Run} DATA");
+            shell.Say($"Evaluate: {NextCommand.Of("fewshot", "eval", result.Run)} DATA");
         });
         return command;
     }
@@ -238,7 +238,7 @@ internal static class FewshotCommand
             else
             {
                 var folder = Pictures.Support(from);
-                var file = parsed.GetValue(weights) ?? throw new GraftException("which network looks at the pictures? Name one with --weights FILE (graft models pull gets one)");
+                var file = parsed.GetValue(weights) ?? throw new GraftException($"which network looks at the pictures? Name one with --weights FILE, such as --weights mobilenet_v2 ({NextCommand.Of("models", "pull", "mobilenet_v2")} fetches it)");
                 set = new SupportSet(PictureEncoder.Open(file, input.Read(parsed), cache), parsed.GetValue(distance));
                 notes = notes.With(folder.Notes);
                 broken.AddRange(set.Add(folder));
@@ -266,7 +266,7 @@ internal static class FewshotCommand
                 LeftOutView.Log(shell, notes, broken);
                 foreach (var found in unreadable) Console.Error.WriteLine($"graft: {found.File}: {found.Error}");
             }
-            if (pictures.Length > 0 && answers.Count == 0) throw new GraftException("none of the pictures could be read");
+            if (unreadable.Count > 0) shell.Status = 1;
         });
         return command;
     }

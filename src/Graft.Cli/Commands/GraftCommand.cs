@@ -52,7 +52,7 @@ internal static class GraftCommand
             {
                 Exporter.Save(backbone, Path.GetFullPath(file));
                 shell.Result(new { file = Path.GetFullPath(file), architecture = backbone.Architecture, classes = backbone.UpstreamClasses, features = backbone.FeatureSize, stages = backbone.Stages.Select(stage => stage.Name), layers = rows, notes });
-                if (!shell.Json) shell.Say($"Wrote {Path.GetFullPath(file)}: {backbone.Stages.Count} stages, {backbone.FeatureSize} features{(backbone.UpstreamClasses is { } outputs ? $", {outputs} classes" : ", no classifier")}. Train on it with: graft train DATA --weights {file}");
+                if (!shell.Json) shell.Say($"Wrote {Path.GetFullPath(file)}: {backbone.Stages.Count} stages, {backbone.FeatureSize} features{(backbone.UpstreamClasses is { } outputs ? $", {outputs} classes" : ", no classifier")}. Train on it with: {NextCommand.Of("train")} DATA --weights {NextCommand.Quoted(file)}");
                 return;
             }
             shell.Result(new { architecture = backbone.Architecture, layers = rows, notes });

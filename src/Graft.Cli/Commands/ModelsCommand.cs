@@ -41,7 +41,7 @@ internal static class ModelsCommand
             using var downloader = new Downloader(ModelHub.Token) { Progress = step => shell.Progress(new Training.ProgressReport(step.Name, step.Done >> 10, Math.Max(step.Total, step.Done) >> 10, 0)) };
             var file = new ModelHub(downloader).Pull(parsed.GetValue(wanted)!, shell.Stop).GetAwaiter().GetResult();
             shell.Result(new { name = parsed.GetValue(wanted), file, bytes = new FileInfo(file).Length });
-            if (!shell.Json) shell.Say($"{parsed.GetValue(wanted)} is {file}. Train on it with: graft train DATA --weights {(BackboneCatalogue.Cards.Any(card => card.Name == parsed.GetValue(wanted)) ? parsed.GetValue(wanted) : file)}");
+            if (!shell.Json) shell.Say($"{parsed.GetValue(wanted)} is {file}. Train on it with: {NextCommand.Of("train")} DATA --weights {NextCommand.Quoted(BackboneCatalogue.Cards.Any(card => card.Name == parsed.GetValue(wanted)) ? parsed.GetValue(wanted)! : file)}");
         });
         return new Command("models", "Architectures and checkpoints.") { list, show, pull };
     }
@@ -57,15 +57,14 @@ internal static class ModelsCommand
         var stages = Profile.Of(backbone);
         shell.Result(new { card, architecture = backbone.Describe(), parameters = backbone.ParameterCount, features = backbone.FeatureSize, classes = backbone.UpstreamClasses, preprocessing = backbone.Preprocessing, provenance = backbone.Provenance, stages, notes });
         if (shell.Json) return;
-        if (card is not null)
-        {
-            shell.Say($"{card.Name}: {card.Summary}");
-            foreach (var (key, value) in new[] { ("paper", card.Paper), ("weights", string.Join(", ", new[] { card.Url, card.Weights }.Where(text => text.Length > 0))), ("sha256", card.Sha256), ("licence", card.Licence), ("published", card.Published) })
-                if (value.Length > 0) shell.Say($"  {key}: {value}");
-        }
-        shell.Say($"  input: {backbone.Preprocessing.Width}×{backbone.Preprocessing.Height}, ({string.Join(", ", backbone.Preprocessing.Steps)}), mean {string.Join(' ', backbone.Preprocessing.Normalize.Mean)}, std {string.Join(' ', backbone.Preprocessing.Normalize.Std)}");
-        if (backbone.Provenance.IsPretrained) shell.Say($"  this file: {backbone.Provenance.Source}, {backbone.Provenance.Domain}, sha256 {backbone.Provenance.Sha256}");
-        foreach (var note in notes) shell.Say($"  note: {note}");
+        var origin = backbone.Provenance;
+        (string Key, string? Value)[] facts =
+        [
+            ("architecture", card is null ? backbone.Describe() : $"{card.Name}: {card.Summary}"), ("paper", card?.Paper), ("public weights", card?.Url), ("or", card?.Weights),
+            ("sha256", card?.Sha256), ("licence", card?.Licence), ("published", card?.Published), ("input", backbone.Preprocessing.ToString()),
+            ("this file", origin.IsPretrained ? $"{origin.Source}: {origin.Domain}" : null), ("its sha256", origin.IsPretrained ? origin.Sha256 : null), .. notes.Select(note => ("note", (string?)note)),
+        ];
+        shell.Table(["", "what is known"], facts.Where(fact => fact.Value is { Length: > 0 }).Select(fact => new[] { fact.Key, fact.Value! }));
         shell.Table(["stage", "output", "parameters", "multiply-adds", "receptive field", "stride"], stages.Select(stage => new[]
         {
             stage.Name, string.Join("×", stage.Shape), $"{stage.Parameters:N0}", Short(stage.MultiplyAdds), stage.ReceptiveField is { } field ? $"{field} px" : "all", stage.Stride is { } stride ? $"{stride}" : "",

@@ -11,7 +11,7 @@ internal static class PredictCommand
         var run = new Argument<string>("RUN") { Description = "A run folder, or any pretrained network with its classifier" };
         var files = new Argument<string[]>("FILE") { Description = "Pictures, or folders of pictures", Arity = ArgumentArity.OneOrMore };
         var command = new Command("predict", """
-            Say what is in pictures.
+            Say what is in pictures. What can be read is answered; the exit status is 1 when a picture could not be.
 
             Examples:
               graft predict runs/ants picture.jpg
@@ -34,9 +34,9 @@ internal static class PredictCommand
                 {
                     predictions.Add(model.Predict(file));
                 }
-                catch (Exception reason) when (reason is PictureException or IOException or UnauthorizedAccessException)
+                catch (PictureException reason)
                 {
-                    errors.Add(new BrokenPicture(file, reason is FileNotFoundException or DirectoryNotFoundException ? "there is no such file" : reason.Message));
+                    errors.Add(new BrokenPicture(file, reason.Message));
                 }
             }
             shell.Result(new
@@ -50,7 +50,8 @@ internal static class PredictCommand
                 LeftOutView.Log(shell, notes, []);
                 foreach (var found in errors) Console.Error.WriteLine($"graft: {found.File}: {found.Error}");
             }
-            if (predictions.Count == 0) throw new GraftException("none of the pictures could be read");
+            if (predictions.Count + errors.Count == 0) throw new GraftException($"{string.Join(", ", parsed.GetValue(files)!)}: no picture is there");
+            if (errors.Count > 0) shell.Status = 1;
         });
         return command;
     }

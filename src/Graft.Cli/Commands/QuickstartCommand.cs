@@ -46,9 +46,10 @@ internal static class QuickstartCommand
                 It took {clock.Elapsed.TotalSeconds:0} s.
 
                 Next, your own photographs, each class in a folder of its own:
-                  ./graft data inspect photos/
-                  ./graft train photos/ --weights mobilenet_v2.safetensors
-                ('./graft models show mobilenet_v2' says where its weights are.)
+                  {NextCommand.Of("data", "inspect", "photos/")}
+                  {NextCommand.Of("models", "pull", "mobilenet_v2")}
+                  {NextCommand.Of("train", "photos/", "--weights", "mobilenet_v2")}
+                (The second fetches a network that was trained on ImageNet; a file of one that you have serves as well.)
                 """);
         });
         return command;

@@ -31,7 +31,7 @@ internal static class ReproduceCommand
                 return;
             }
             Bounds.Whole("--seeds", parsed.GetValue(seeds), 1, 1000);
-            var experiment = Experiment.All.FirstOrDefault(found => found.Name == wanted) ?? throw Bounds.Refuse($"there is no experiment '{wanted}'. There are: {string.Join(", ", Experiment.All.Select(found => found.Name))}");
+            var experiment = Experiment.All.FirstOrDefault(found => found.Name == wanted) ?? throw UnknownName.Of("experiment", wanted, Experiment.All.Select(found => found.Name), NextCommand.Of("reproduce"));
             var result = experiment.Run(new ExperimentOptions(parsed.GetValue(data), parsed.GetValue(brief), parsed.GetValue(seeds), shell.Log, shell.Stop) { Output = parsed.GetValue(output)!, Only = parsed.GetValue(only) ?? [] });
             shell.Result(result);
             if (shell.Json) return;

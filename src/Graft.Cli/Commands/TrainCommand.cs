@@ -79,6 +79,6 @@ internal static class TrainCommand
             : $"{result.Metrics.Accuracy:P1} of {result.Metrics.Count} held-out pictures are right (95% interval {result.Metrics.Low:P1} to {result.Metrics.High:P1}); strategy {result.Strategy}, {result.Seconds:0.0} s");
         shell.Say($"Model:   {Path.Combine(result.Run, Classifier.FileName)}");
         if (result.Report is not null) shell.Say($"Report:  {result.Report}");
-        shell.Say($"Predict: graft predict {Path.GetRelativePath(Directory.GetCurrentDirectory(), result.Run)} PICTURE…");
+        shell.Say($"Predict: {NextCommand.Of("predict", Path.GetRelativePath(Directory.GetCurrentDirectory(), result.Run))} PICTURE…");
     }
 }

@@ -100,7 +100,7 @@ public abstract class Backbone : Module
 
     /// <summary>N×3×H×W inputs to N×classes scores, by the classifier that it was trained with.</summary>
     /// <exception cref="GraftException">It has none.</exception>
-    public virtual Tensor Classify(Tensor x) => (UpstreamHead ?? throw new GraftException($"{Architecture} has no classifier of its own: train one with graft train")).Forward(Forward(x));
+    public virtual Tensor Classify(Tensor x) => (UpstreamHead ?? throw new GraftException($"{Architecture} has no classifier of its own: train one with {NextCommand.Of("train")}")).Forward(Forward(x));
 
     /// <summary>Outputs of its own classifier.</summary>
     public virtual int? UpstreamClasses => UpstreamHead is { } head ? (int)head.Weight.Shape[0] : null;

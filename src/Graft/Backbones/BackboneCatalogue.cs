@@ -100,7 +100,7 @@ public static class BackboneCatalogue
             _ when SwinTransformer.Names.Contains(name) => new SwinTransformer(name, classes),
             _ when VisionTransformer.Names.Contains(name) => new VisionTransformer(name, Number("side", 224), classes),
             _ when name.StartsWith("cifar_resnet", StringComparison.Ordinal) && int.TryParse(name["cifar_resnet".Length..], out var depth) => new CifarResNet(depth, classes),
-            _ => throw new GraftException($"there is no backbone '{name}'. There are: {string.Join(", ", Cards.Select(card => card.Name))}"),
+            _ => throw UnknownName.Of("backbone", name, Cards.Select(card => card.Name), NextCommand.Of("models", "list")),
         };
     }
 
@@ -117,13 +117,13 @@ public static class BackboneCatalogue
         {
             return LoadChecked(path, name, size);
         }
-        catch (GraftException reason) when (!reason.Message.Contains(path, StringComparison.Ordinal))
-        {
-            throw new GraftException($"{path}: {reason.Message}", reason);
-        }
         catch (Exception reason) when (reason is InvalidDataException or JsonException or FormatException or OverflowException or ArgumentException or TorchException)
         {
             throw new GraftException($"{path}: what it says of itself is damaged ({reason.Message})", reason);
+        }
+        catch (GraftException reason) when (!reason.Message.Contains(path, StringComparison.Ordinal))
+        {
+            throw new GraftException($"{path}: {reason.Message}", reason);
         }
     }
 
@@ -135,7 +135,7 @@ public static class BackboneCatalogue
         if (size is { } side) options["side"] = $"{side}";
         var state = Renames.Apply(CheckpointMatcher.Bare(checkpoint.Tensors));
         name ??= checkpoint.Metadata.GetValueOrDefault("architecture") ?? Recognise(state)
-            ?? throw new GraftException($"{path}: its tensors ({string.Join(", ", state.Keys.Take(3))}, …) are of no architecture that is known. Name one with --backbone: {string.Join(", ", Cards.Select(card => card.Name))}");
+            ?? throw new GraftException($"{path}: its tensors ({string.Join(", ", state.Keys.Take(3))}, …) are of no architecture that is known. Name the right one with --backbone: {NextCommand.Of("models", "list")} shows all");
         using var skip = Initialisers.Skip();
         var headName = Cards.FirstOrDefault(card => card.Name == name)?.Head ?? "head";
         var classes = state.TryGetValue(headName + ".weight", out var head) && head.Dimensions is 2 or 4 ? (int?)head.Shape[0] : null;

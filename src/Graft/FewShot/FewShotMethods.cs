@@ -86,7 +86,7 @@ public static class FewShotMethods
         return learner;
     }
 
-    internal static GraftException Unknown(string method) => Bounds.Refuse($"there is no method '{method}'. There are: {string.Join(", ", Names.Keys)}");
+    internal static GraftException Unknown(string method) => UnknownName.Of("method", method, Names.Keys);
 
     /// <summary>A network to learn from episodes on; refuses one that its saved model could not make again.</summary>
     internal static Backbone Pretrained(string file)

@@ -49,7 +49,7 @@ public sealed record FewShotModel(EpisodeLearner Learner, Preprocessing Preproce
     public static FewShotModel Load(string runOrFile)
     {
         var path = Directory.Exists(runOrFile) ? Path.Combine(runOrFile, FileName) : runOrFile;
-        if (!File.Exists(path)) throw new GraftException($"{runOrFile} has no {FileName}: train one with graft fewshot train DATA --out {runOrFile}");
+        if (!File.Exists(path)) throw new GraftException($"{runOrFile} has no {FileName}: train one with {NextCommand.Of("fewshot", "train")} DATA --out {NextCommand.Quoted(runOrFile)}");
         try
         {
             var checkpoint = Checkpoint.Read(path);

@@ -77,6 +77,8 @@ public sealed class FewShotTask(FewShotTrainOptions options)
 {
     private static readonly JsonSerializerOptions s_json = new(JsonSerializerDefaults.Web) { WriteIndented = true, NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals, Converters = { new JsonStringEnumConverter(JsonNamingPolicy.KebabCaseLower) } };
 
+    private static readonly JsonSerializerOptions s_strict = new(s_json) { RespectNullableAnnotations = true };
+
     /// <summary>What run.json holds; the result is there when the run has finished.</summary>
     private sealed record RunFile(FewShotTrainOptions Options, string DataFingerprint, string? UpstreamSha256, string Libtorch, FewShotResult? Result)
     {
@@ -87,11 +89,11 @@ public sealed class FewShotTask(FewShotTrainOptions options)
             var text = RunFolder.ReadRecord(run, "graft fewshot train");
             try
             {
-                return JsonSerializer.Deserialize<RunFile>(text, s_json) is { Options.Method: not null, DataFingerprint: not null } found ? found : throw new JsonException("it has no options of a few-shot training");
+                return JsonSerializer.Deserialize<RunFile>(text, s_strict) is { Options.Method: not null, DataFingerprint: not null } found ? found : throw new JsonException("it has no options of a few-shot training");
             }
             catch (JsonException reason)
             {
-                throw new GraftException($"{Path.Combine(run, RunFolder.Record)} is damaged ({reason.Message}): the run cannot go on. Start it anew", reason);
+                throw new GraftException($"{Path.Combine(run, RunFolder.Record)} is damaged{JsonFault.Of(reason)}. The run cannot go on: start it anew", reason);
             }
         }
     }
@@ -153,7 +155,7 @@ public sealed class FewShotTask(FewShotTrainOptions options)
             Worth = () => model.Save(Path.Combine(run, FewShotModel.FileName)),
         }.Run();
         model.Save(Path.Combine(run, FewShotModel.FileName));
-        if (training.Steps < options.Training.Steps) Log?.Invoke($"stopped after {training.Steps} of {options.Training.Steps} steps; go on with graft fewshot train --resume {run}");
+        if (training.Steps < options.Training.Steps) Log?.Invoke($"stopped after {training.Steps} of {options.Training.Steps} steps; go on with {NextCommand.Of("fewshot", "train", "--resume", run)}");
         EpisodeAccuracy Evaluate(bool transductive) => EpisodeEvaluator.Evaluate(learner, test, EpisodeEvaluator.LeastEpisodes, transductive, progress: (done, total) => Progress?.Invoke(new ProgressReport("test episodes", done, total, 0) { Unit = "episodes" }));
         var inductive = Evaluate(false);
         var transductive = learner.Modules().OfType<BatchNorm2d>().Any(norm => !norm.Frozen) ? Evaluate(true) : null;

@@ -293,5 +293,12 @@ public static class Surgery
 
     private static string Text(Graph graph, string value) => string.Join('×', graph.Shapes[value].Skip(1));
 
-    private static GraftException Unknown(Graph graph, string layer) => new($"the network has no layer '{layer}'. It has: {string.Join(", ", graph.Layers.Take(60))}{(graph.Layers.Count > 60 ? ", …" : "")}");
+    private static GraftException Unknown(Graph graph, string layer) => new(UnknownName.Sentence($"the network has no layer '{layer}'", layer, graph.Layers.SelectMany(Outer).Distinct(), $"{NextCommand.Of("graft")} MODEL"));
+
+    // layer1.0.conv1 can be asked for as layer1 and layer1.0 too.
+    private static IEnumerable<string> Outer(string layer)
+    {
+        var parts = layer.Split('.');
+        return Enumerable.Range(1, parts.Length).Select(count => string.Join('.', parts[..count]));
+    }
 }

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json;
 using Graft.Backbones;
 using Graft.Checkpoints;
@@ -7,8 +8,23 @@ using Graft.Torch;
 
 namespace Graft.Training;
 
+/// <summary>A class and how probable it is.</summary>
+public sealed record RankedLabel(string Label, double Probability)
+{
+    /// <summary>ants 98.7%.</summary>
+    public override string ToString() => string.Create(CultureInfo.InvariantCulture, $"{Label} {100 * Probability:0.0}%");
+}
+
 /// <summary>A prediction for one picture.</summary>
-public sealed record Prediction(string File, string Label, double Probability, IReadOnlyList<(string Label, double Probability)> Top);
+/// <param name="File">The picture.</param>
+/// <param name="Label">The most probable class.</param>
+/// <param name="Probability">Of that class.</param>
+/// <param name="Top">The five most probable classes, the first of them <paramref name="Label"/>.</param>
+public sealed record Prediction(string File, string Label, double Probability, IReadOnlyList<RankedLabel> Top)
+{
+    /// <summary>ant.jpg: ants 98.7%.</summary>
+    public override string ToString() => $"{File}: {new RankedLabel(Label, Probability)}";
+}
 
 /// <summary>
 /// A finished model in one file: a backbone up to a stage, a head, the class names and the preprocessing. What a run ends
@@ -39,7 +55,7 @@ public sealed class Classifier : IDisposable
     /// <exception cref="GraftException">It has no classifier, or the names are not as many as its outputs.</exception>
     public static Classifier Upstream(Backbone backbone, IReadOnlyList<string>? classes = null)
     {
-        if (!backbone.CanClassify || backbone.UpstreamClasses is not { } outputs) throw new GraftException($"{backbone.Provenance.Source} has no classifier of its own: train one with graft train DATA --weights {backbone.Provenance.Source}");
+        if (!backbone.CanClassify || backbone.UpstreamClasses is not { } outputs) throw new GraftException($"{backbone.Provenance.Source} has no classifier of its own: train one with {NextCommand.Of("train")} DATA --weights {NextCommand.Quoted(backbone.Provenance.Source)}");
         // One score is the odds of the second of two classes.
         var count = Math.Max(2, outputs);
         if (classes is not null && classes.Count != count) throw new GraftException($"{classes.Count} class names are given, and {backbone.Provenance.Source} has {outputs} outputs");
@@ -131,7 +147,7 @@ public sealed class Classifier : IDisposable
         if (!File.Exists(path))
         {
             throw new GraftException(!Directory.Exists(runOrFile) ? $"{runOrFile}: there is no such run or model"
-                : File.Exists(Path.Combine(runOrFile, "run.json")) ? $"{runOrFile} has no {FileName}: its training did not finish. Go on with: graft train --resume {runOrFile}"
+                : File.Exists(Path.Combine(runOrFile, "run.json")) ? $"{runOrFile} has no {FileName}: its training did not finish. Go on with: {NextCommand.Of("train", "--resume", runOrFile)}"
                 : $"{runOrFile} is no run folder (it has neither run.json nor {FileName}): it is {ForeignFile.Folder(runOrFile)}");
         }
         try
@@ -146,7 +162,7 @@ public sealed class Classifier : IDisposable
 
     private static Classifier Build(Checkpoint checkpoint, string path)
     {
-        string Meta(string key) => checkpoint.Metadata.GetValueOrDefault(key) ?? throw new GraftException($"{path} is no model that Graft saved: its metadata has no '{key}'. Train on it with --weights {path}");
+        string Meta(string key) => checkpoint.Metadata.GetValueOrDefault(key) ?? throw new GraftException($"{path} is no model that Graft saved: its metadata has no '{key}'. Train on it with --weights {NextCommand.Quoted(path)}");
         if (Meta("format") != "graft-classifier-1") throw new GraftException($"{path} is of the format '{Meta("format")}', which this version does not read");
         var classes = JsonSerializer.Deserialize<string[]>(Meta("classes"))!;
         using var skip = Initialisers.Skip();
@@ -162,11 +178,27 @@ public sealed class Classifier : IDisposable
         return new Classifier(backbone, head, stage, classes);
     }
 
+    private static byte[] Bytes(string file)
+    {
+        try
+        {
+            return File.ReadAllBytes(file);
+        }
+        catch (Exception reason) when (reason is FileNotFoundException or DirectoryNotFoundException)
+        {
+            throw new PictureException("there is no such file", reason);
+        }
+        catch (Exception reason) when (reason is IOException or UnauthorizedAccessException)
+        {
+            throw new PictureException($"cannot be read ({reason.Message.TrimEnd('.')})", reason);
+        }
+    }
+
     /// <summary>Predicts one picture.</summary>
     /// <exception cref="PictureException">It cannot be read.</exception>
     public unsafe Prediction Predict(string file)
     {
-        using var picture = Picture.Decode(File.ReadAllBytes(file), Backbone.Preprocessing);
+        using var picture = Picture.Decode(Bytes(file), Backbone.Preprocessing);
         // One picture is too little work to share: a second thread only waits.
         var threads = TorchRuntime.Threads;
         TorchRuntime.Threads = 1;
@@ -178,8 +210,8 @@ public sealed class Classifier : IDisposable
         TransformRunner.Run(picture, Backbone.Preprocessing, ref rng, false, (float*)input.Data);
         var probabilities = Forward(input).ToArray<float>();
         TorchRuntime.Threads = threads;
-        var top = probabilities.Select((p, k) => (Classes[k], (double)p)).OrderByDescending(pair => pair.Item2).Take(5).ToArray();
-        return new Prediction(file, top[0].Item1, top[0].Item2, top);
+        var top = probabilities.Select((p, k) => new RankedLabel(Classes[k], p)).OrderByDescending(item => item.Probability).Take(5).ToArray();
+        return new Prediction(file, top[0].Label, top[0].Probability, top);
     }
 
     /// <summary>Probabilities of every readable picture of a dataset: N×classes, row after row.</summary>

@@ -158,6 +158,8 @@ public sealed record RunRecord
         Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
     };
 
+    private static readonly JsonSerializerOptions s_strict = new(Json) { RespectNullableAnnotations = true };
+
     /// <summary>Reads a run folder's record.</summary>
     /// <exception cref="GraftException">It is no run folder.</exception>
     public static RunRecord Read(string run)
@@ -166,11 +168,11 @@ public sealed record RunRecord
         if (!File.Exists(path)) throw new GraftException($"{run} is no run folder: it has no run.json");
         try
         {
-            return JsonSerializer.Deserialize<RunRecord>(File.ReadAllText(path), Json)!;
+            return JsonSerializer.Deserialize<RunRecord>(File.ReadAllText(path), s_strict) ?? throw new JsonException("it holds null, and no run");
         }
         catch (JsonException reason)
         {
-            throw new GraftException($"{path}, line {reason.LineNumber + 1}: {reason.Message}", reason);
+            throw new GraftException($"{path}{JsonFault.Of(reason)}. The run cannot be read: start it anew", reason);
         }
     }
 
@@ -242,7 +244,7 @@ public sealed class TransferTask(TrainOptions options)
             var card = BackboneCatalogue.Cards.FirstOrDefault(card => card.Name == name);
             return (options.Input.Apply(random), [$"no --weights were given: {name} starts from random values. Pretrained weights: {(card?.Url is { Length: > 0 } url ? url : card?.Weights)}"]);
         }
-        return (Quickstart.EmbeddedBackbone.Load(), ["no --weights were given: using the small embedded backbone, made for drawn shapes of 32×32. For photographs give an ImageNet checkpoint, such as --weights mobilenet_v2.safetensors (graft models show mobilenet_v2)"]);
+        return (Quickstart.EmbeddedBackbone.Load(), [$"no --weights were given: using the small embedded backbone, made for drawn shapes of 32×32. For photographs give an ImageNet checkpoint, such as --weights mobilenet_v2 ({NextCommand.Of("models", "pull", "mobilenet_v2")} fetches it)"]);
     }
 
     /// <summary>The plan that the options ask for, with the advice where it was the advisor's.</summary>
@@ -338,7 +340,7 @@ public sealed class TransferTask(TrainOptions options)
         }
         catch (OperationCanceledException)
         {
-            throw new OperationCanceledException($"Stopped. The run is kept: go on with graft train --resume {run}", Cancel);
+            throw new OperationCanceledException($"Stopped. The run is kept: go on with {NextCommand.Of("train", "--resume", run)}", Cancel);
         }
         var stage = plan.FeatureStage is { } name ? backbone.Stages.ToList().FindIndex(found => found.Name == name) : backbone.Stages.Count - 1;
         using var classifier = new Classifier(backbone, trainer.Head, stage, train.Classes);

@@ -87,7 +87,7 @@ public sealed class Advisor(Backbone backbone, FeatureCache? cache, Device devic
         var pooled = new FeatureExtractor(backbone, cache, device).Pooled(train, backbone.Preprocessing, progress: progress, cancel: cancel);
         train.RequireEveryClass(pooled.Indices, pooled.Broken);
         var path = cache is null ? null : Path.Combine(Path.GetDirectoryName(cache.Root)!, "advice", Key(train, pooled, seed) + ".json");
-        if (path is not null && File.Exists(path) && JsonSerializer.Deserialize<Evidence>(File.ReadAllText(path), s_json) is { } known) return Recommend(known) with { Broken = pooled.Broken };
+        if (path is not null && Kept(path) is { } known) return Recommend(known) with { Broken = pooled.Broken };
         var evidence = Measure(train, pooled, seed, cancel);
         if (path is not null)
         {
@@ -101,6 +101,19 @@ public sealed class Advisor(Backbone backbone, FeatureCache? cache, Device devic
             }
         }
         return Recommend(evidence) with { Broken = pooled.Broken };
+    }
+
+    // A measurement that cannot be read is made again.
+    private static Evidence? Kept(string path)
+    {
+        try
+        {
+            return File.Exists(path) ? JsonSerializer.Deserialize<Evidence>(File.ReadAllText(path), s_json) : null;
+        }
+        catch (Exception reason) when (reason is JsonException or IOException or UnauthorizedAccessException)
+        {
+            return null;
+        }
     }
 
     // The features stand for the pictures and the weights: equal features, equal advice.

@@ -46,7 +46,7 @@ public sealed record Plan
         }
         catch (JsonException reason)
         {
-            throw new GraftException($"{from}, line {reason.LineNumber + 1}: {reason.Message.Split(" Path:")[0]}", reason);
+            throw new GraftException($"{from}{JsonFault.Of(reason)}", reason);
         }
     }
 

@@ -32,7 +32,7 @@ public static class Strategies
         };
     }
 
-    private static GraftException Unknown(string name) => Bounds.Refuse($"there is no strategy '{name}'. There are: {string.Join(", ", Names)}; also partial:K and feature:STAGE");
+    private static GraftException Unknown(string name) => Bounds.Refuse($"{UnknownName.Of("strategy", name, Names).Message}; also partial:K and feature:STAGE");
 
     private static int Deepest(string text, Backbone backbone) => int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var k) && k >= 1 && k <= backbone.Stages.Count ? k
         : throw Bounds.Refuse($"--strategy partial:{text}: the K deepest stages of {backbone.Architecture} are a whole number from 1 to {backbone.Stages.Count}");
@@ -40,7 +40,7 @@ public static class Strategies
     /// <summary>Frozen backbone, head on its features, solved to a tolerance.</summary>
     public static Plan Feature(Backbone backbone, HeadKind head = HeadKind.Softmax, string? stage = null)
     {
-        if (stage is not null && backbone.Stages.All(found => found.Name != stage)) throw Bounds.Refuse($"{backbone.Architecture} has no stage '{stage}'. It has: {string.Join(", ", backbone.Stages.Select(found => found.Name))}");
+        if (stage is not null && backbone.Stages.All(found => found.Name != stage)) throw UnknownName.Of($"stage of {backbone.Architecture}", stage, backbone.Stages.Select(found => found.Name), NextCommand.Of("models", "show", backbone.Architecture));
         return new Plan { Strategy = stage is null ? "feature" : $"feature:{stage}", Head = head, FeatureStage = stage, Phases = [Solved(backbone)] };
     }
 

@@ -1,7 +1,11 @@
 namespace Graft;
 
-/// <summary>An error that its message explains: what is wrong, where, and what to do.</summary>
-public sealed class GraftException : Exception
+/// <summary>
+/// An error that its message explains: what is wrong, where, and what to do. What Graft throws at bad input (data, files, names, options) derives
+/// from it; beside it stand <see cref="IOException"/> (a disk that is full, a folder that may not be written) and
+/// <see cref="OperationCanceledException"/>.
+/// </summary>
+public class GraftException : Exception
 {
     /// <summary>An error without a message.</summary>
     public GraftException() { }
