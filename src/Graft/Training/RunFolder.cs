@@ -42,7 +42,7 @@ internal static class RunFolder
         if (File.Exists(Path.Combine(folder, Record)))
         {
             throw Bounds.Refuse(GoesOn(folder) is { } command
-                ? $"{folder} holds a run that is not finished: go on with {command} --resume {folder}, name another folder with --out, or begin anew in its place with --overwrite"
+                ? $"{folder} holds a run that is not finished: go on with {NextCommand.Of([.. command.Split(' ')[1..], "--resume", folder])}, name another folder with --out, or begin anew in its place with --overwrite"
                 : $"{folder} holds a finished run: name another folder with --out, or replace it with --overwrite");
         }
         throw Bounds.Refuse($"{folder} holds other files already, such as {held}: name another folder with --out. With --overwrite a run goes there and leaves what is not a run's");
@@ -66,8 +66,8 @@ internal static class RunFolder
     {
         var path = Path.Combine(folder, Record);
         if (File.Exists(path)) return File.ReadAllText(path);
-        throw new GraftException(!Directory.Exists(folder) ? $"{folder}: there is no such run. Start one with: {command} DATA --out {folder}"
-            : $"{folder} has no {Record}: it is no run of {command}, or it was ended before anything had begun, and there is nothing to go on with. Start it with: {command} DATA --out {folder}");
+        throw new GraftException(!Directory.Exists(folder) ? $"{folder}: there is no such run. Start one with: {NextCommand.Of(command.Split(' ')[1..])} DATA --out {NextCommand.Quoted(folder)}"
+            : $"{folder} has no {Record}: it is no run of {command}, or it was ended before anything had begun, and there is nothing to go on with. Start it with: {NextCommand.Of(command.Split(' ')[1..])} DATA --out {NextCommand.Quoted(folder)}");
     }
 
     /// <summary>A path that means the same from every folder; null stays null, and a name that is no path stays a name.</summary>
