@@ -39,9 +39,6 @@ public sealed record ServeOptions
     /// <summary>Classes named for each picture.</summary>
     public int Top { get; init; } = 5;
 
-    /// <summary>Whether Ctrl-C and SIGTERM stop it; no: its host sees to that.</summary>
-    public bool StopsOnSignals { get; init; } = true;
-
     /// <summary>Refuses what cannot be.</summary>
     /// <exception cref="GraftException">An option out of its bounds.</exception>
     public void Validate()
@@ -246,8 +243,6 @@ public static class ModelServer
         if (body.Length > 0) found.Add((null, body.ToArray()));
         return found;
     }
-
-    private static bool Is(HttpRequest request, string type) => request.ContentType?.StartsWith(type, StringComparison.OrdinalIgnoreCase) == true;
 
     private static byte[] Decoded(JsonElement item)
     {

@@ -80,7 +80,7 @@ public sealed class MessageTests : IDisposable
     public void A_name_that_does_not_exist_gets_the_nearest_three_and_where_all_are()
     {
         var (status, _, errors) = With([("GRAFT_COMMAND", "./graft")], "models", "show", "resnet19");
-        Assert.Equal(1, status);
+        Assert.Equal(2, status);
         Assert.Equal("graft: there is no backbone 'resnet19'. Did you mean resnet18, resnet34 or resnet50? ./graft models list shows all", errors.Trim());
         Assert.Equal("there is no head 'sofmax'. There are: softmax, svm", UnknownName.Of("head", "sofmax", ["softmax", "svm"]).Message);
         Assert.Equal(1, UnknownName.Distance("trian", "train"));
@@ -126,7 +126,7 @@ public sealed class MessageTests : IDisposable
         var (_, first, quiet) = Shell("dotnet \"$0\" models list | head -1");
         Assert.Equal("", quiet);
         Assert.Single(first.Trim().Split('\n'));
-        Assert.Equal(1, Shell("dotnet \"$0\" models show nosuch 2>/dev/full").Status);
+        Assert.Equal(2, Shell("dotnet \"$0\" models show nosuch 2>/dev/full").Status);
     }
 
     [Fact]

@@ -73,7 +73,7 @@ public sealed class ThresholdTests(ITestOutputHelper output) : IDisposable
         Assert.All(set.Classify([.. stars, .. gears]).Answers, answer => Assert.Equal(answer.Label is null, answer.Distances[0].Distance > set.Threshold));
     }
 
-    private static string[] Files(string folder) => [.. Directory.EnumerateFiles(folder).Where(DatasetReader.IsPicture).Order(StringComparer.Ordinal)];
+    private static string[] Files(string folder) => [.. Directory.EnumerateFiles(folder).Where(PictureFiles.IsPicture).Order(StringComparer.Ordinal)];
 
     private static void Put(string file, string folder)
     {

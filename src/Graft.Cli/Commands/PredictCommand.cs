@@ -51,6 +51,7 @@ internal static class PredictCommand
                 LeftOutView.Log(shell, notes, []);
                 foreach (var found in errors) Console.Error.WriteLine($"graft: {found.File}: {found.Error}");
             }
+            if (predictions.Count + errors.Count == 0) throw new GraftException($"{string.Join(", ", parsed.GetValue(files)!)}: no picture is there");
             if (errors.Count > 0) shell.Status = 1;
         });
         return command;

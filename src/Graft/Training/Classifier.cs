@@ -205,22 +205,6 @@ public sealed class Classifier : IDisposable
         }
     }
 
-    private static byte[] Bytes(string file)
-    {
-        try
-        {
-            return File.ReadAllBytes(file);
-        }
-        catch (Exception reason) when (reason is FileNotFoundException or DirectoryNotFoundException)
-        {
-            throw new PictureException("there is no such file", reason);
-        }
-        catch (Exception reason) when (reason is IOException or UnauthorizedAccessException)
-        {
-            throw new PictureException($"cannot be read ({reason.Message.TrimEnd('.')})", reason);
-        }
-    }
-
     /// <summary>Predicts one picture.</summary>
     /// <exception cref="PictureException">It cannot be read.</exception>
     public unsafe Prediction Predict(string file)
