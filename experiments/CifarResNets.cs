@@ -1,7 +1,7 @@
 using Graft.Data;
 using Graft.Features;
 using Graft.Inference;
-using Graft.Models.Zoo;
+using Graft.Models;
 using Graft.Torch;
 
 namespace Graft.Experiments;
@@ -33,7 +33,7 @@ public sealed class CifarResNets : Experiment
         foreach (var (depth, file, original, jpeg) in s_models.Where(model => !options.Short || model.Depth is 20 or 56))
         {
             var path = options.Need("weights", file);
-            using var backbone = BackboneCatalogue.Load(path).Backbone;
+            using var backbone = ModelOpener.Load(path).Backbone;
             using var mode = Autograd.NoGrad();
             using var scope = new TensorScope();
             var features = new FeatureExtractor(backbone, null).Pooled(test, backbone.Preprocessing, cancel: options.Cancel);

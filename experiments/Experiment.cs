@@ -1,3 +1,4 @@
+using Graft.Data;
 using Graft.Learning;
 
 namespace Graft.Experiments;
@@ -14,7 +15,7 @@ public sealed record ExperimentOptions(string? Data, bool Short, int? Seeds, Act
     public string Output { get; init; } = "runs";
 
     /// <summary>What an earlier try that was stopped has done already.</summary>
-    public Parts Parts { get; init; } = Parts.None;
+    public ExperimentParts Parts { get; init; } = ExperimentParts.None;
 
     /// <summary>Parts of the experiment that are wanted, by the beginning of their name; empty: all.</summary>
     public IReadOnlyList<string> Only { get; init; } = [];

@@ -2,6 +2,7 @@ using Graft.Data;
 using Graft.Features;
 using Graft.FewShot;
 using Graft.Heads;
+using Graft.Models;
 using Graft.Models.Zoo;
 using Graft.Reports;
 using Graft.Torch;
@@ -44,7 +45,7 @@ public sealed class Shots : Experiment
         var episodes = EpisodeEvaluator.LeastEpisodes;
         var rows = new List<string[]>();
         var files = new List<string>();
-        using var encoder = PictureEncoder.Of(BackboneCatalogue.Load(weights).Backbone, options.Short ? null : FeatureCache.Default());
+        using var encoder = PictureEncoder.Of(ModelOpener.Load(weights).Backbone, options.Short ? null : FeatureCache.Default());
         var cifar = DatasetReader.Open(options.Need("cifar10", "cifar10.zip")).Test!;
         // A tenth of the test set is enough for episodes, and takes a tenth of the time.
         var sets = new List<(string Name, Dataset Data)> { ("ants and bees", DatasetReader.Open(options.Need("hymenoptera")).Train) };

@@ -122,8 +122,13 @@ GT_API int gt_script_run(void* script, void** inputs, int n_inputs, void** resul
   });
 }
 
-GT_API int gt_script_save(void* script, const char* path) {
-  return guarded([&] { static_cast<Script*>(script)->module.save(path); });
+// With one more entry, extra/<name>, unless name is null.
+GT_API int gt_script_save(void* script, const char* path, const char* name, const char* text) {
+  return guarded([&] {
+    torch::jit::ExtraFilesMap extra;
+    if (name) extra.emplace(name, text);
+    static_cast<Script*>(script)->module.save(path, extra);
+  });
 }
 
 GT_API int gt_script_load(const char* path, void** result) {

@@ -112,3 +112,6 @@ GP_API int gv_decode(const uint8_t* bytes, int64_t length, int64_t pixel_limit, 
   *height = in.image->Ysize;
   return GP_OK;
 }
+
+// A UTF-8 name in Unicode's composed form (NFC), to be freed by gv_free; null where it is no UTF-8.
+GP_API char* gv_compose(const char* name) { return g_utf8_normalize(name, -1, G_NORMALIZE_NFC); }

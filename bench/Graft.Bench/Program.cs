@@ -6,6 +6,7 @@ using Graft.Data;
 using Graft.Features;
 using Graft.FewShot;
 using Graft.Heads;
+using Graft.Models;
 using Graft.Models.Graphs;
 using Graft.Models.Zoo;
 using Graft.Torch;
@@ -18,7 +19,7 @@ switch (args[0])
 {
     case "features": Features(); break;
     case "decode": Decode(); break;
-    case "finetune-mobilenet": FineTune(BackboneCatalogue.Load(weights).Backbone, 2, 32, 224, 6); break;
+    case "finetune-mobilenet": FineTune(ModelOpener.Load(weights).Backbone, 2, 32, 224, 6); break;
     case "finetune-resnet20": FineTune(BackboneCatalogue.Create("cifar_resnet20"), 10, 128, 32, 15); break;
     case "head-export": HeadExport(); break;
     case "head-softmax": HeadSolve(LinearLoss.Softmax); break;
@@ -41,7 +42,7 @@ void Report(double value, string more = "")
 void Features()
 {
     var splits = DatasetReader.Open(ants);
-    using var backbone = BackboneCatalogue.Load(weights).Backbone;
+    using var backbone = ModelOpener.Load(weights).Backbone;
     var extractor = new FeatureExtractor(backbone, null);
     var clock = Stopwatch.StartNew();
     var count = 0;
@@ -99,7 +100,7 @@ void FineTune(Backbone backbone, int classes, int batch, int side, int steps)
 // splitting would be made up, so the labels are the upstream network's own ten most frequent answers.
 void HeadExport()
 {
-    using var backbone = BackboneCatalogue.Load(weights).Backbone;
+    using var backbone = ModelOpener.Load(weights).Backbone;
     var splits = DatasetReader.Open(Path.Combine(data, "cifar10", "cifar10.zip"));
     var some = splits.Train.Subset(new Rng(1).Permutation(splits.Train.Count).Take(3000));
     var extraction = new FeatureExtractor(backbone, null).Pooled(some, backbone.Preprocessing);
@@ -158,11 +159,11 @@ void LoadCheckpoint(string path)
     // As the peer has imported torch before its clock starts, libtorch is loaded here before.
     Ops.Zeros([1]).Dispose();
     var clock = Stopwatch.StartNew();
-    using var backbone = BackboneCatalogue.Load(path).Backbone;
+    using var backbone = ModelOpener.Load(path).Backbone;
     backbone.Eval();
     var seconds = clock.Elapsed.TotalSeconds;
     clock.Restart();
-    BackboneCatalogue.Load(path).Backbone.Dispose();
+    ModelOpener.Load(path).Backbone.Dispose();
     Report(seconds, string.Create(CultureInfo.InvariantCulture, $"\"again_s\": {clock.Elapsed.TotalSeconds:R}, "));
 }
 

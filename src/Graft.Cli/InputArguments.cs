@@ -18,8 +18,13 @@ internal sealed class InputArguments
         foreach (Option option in labels ? (Option[])[_labels, _scale, _mean, _std, _channels, _size] : [_scale, _mean, _std, _channels, _size]) command.Options.Add(option);
     }
 
-    public InputOptions Read(ParseResult parsed) => new()
+    public InputOptions Read(ParseResult parsed)
     {
-        Labels = parsed.CommandResult.Command.Options.Contains(_labels) ? parsed.GetValue(_labels) : null, Scale = parsed.GetValue(_scale), Mean = parsed.GetValue(_mean), Std = parsed.GetValue(_std), Channels = parsed.GetValue(_channels), Size = parsed.GetValue(_size),
-    };
+        var read = new InputOptions
+        {
+            Labels = parsed.CommandResult.Command.Options.Contains(_labels) ? parsed.GetValue(_labels) : null, Scale = parsed.GetValue(_scale), Mean = parsed.GetValue(_mean), Std = parsed.GetValue(_std), Channels = parsed.GetValue(_channels), Size = parsed.GetValue(_size),
+        };
+        read.Validate();
+        return read;
+    }
 }

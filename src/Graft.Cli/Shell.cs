@@ -1,8 +1,8 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
+using System.Runtime.InteropServices;
 using System.Text.Json;
 using System.Text.Json.Serialization;
-using Graft.Data;
 using Graft.Learning;
 using Graft.Torch;
 using Spectre.Console;
@@ -19,6 +19,10 @@ internal sealed class Shell : IDisposable
     };
 
     private readonly CancellationTokenSource _stop = new();
+    private readonly PosixSignalRegistration[] _signals;
+    private volatile bool _watched;
+    private int _status = 130;
+    private bool _answered;
     private readonly Lock _drawing = new();
     private readonly bool _live = !Console.IsErrorRedirected && Environment.GetEnvironmentVariable("TERM") is not ("dumb" or null);
     private DateTime _shown = DateTime.MinValue;
@@ -31,12 +35,17 @@ internal sealed class Shell : IDisposable
         Json = json;
         Out = AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(json ? Console.Error : Console.Out) });
         if (Console.IsOutputRedirected) Out.Profile.Width = 160;
-        Console.CancelKeyPress += (_, pressed) =>
-        {
-            // The first Ctrl-C stops cleanly; a second one ends the process.
-            pressed.Cancel = !_stop.IsCancellationRequested;
-            _stop.Cancel();
-        };
+        _signals = [.. new[] { PosixSignal.SIGINT, PosixSignal.SIGTERM, PosixSignal.SIGHUP }.Select(signal => PosixSignalRegistration.Create(signal, Signalled))];
+    }
+
+    // Ctrl-C, kill, a service that is stopped, a terminal that is closed: the first lets what watches the token stop cleanly. A second one, or
+    // one where nothing watches, ends the process as it would any other.
+    private void Signalled(PosixSignalContext context)
+    {
+        if (!_watched || _stop.IsCancellationRequested) return;
+        context.Cancel = true;
+        _status = 128 + context.Signal switch { PosixSignal.SIGHUP => 1, PosixSignal.SIGTERM => 15, _ => 2 };
+        _stop.Cancel();
     }
 
     /// <summary>Whether stdout holds one JSON object and nothing else.</summary>
@@ -45,9 +54,23 @@ internal sealed class Shell : IDisposable
     /// <summary>For people: stdout, or stderr with --json.</summary>
     public IAnsiConsole Out { get; }
 
-    public CancellationToken Stop => _stop.Token;
+    /// <summary>Asked to stop. Who takes this token watches it: from then on a signal no longer ends the process at once.</summary>
+    public CancellationToken Stop
+    {
+        get
+        {
+            _watched = true;
+            return _stop.Token;
+        }
+    }
+
+    /// <summary>The exit status of a body that ends by itself: 1 where a part of what was asked for failed.</summary>
+    public int Status { get; set; }
 
     public static Option<bool> JsonOption => new("--json") { Description = "Print one JSON object on stdout and nothing else" };
+
+    /// <summary>Nothing that is there is written over without it.</summary>
+    public static Option<bool> OverwriteOption(string what) => new("--overwrite") { Description = $"Replace {what}, which is otherwise left as it is" };
 
     /// <summary>Runs a command's body; errors become one sentence on stderr and an exit status.</summary>
     public static void Handle(Command command, Action<Shell, ParseResult> body)
@@ -61,22 +84,13 @@ internal sealed class Shell : IDisposable
             {
                 body(shell, parsed);
                 shell.CloseLine();
-                return 0;
+                return shell.Status;
             }
-            catch (OperationCanceledException stopped)
+#pragma warning disable CA1031 // whatever it is, a person reads one sentence
+            catch (Exception reason)
+#pragma warning restore CA1031
             {
-                shell.Fail(stopped.Message);
-                return 130;
-            }
-            catch (AggregateException many) when (many.InnerException is OperationCanceledException)
-            {
-                shell.Fail("Stopped.");
-                return 130;
-            }
-            catch (Exception reason) when (reason is GraftException or PictureException or TorchException or TrainingStoppedException or IOException or UnauthorizedAccessException or ArgumentException)
-            {
-                shell.Fail(reason.Message);
-                return 1;
+                return shell.Fail(reason);
             }
         });
     }
@@ -94,17 +108,67 @@ internal sealed class Shell : IDisposable
         if (others.Length > 0) given.AddError($"{string.Join(", ", others)} beside {option.Name}: a run goes on with what it began with. Leave {(others.Length > 1 ? "them" : "it")} out, or start a new run");
     });
 
-    private void Fail(string message)
+    private int Fail(Exception reason)
     {
         CloseLine();
-        if (Json) Console.Out.WriteLine(JsonSerializer.Serialize(new { error = message }, s_json));
-        Console.Error.WriteLine($"graft: {message}");
+        var (message, status) = Explain(reason, _status);
+        if (Json && !_answered) TellProgram(message);
+        TellPerson(message, reason);
+        return status;
     }
+
+    /// <summary>What went wrong outside of any command, as one sentence; the exit status.</summary>
+    public static int Failed(Exception reason)
+    {
+        var (message, status) = Explain(reason, 130);
+        TellPerson(message, reason);
+        return status;
+    }
+
+    /// <summary>Words that are no command: what is wrong with them, and where help is.</summary>
+    public static int Misused(string[] errors, string[] help, bool json)
+    {
+        if (json) TellProgram(string.Join("; ", errors));
+        foreach (var error in errors) Console.Error.WriteLine($"graft: {error}");
+        Console.Error.WriteLine($"graft: see {NextCommand.Of(help)}");
+        return 2;
+    }
+
+    private static void TellProgram(string message)
+    {
+        try
+        {
+            Console.Out.WriteLine(JsonSerializer.Serialize(new { error = message }, s_json));
+        }
+        catch (OutputException)
+        {
+            // stderr says it all the same.
+        }
+    }
+
+    private static void TellPerson(string message, Exception reason)
+    {
+        Console.Error.WriteLine($"graft: {message}");
+        if (Environment.GetEnvironmentVariable("GRAFT_TRACE") is "1" or "true") Console.Error.WriteLine(reason);
+    }
+
+    /// <summary>One sentence for a person, and the exit status.</summary>
+    private static (string Message, int Status) Explain(Exception reason, int stopped) => reason switch
+    {
+        // The framework's own words for it say nothing.
+        OperationCanceledException => (reason.Message == new OperationCanceledException().Message || reason is TaskCanceledException ? "Stopped" : reason.Message, stopped),
+        AggregateException or TypeInitializationException or System.Reflection.TargetInvocationException when reason.InnerException is { } inner => Explain(inner, stopped),
+        GraftException { IsUsage: true } => (reason.Message, 2),
+        GraftException or IOException or UnauthorizedAccessException or ArgumentException => (reason.Message, 1),
+        _ => ($"this is a fault of Graft's own: {reason.GetType().Name}: {reason.Message.ReplaceLineEndings(" ").TrimEnd('.')}. GRAFT_TRACE=1 shows where; please report it", 1),
+    };
 
     /// <summary>The JSON object, with --json.</summary>
     public void Result(object value)
     {
-        if (Json) Console.Out.WriteLine(JsonSerializer.Serialize(value, s_json));
+        if (!Json) return;
+        _answered = true;
+        Console.Out.WriteLine(JsonSerializer.Serialize(value, s_json));
     }
 
     /// <summary>A line for people, on stderr.</summary>
@@ -130,8 +194,7 @@ internal sealed class Shell : IDisposable
             if (report.Stage != _lastStage || report.Done < _stageBegan.Done) _stageBegan = (now, report.Done);
             (_shown, _lastStage) = (now, report.Stage);
             var left = report.Done > _stageBegan.Done ? (now - _stageBegan.Time) / (report.Done - _stageBegan.Done) * (report.Total - report.Done) : (TimeSpan?)null;
-            var text = $"{report.Stage}: {report.Done}/{report.Total} ({100.0 * report.Done / Math.Max(1, report.Total):0}%)" + (report.Rate > 0 ? $", {report.Rate:0.0} {report.Unit}/s" : "")
-                + (left is { TotalSeconds: > 0.5 } time ? $", {time:m\\:ss} left" : "") + (double.IsNaN(report.Loss) ? "" : $", loss {report.Loss:0.0000}") + (double.IsNaN(report.Accuracy) ? "" : $", right {report.Accuracy:P1}");
+            var text = $"{report}{(left is { TotalSeconds: > 0.5 } time ? $", {time:m\\:ss} left" : "")}";
             if (!_live) { Console.Error.WriteLine(text); return; }
             Console.Error.Write($"\r\e[2K{text}");
             _lineOpen = true;
@@ -158,8 +221,13 @@ internal sealed class Shell : IDisposable
     public void Say(string text = "")
     {
         CloseLine();
-        Out.WriteLine(text);
+        // Whole: a terminal wraps by itself, and a file is searched line by line.
+        Out.Profile.Out.Writer.WriteLine(text);
     }
 
-    public void Dispose() => _stop.Dispose();
+    public void Dispose()
+    {
+        foreach (var signal in _signals) signal.Dispose();
+        _stop.Dispose();
+    }
 }

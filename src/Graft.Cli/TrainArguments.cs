@@ -13,7 +13,7 @@ internal sealed class TrainArguments
     public Option<string?> Backbone { get; } = new("--backbone") { Description = "The architecture (default: what the weights are of; graft models list)", HelpName = "NAME" };
     private readonly InputArguments _input = new();
 
-    public Option<string?> Weights { get; } = new("--weights") { Description = "The pretrained network: .safetensors (or the index of several), .pt, .pth, .th, .bin, .h5, .keras, .caffemodel, .onnx, TorchScript", HelpName = "FILE" };
+    public Option<string?> Weights { get; } = new("--weights") { Description = "The pretrained network: a run, .safetensors (or the index of several), .pt, .pth, .th, .bin, .h5, .keras, .caffemodel, .onnx, TorchScript", HelpName = "FILE" };
     public Option<long> Seed { get; } = new("--seed") { Description = "Of everything that is random", HelpName = "N" };
     public Option<string> Device { get; } = new("--device") { Description = "cpu or cuda:0", DefaultValueFactory = _ => "cpu", HelpName = "NAME" };
     public Option<int?> Threads { get; } = new("--threads") { Description = "Processor threads (default: all)", HelpName = "N" };
@@ -28,19 +28,21 @@ internal sealed class TrainArguments
 
     public TrainOptions Read(ParseResult parsed)
     {
-        if (parsed.GetValue(Threads) is { } threads) Torch.TorchRuntime.Threads = threads;
+        var threads = parsed.GetValue(Threads);
+        Bounds.Whole("--threads", threads, 1, 4096);
+        if (threads is { } count) Torch.TorchRuntime.Threads = count;
         return new TrainOptions
         {
-            Data = parsed.GetValue(Data) ?? throw new GraftException("DATA is missing: give a folder of class folders, such as photos/ with photos/ants and photos/bees"),
+            Data = parsed.GetValue(Data) ?? throw Bounds.Refuse("DATA is missing: give a folder of class folders, such as photos/ with photos/ants and photos/bees"),
             Validation = parsed.GetValue(Validation), Backbone = parsed.GetValue(Backbone), Weights = parsed.GetValue(Weights), Input = _input.Read(parsed), Seed = parsed.GetValue(Seed),
             Device = parsed.GetValue(Device)!, NoCache = parsed.GetValue(NoCache),
-        };
+        }.Validate();
     }
 
     public static HeadKind ReadHead(string text) => text switch
     {
         "softmax" => HeadKind.Softmax, "svm" => HeadKind.Svm, "mlp" => HeadKind.Mlp, "mean" => HeadKind.Mean,
-        _ => throw new GraftException($"there is no head '{text}': use softmax, svm, mlp or mean"),
+        _ => throw UnknownName.Of("head", text, ["softmax", "svm", "mlp", "mean"]),
     };
 
     public static TransferTask NewTask(TrainOptions options, Shell shell) => new(options)

@@ -8,7 +8,7 @@ using Graft.Torch;
 namespace Graft.Serve;
 
 /// <summary>Too many requests wait already.</summary>
-public sealed class QueueFullException() : Exception("too many pictures wait already: try again in a moment");
+public sealed class QueueFullException() : GraftException("too many pictures wait already: try again in a moment");
 
 /// <summary>
 /// Predicts pictures that come from many requests at once: each core has a worker with the network compiled for inference, which takes what

@@ -1,6 +1,7 @@
 using System.Buffers.Text;
 using System.Diagnostics;
 using System.Globalization;
+using System.Net.Sockets;
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
@@ -14,6 +15,7 @@ using Microsoft.AspNetCore.Http.Features;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Console;
 
 namespace Graft.Serve;
 
@@ -37,30 +39,57 @@ public sealed record ServeOptions
 
     /// <summary>Classes named for each picture.</summary>
     public int Top { get; init; } = 5;
+
+    /// <summary>Refuses what cannot be.</summary>
+    /// <exception cref="GraftException">An option out of its bounds.</exception>
+    public void Validate()
+    {
+        Bounds.Whole("--max-megabytes", (MaxBytes + (1 << 20) - 1) >> 20, 1, 1 << 20);
+        Bounds.Within("--max-seconds", MaxTime.TotalSeconds, 0.001, 86_400);
+        Bounds.Whole("pictures of a request", MaxPictures, 1);
+        Bounds.Whole("classes named", Top, 1);
+    }
+
+    /// <summary>Whether Ctrl-C and SIGTERM stop it; no: its host sees to that.</summary>
+    public bool StopsOnSignals { get; init; } = true;
 }
 
 /// <summary>A model behind HTTP: POST /predict, GET /health, /metrics, /openapi.json.</summary>
 public static class ModelServer
 {
-    private static readonly JsonSerializerOptions s_json = new(JsonSerializerDefaults.Web) { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+    private static readonly JsonSerializerOptions s_json = new(JsonSerializerDefaults.Web) { NumberHandling = System.Text.Json.Serialization.JsonNumberHandling.AllowNamedFloatingPointLiterals, Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     private sealed record Found(string? File, string? Label, double? Probability, IReadOnlyList<Ranked>? Top, string? Error);
 
     private sealed record Ranked(string Label, double Probability);
 
     /// <summary>Makes the server; the caller runs it. A stop lets running requests finish.</summary>
+    /// <exception cref="GraftException">An address that is none.</exception>
     public static WebApplication Create(Classifier model, ServeOptions options)
     {
+        options.Validate();
+        foreach (var address in Addresses(options)) Check(address);
         var builder = WebApplication.CreateSlimBuilder();
-        builder.Logging.SetMinimumLevel(LogLevel.Warning);
+        // What fails while it starts is thrown, not logged beside it; stdout is the caller's.
+        builder.Logging.SetMinimumLevel(LogLevel.Warning).AddFilter("Microsoft.Extensions.Hosting", LogLevel.None);
+        builder.Services.Configure<ConsoleLoggerOptions>(console => console.LogToStandardErrorThreshold = LogLevel.Trace);
         builder.WebHost.UseUrls(options.Urls).ConfigureKestrel(kestrel =>
         {
             kestrel.Limits.MaxRequestBodySize = options.MaxBytes;
             kestrel.AddServerHeader = false;
         });
         builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = options.MaxTime);
+        if (!options.StopsOnSignals) builder.Services.AddSingleton<IHostLifetime, NoSignals>();
         builder.Services.Configure<FormOptions>(form => form.MultipartBodyLengthLimit = options.MaxBytes);
         var application = builder.Build();
+        // What no handler answers (another path, another verb, a fault) is answered in JSON too.
+        application.UseExceptionHandler(failed => failed.Run(context => Tell(context, 500, "something went wrong here: the server's log says what")));
+        application.UseStatusCodePages(pages => Tell(pages.HttpContext, pages.HttpContext.Response.StatusCode, pages.HttpContext.Response.StatusCode switch
+        {
+            404 => $"there is no {pages.HttpContext.Request.Path}: POST /predict, GET /health, /metrics, /openapi.json",
+            405 => $"{pages.HttpContext.Request.Path} is not asked by {pages.HttpContext.Request.Method}: {pages.HttpContext.Response.Headers.Allow} is",
+            var status => Microsoft.AspNetCore.WebUtilities.ReasonPhrases.GetReasonPhrase(status).ToLowerInvariant(),
+        }));
         var predictor = new BatchingPredictor(model);
         application.Lifetime.ApplicationStopped.Register(predictor.Dispose);
         var counts = new Counts();
@@ -69,6 +98,51 @@ public static class ModelServer
         application.MapGet("/openapi.json", () => Results.Text(OpenApi(model, options), "application/json"));
         application.MapPost("/predict", context => Predict(context, model, predictor, options, counts));
         return application;
+    }
+
+    /// <summary>Starts a server that <see cref="Create"/> made.</summary>
+    /// <exception cref="GraftException">It cannot listen where it should: why, and what to do.</exception>
+    public static async Task Start(WebApplication server, ServeOptions options, CancellationToken cancel = default)
+    {
+        try
+        {
+            await server.StartAsync(cancel).ConfigureAwait(false);
+        }
+        catch (Exception reason) when (reason is IOException or SocketException or InvalidOperationException or ArgumentException or FormatException)
+        {
+            var socket = reason as SocketException ?? reason.InnerException as SocketException ?? reason.InnerException?.InnerException as SocketException;
+            throw new GraftException($"cannot listen on {options.Urls}: " + socket?.SocketErrorCode switch
+            {
+                SocketError.AddressAlreadyInUse => "another program does. Stop it, or name another port, such as --urls http://127.0.0.1:8081",
+                SocketError.AccessDenied => "this account may not. Ports below 1024 are the system's: name a higher one, such as --urls http://127.0.0.1:8080",
+                SocketError.AddressNotAvailable => "this machine has no such address. 127.0.0.1 is itself alone, 0.0.0.0 all that it has",
+                _ => reason.Message.TrimEnd('.'),
+            }, reason);
+        }
+    }
+
+    private static IEnumerable<string> Addresses(ServeOptions options) => options.Urls.Split(';', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries) is { Length: > 0 } found ? found : [""];
+
+    private static void Check(string address)
+    {
+        if (address.StartsWith("https:", StringComparison.OrdinalIgnoreCase)) throw Bounds.Refuse($"--urls {address}: only http is spoken here. Put a proxy that speaks https (nginx, Caddy) in front");
+        try
+        {
+            if (BindingAddress.Parse(address) is { Scheme: "http", Port: >= 0 and <= 65535, PathBase.Length: 0 }) return;
+        }
+        catch (Exception reason) when (reason is FormatException or InvalidOperationException or ArgumentException)
+        {
+            throw NoAddress(address, reason);
+        }
+        throw NoAddress(address, null);
+    }
+
+    private static GraftException NoAddress(string address, Exception? reason) => new($"--urls {(address.Length > 0 ? address : "''")}: no address to listen on. Give one such as http://127.0.0.1:8080, or http://0.0.0.0:8080 for every machine that reaches this one", reason!) { IsUsage = true };
+
+    private static Task Tell(HttpContext context, int status, string sentence)
+    {
+        context.Response.StatusCode = status;
+        return context.Response.WriteAsJsonAsync(new { error = sentence }, s_json);
     }
 
     private static async Task Predict(HttpContext context, Classifier model, BatchingPredictor predictor, ServeOptions options, Counts counts)
@@ -93,7 +167,11 @@ public static class ModelServer
             if (pictures.Count == 0) return (400, new { error = "no picture was sent: send its bytes, a form with files, or {\"image\": \"…base64…\"}" });
             if (pictures.Count > options.MaxPictures) return (413, new { error = $"{pictures.Count} pictures in one request: at most {options.MaxPictures}" });
             var found = await Task.WhenAll(pictures.Select(picture => One(picture.Name, picture.Bytes, model, predictor, options.Top))).WaitAsync(limit.Token).ConfigureAwait(false);
-            return (found.All(item => item.Error is not null) ? 422 : 200, new { predictions = found.Where(item => item.Error is null).Select(item => new { item.File, item.Label, item.Probability, item.Top }), errors = found.Where(item => item.Error is not null).Select(item => new { item.File, item.Error }) });
+            // curl -d @FILE says so, and leaves line ends out of the file.
+            var hint = context.Request.ContentType?.StartsWith("application/x-www-form-urlencoded", StringComparison.OrdinalIgnoreCase) == true ? "; curl sends a file whole with --data-binary @FILE or -F files=@FILE" : "";
+            var answered = found.Where(item => item.Error is null).Select(item => new { item.File, item.Label, item.Probability, item.Top });
+            var failed = found.Where(item => item.Error is not null).Select(item => new { item.File, error = item.Error + hint }).ToArray();
+            return failed.Length == found.Length ? (422, new { error = failed[0].error, predictions = answered, errors = failed }) : (200, new { predictions = answered, errors = failed });
         }
         catch (QueueFullException reason)
         {
@@ -107,9 +185,18 @@ public static class ModelServer
         {
             return (reason.StatusCode, new { error = reason.StatusCode == 413 ? $"the request is larger than {options.MaxBytes >> 20} MB" : reason.Message });
         }
-        catch (Exception reason) when (reason is JsonException or FormatException or InvalidDataException)
+        catch (JsonException reason)
+        {
+            return (400, new { error = $"the JSON cannot be read: {reason.Message.Split(" LineNumber:")[0].Split(" Path:")[0]} Send {{\"image\": \"…base64…\"}} or {{\"images\": […]}}" });
+        }
+        catch (Exception reason) when (reason is FormatException or InvalidDataException)
         {
             return (400, new { error = reason.Message });
+        }
+        catch (Exception reason) when (reason is not IOException)
+        {
+            context.RequestServices.GetRequiredService<ILogger<BatchingPredictor>>().LogError("{Kind}: {Reason}", reason.GetType().Name, reason.Message);
+            return (500, new { error = "something went wrong here: the server's log says what" });
         }
     }
 
@@ -130,7 +217,8 @@ public static class ModelServer
     private static async Task<List<(string? Name, byte[] Bytes)>> Pictures(HttpRequest request, CancellationToken cancel)
     {
         var found = new List<(string?, byte[])>();
-        if (request.HasFormContentType)
+        // A form is what says that it is one in parts: curl --data-binary calls anything else a form too, when it is given no type.
+        if (request.ContentType?.StartsWith("multipart/form-data", StringComparison.OrdinalIgnoreCase) == true)
         {
             var form = await request.ReadFormAsync(cancel).ConfigureAwait(false);
             foreach (var file in form.Files)
@@ -141,16 +229,18 @@ public static class ModelServer
             }
             return found;
         }
-        if (request.HasJsonContentType())
+        using var body = new MemoryStream();
+        await request.Body.CopyToAsync(body, cancel).ConfigureAwait(false);
+        var bytes = body.GetBuffer().AsMemory(0, (int)body.Length);
+        // The bytes say what they are, whatever the header says: no picture begins as JSON does.
+        if (bytes.Span.TrimStart(" \t\r\n"u8) is [(byte)'{' or (byte)'[' or (byte)'"', ..])
         {
-            using var json = await JsonDocument.ParseAsync(request.Body, default, cancel).ConfigureAwait(false);
+            using var json = JsonDocument.Parse(bytes);
             if (json.RootElement.ValueKind != JsonValueKind.Object) throw new FormatException("the JSON should be {\"image\": …} or {\"images\": […]}");
             if (json.RootElement.TryGetProperty("image", out var one)) found.Add((null, Decoded(one)));
             if (json.RootElement.TryGetProperty("images", out var many) && many.ValueKind == JsonValueKind.Array) found.AddRange(many.EnumerateArray().Select(item => ((string?)null, Decoded(item))));
             return found;
         }
-        using var body = new MemoryStream();
-        await request.Body.CopyToAsync(body, cancel).ConfigureAwait(false);
         if (body.Length > 0) found.Add((null, body.ToArray()));
         return found;
     }
@@ -160,7 +250,14 @@ public static class ModelServer
         var text = item.ValueKind == JsonValueKind.String ? item.GetString()! : throw new FormatException("an image should be text in base64");
         // A data URL's head is not part of the bytes.
         var comma = text.StartsWith("data:", StringComparison.Ordinal) ? text.IndexOf(',', StringComparison.Ordinal) + 1 : 0;
-        return Convert.FromBase64String(text[comma..]);
+        try
+        {
+            return Convert.FromBase64String(text[comma..]);
+        }
+        catch (FormatException reason)
+        {
+            throw new FormatException("an image is no base64: letters, digits, + and / alone", reason);
+        }
     }
 
     private static string Given(HttpRequest request) => request.Headers["X-API-Key"].FirstOrDefault() ?? (request.Headers.Authorization.FirstOrDefault() is { } bearer && bearer.StartsWith("Bearer ", StringComparison.Ordinal) ? bearer[7..] : "");
@@ -178,7 +275,7 @@ public static class ModelServer
                 post = new
                 {
                     summary = "Which of the classes pictures show", security = options.ApiKey is null ? Array.Empty<object>() : [new Dictionary<string, string[]> { ["key"] = [] }],
-                    requestBody = new { required = true, content = new Dictionary<string, object> { ["image/*"] = Content(picture), ["multipart/form-data"] = Content(new { type = "object", properties = new { files = new { type = "array", items = picture } } }), ["application/json"] = Content(new { type = "object", properties = new { image = new { type = "string", description = "base64" }, images = new { type = "array", items = new { type = "string" } } } }) } },
+                    requestBody = new { required = true, content = new Dictionary<string, object> { ["image/*"] = Content(picture), ["application/octet-stream"] = Content(picture), ["multipart/form-data"] = Content(new { type = "object", properties = new { files = new { type = "array", items = picture } } }), ["application/json"] = Content(new { type = "object", properties = new { image = new { type = "string", description = "base64" }, images = new { type = "array", items = new { type = "string" } } } }) } },
                     responses = new Dictionary<string, object> { ["200"] = new { description = $"predictions: label ({string.Join(", ", model.Classes.Take(20))}), probability, top; errors: pictures that could not be read" }, ["401"] = new { description = "no API key" }, ["413"] = new { description = "too large" }, ["422"] = new { description = "no picture could be read" }, ["503"] = new { description = "too busy: try again" } },
                 },
             },
@@ -186,6 +283,14 @@ public static class ModelServer
             ["/metrics"] = new { get = new { summary = "Counts and times, for Prometheus", responses = new Dictionary<string, object> { ["200"] = new { description = "text" } } } },
         };
         return JsonSerializer.Serialize(new { openapi = "3.0.3", info = new { title = "Graft", version = "1", description = $"{model.Backbone.Architecture}, {model.Classes.Count} classes" }, paths, components = new { securitySchemes = new { key = new { type = "apiKey", name = "X-API-Key", @in = "header" } } } }, s_json);
+    }
+
+    /// <summary>The host of the server listens to signals.</summary>
+    private sealed class NoSignals : IHostLifetime
+    {
+        public Task WaitForStartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+        public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
     }
 
     /// <summary>Requests by status, and their times.</summary>

@@ -66,7 +66,7 @@ internal static unsafe partial class Native
     [LibraryImport(Lib)] public static partial void gt_trace_resume(nint state);
     [LibraryImport(Lib)] public static partial int gt_script_optimize(nint script, out nint result);
     [LibraryImport(Lib)] public static partial int gt_script_run(nint script, nint* inputs, int inputCount, nint* results, int* resultCount);
-    [LibraryImport(Lib, StringMarshalling = StringMarshalling.Utf8)] public static partial int gt_script_save(nint script, string path);
+    [LibraryImport(Lib, StringMarshalling = StringMarshalling.Utf8)] public static partial int gt_script_save(nint script, string path, string? name, string? text);
     [LibraryImport(Lib, StringMarshalling = StringMarshalling.Utf8)] public static partial int gt_script_load(string path, out nint script);
     [LibraryImport(Lib)] public static partial int gt_script_state(nint script, out nint names, out nint* tensors, out int count, out int parameters);
     [LibraryImport(Lib)] public static partial int gt_script_graph(nint script, out nint text, out nint* tensors, out int count);

@@ -10,8 +10,8 @@ namespace Graft.Torch;
 /// </summary>
 public static class Safetensors
 {
-    // The reference implementation's own limit.
-    private const long HeaderLimit = 100_000_000;
+    /// <summary>Bytes of the longest header that is read: the reference implementation's own limit.</summary>
+    public const long HeaderLimit = 100_000_000;
 
     private static readonly Dictionary<string, DType> s_types = new()
     {

@@ -1,7 +1,7 @@
 namespace Graft.Torch;
 
 /// <summary>An error of libtorch: the operator, the shapes that it was called with, and libtorch's own first line.</summary>
-public sealed class TorchException : Exception
+public sealed class TorchException : GraftException
 {
     /// <summary>An error without a message.</summary>
     public TorchException() { }

@@ -75,15 +75,15 @@ public readonly record struct Device
     internal static Device FromCode(int code) => code >> 8 == 0 ? Cpu : new Device(code);
 
     /// <summary>Reads <c>cpu</c>, <c>cuda</c> or <c>cuda:N</c>; checks that the device is there.</summary>
-    /// <exception cref="ArgumentException">Not a device, or not present on this machine.</exception>
+    /// <exception cref="GraftException">Not a device, or not present on this machine.</exception>
     public static Device Parse(string text)
     {
         if (text == "cpu") return Cpu;
         var number = text == "cuda" ? "0" : text.StartsWith("cuda:", StringComparison.Ordinal) ? text[5..] : "";
-        if (!int.TryParse(number, out var index) || index < 0) throw new ArgumentException($"'{text}' is not a device: use cpu or cuda:0");
+        if (!int.TryParse(number, out var index) || index < 0) throw new GraftException($"'{text}' is not a device: use cpu or cuda:0");
         var present = TorchRuntime.CudaDevices;
         if (index >= present)
-            throw new ArgumentException($"device '{text}' is not here: this libtorch sees {present} CUDA device(s). Use --device cpu, or set LIBTORCH to a libtorch built with CUDA");
+            throw new GraftException($"device '{text}' is not here: this libtorch sees {present} CUDA device(s). Use --device cpu, or set LIBTORCH to a libtorch built with CUDA");
         return Cuda(index);
     }
 

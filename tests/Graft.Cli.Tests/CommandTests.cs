@@ -27,6 +27,14 @@ public sealed class CommandTests : IDisposable
     private (int Status, string Output, string Errors) Run(Action<System.Diagnostics.Process>? meanwhile, params string[] arguments) =>
         Workshop.Run("dotnet", [s_cli, .. arguments], meanwhile, new Dictionary<string, string> { ["GRAFT_CACHE"] = _shop["cache"] });
 
+    // However long that takes, while the process lives.
+    private static void Until(System.Diagnostics.Process process, Func<bool> happened)
+    {
+        while (!happened() && !process.WaitForExit(5))
+        {
+        }
+    }
+
     private JsonElement Json(params string[] arguments)
     {
         var (status, output, errors) = Graft([.. arguments, "--json"]);
@@ -46,7 +54,9 @@ public sealed class CommandTests : IDisposable
         Assert.Equal(run.GetProperty("accuracy").GetDouble(), evaluated.GetProperty("accuracy").GetDouble(), 9);
         Assert.Equal(2, evaluated.GetProperty("per_class").GetArrayLength());
         File.WriteAllText(_shop["text.jpg"], "no picture");
-        var predicted = Json("predict", _shop["run"], Path.Combine(Data, "val", "gear", "0000.jpg"), _shop["text.jpg"], _shop["gone.jpg"]);
+        var (partly, answers, _) = Graft("predict", _shop["run"], Path.Combine(Data, "val", "gear", "0000.jpg"), _shop["text.jpg"], _shop["gone.jpg"], "--json");
+        Assert.Equal(1, partly);
+        var predicted = JsonDocument.Parse(answers).RootElement;
         Assert.Equal(1, predicted.GetProperty("predictions").GetArrayLength());
         Assert.InRange(predicted.GetProperty("predictions")[0].GetProperty("probability").GetDouble(), 0.5, 1);
         Assert.Equal(["no picture", "no such"], predicted.GetProperty("errors").EnumerateArray().Select(found => found.GetProperty("error").GetString()!.Contains("no such", StringComparison.Ordinal) ? "no such" : "no picture"));
@@ -170,6 +180,7 @@ public sealed class CommandTests : IDisposable
             finished = status == 0 || IsFinished();
             Assert.True(finished || attempt < 3, errors);
         }
+        Assert.True(killed > 0);
         Compare();
 
         // Killed between its last word and its end, a run is finished all the same.
@@ -177,10 +188,21 @@ public sealed class CommandTests : IDisposable
 
         bool Try(string[] arguments)
         {
-            var (status, _, _) = Run(process => { if (!process.WaitForExit(random.Next(100, 2500))) process.Kill(); }, arguments);
+            var (status, _, _) = Run(Kill, arguments);
             if (status != 0) killed++;
             return status == 0 || IsFinished();
         }
+
+        // Once its record is there (before, nothing had begun), after so many more states that it saved, and then at any moment.
+        void Kill(System.Diagnostics.Process process)
+        {
+            var saves = random.Next(0, 5);
+            Until(process, () => File.Exists(_shop["parts", "run.json"]));
+            for (DateTime seen = Saved(); saves > 0; saves--, seen = Saved()) Until(process, () => Saved() != seen);
+            if (!process.WaitForExit(random.Next(0, 300))) process.Kill();
+        }
+
+        DateTime Saved() => File.GetLastWriteTimeUtc(_shop["parts", "state.safetensors"]);
 
         void Compare()
         {
@@ -194,8 +216,7 @@ public sealed class CommandTests : IDisposable
     {
         var (status, _, errors) = Run(process =>
         {
-            while (!File.Exists(_shop["run", "run.json"]) && !process.HasExited) Thread.Sleep(20);
-            Thread.Sleep(700);
+            Until(process, () => File.Exists(_shop["run", "state.safetensors"]));
             Workshop.Run("/bin/kill", ["-INT", $"{process.Id}"]);
         }, "train", Data, "--strategy", "full", "--epochs", "4000", "--out", _shop["run"]);
         Assert.Equal(130, status);

@@ -1,3 +1,4 @@
+using Graft.Models;
 using Graft.Models.Checkpoints;
 using Graft.Models.Zoo;
 using Graft.Testing;
@@ -36,7 +37,7 @@ public class BackboneTests
                 if isinstance(k, torch.nn.BatchNorm2d): k.running_mean.normal_(0, .1); k.running_var.uniform_(.5, 2)
             torch.save(m.state_dict(), sys.argv[1])
             """, shop["m.pth"]);
-        var (backbone, notes) = BackboneCatalogue.Load(shop["m.pth"]);
+        var (backbone, notes) = ModelOpener.Load(shop["m.pth"]);
         Assert.Empty(notes);
         Assert.Equal(1000, backbone.UpstreamHead!.Weight.Shape[0]);
         var x = Ops.Linspace(-1L, 1L, 2 * 3 * 96 * 96).View([2, 3, 96, 96]);
@@ -57,7 +58,7 @@ public class BackboneTests
     {
         using var scope = new TensorScope();
         var path = Workshop.Need("weights", "cifar10_resnet20-12fca82f.th");
-        var (backbone, _) = BackboneCatalogue.Load(path);
+        var (backbone, _) = ModelOpener.Load(path);
         Assert.Equal("cifar_resnet20", backbone.Architecture);
         var x = Ops.Linspace(-1L, 1L, 2 * 3 * 32 * 32).View([2, 3, 32, 32]);
         var (forward, gradient) = Sums(backbone, x, "conv1.weight");
@@ -121,7 +122,7 @@ public class BackboneTests
         var x = Ops.Randn([2, 4, 4, 4]);
         var expected = x.Conv2d(backbone.State()["block2.conv_shortcut.weight"]) / Math.Sqrt(1 + 1e-5);
         Assert.InRange((backbone.Forward(x, 1, 2) - expected.MaxPool2d([2, 2]).Relu()).Abs().Max().Item(), 0, 1e-5);
-        Assert.Contains("2 blocks take as many depths", Assert.Throws<ArgumentException>(() => BackboneCatalogue.Create("convnet", null, new Dictionary<string, string> { ["widths"] = "4-8", ["depths"] = "1" })).Message, StringComparison.Ordinal);
+        Assert.Contains("2 blocks take as many depths", Assert.Throws<GraftException>(() => BackboneCatalogue.Create("convnet", null, new Dictionary<string, string> { ["widths"] = "4-8", ["depths"] = "1" })).Message, StringComparison.Ordinal);
     }
 
     [Fact]

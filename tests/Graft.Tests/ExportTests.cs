@@ -2,6 +2,7 @@ using System.Runtime.InteropServices;
 using System.Text.Json;
 using Graft.Exports;
 using Graft.Inference;
+using Graft.Models;
 using Graft.Models.Zoo;
 using Graft.Testing;
 using Graft.Torch;
@@ -69,7 +70,7 @@ public class ExportTests
         using var mode = Autograd.NoGrad();
         using var model = Random(name);
         Exporter.Write(model, shop["m.onnx"], ExportFormat.Onnx);
-        var (back, _) = BackboneCatalogue.Load(shop["m.onnx"]);
+        var (back, _) = ModelOpener.Load(shop["m.onnx"]);
         using var owned = back;
         Assert.Equal(10, back.UpstreamClasses);
         back.Eval();

@@ -1,6 +1,7 @@
 using Graft.Data;
 using Graft.FewShot;
 using Graft.Learning;
+using Graft.Models;
 using Graft.Models.Zoo;
 using Graft.Testing;
 using Graft.Torch;
@@ -572,7 +573,7 @@ public sealed class FewShotTests : IDisposable
             Directory.CreateDirectory(_shop["support", kind]);
             foreach (var file in Take(kind, 0, count)) File.Copy(file, _shop["support", kind, Path.GetFileName(file)]);
         }
-        using var set = new SupportSet(PictureEncoder.Of(BackboneCatalogue.Load(weights).Backbone));
+        using var set = new SupportSet(PictureEncoder.Of(ModelOpener.Load(weights).Backbone));
         Assert.Empty(set.Add(Pictures.Support(_shop["support"])));
         var (answers, _) = set.Classify([.. Take("ants", 20, 10), .. Take("bees", 20, 10)], threshold: double.MaxValue);
         Assert.InRange(answers.Select((answer, k) => answer.Label == (k < 10 ? "ants" : "bees")).Count(right => right), 15, 20);

@@ -52,6 +52,19 @@ public sealed class HubTests : IDisposable
         if (answer.Stall) await Task.Delay(Timeout.Infinite, _stop.Token).ConfigureAwait(false);
     }
 
+    /// <summary>No wait ends by it but the first one after Late was set.</summary>
+    private sealed class HandClock : TimeProvider
+    {
+        public bool Late { get; set; }
+
+        public override ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period)
+        {
+            var due = Late ? TimeSpan.Zero : Timeout.InfiniteTimeSpan;
+            Late = false;
+            return new Timer(callback, state, due, Timeout.InfiniteTimeSpan);
+        }
+    }
+
     private Uri Address(string path = "/file.bin") => new($"http://127.0.0.1:{((IPEndPoint)_listener.LocalEndpoint).Port}{path}");
 
     private string Digest => Convert.ToHexStringLower(SHA256.HashData(_file));
@@ -87,7 +100,8 @@ public sealed class HubTests : IDisposable
     public async Task A_server_that_falls_silent_is_asked_again()
     {
         _answer = (_, from, number) => Whole(from) with { Sent = number == 1 ? 50_000 : int.MaxValue, Stall = number == 1 };
-        using var downloader = new Downloader { Patience = TimeSpan.FromSeconds(5), Pause = TimeSpan.FromMilliseconds(10) };
+        var clock = new HandClock();
+        using var downloader = new Downloader { Clock = clock, Pause = TimeSpan.FromMilliseconds(10), Progress = report => clock.Late |= report.Done == 50_000 };
         Assert.Equal(_file, File.ReadAllBytes(await downloader.Fetch(Address(), _shop["c.bin"], Digest)));
         Assert.Equal(2, _requests);
     }

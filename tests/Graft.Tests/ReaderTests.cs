@@ -47,7 +47,7 @@ public class ReaderTests
         var expected = lines.Split(' ').Select(double.Parse).ToArray();
         foreach (var file in new[] { "traced.pt", "scripted.pt" })
         {
-            var (backbone, _) = BackboneCatalogue.Load(shop[file]);
+            var (backbone, _) = ModelOpener.Load(shop[file]);
             using var owned = backbone;
             backbone.Eval();
             var y = backbone.Classify(Ops.Linspace(-1L, 1L, 2 * 3 * 224 * 224).View([2, 3, 224, 224]));
@@ -98,7 +98,7 @@ public class ReaderTests
                 z, r = sig(xz + hz), sig(xr + hr); h = z * h + (1 - z) * np.tanh(xh + r * hh)
             y = h @ D + DB; print(*y.tolist())
             """, shop["text.h5"]).Split(' ').Select(double.Parse).ToArray();
-        var (backbone, _) = BackboneCatalogue.Load(shop["text.h5"]);
+        var (backbone, _) = ModelOpener.Load(shop["text.h5"]);
         using var owned = backbone;
         backbone.Eval();
         // The softmax is taken off: scores come out.
@@ -141,7 +141,7 @@ public class ReaderTests
             y = F.max_pool2d(F.batch_norm(y, t(m), t(v), t(g), t(b), eps=1e-3) + a, 2)
             print(*(y.permute(0, 2, 3, 1).flatten(1) @ t(W) + t(WB)).flatten().tolist())
             """, shop["m.keras"]).Split(' ').Select(double.Parse).ToArray();
-        var (backbone, _) = BackboneCatalogue.Load(shop["m.keras"]);
+        var (backbone, _) = ModelOpener.Load(shop["m.keras"]);
         using var owned = backbone;
         backbone.Eval();
         var ours = backbone.Classify(Ops.Linspace(0L, 255L, 3 * 64).View([1, 3, 8, 8])).ToArray<double>();
@@ -155,7 +155,7 @@ public class ReaderTests
     {
         using var shop = new Workshop();
         Workshop.Python("import sys, torch, torchvision\ntorch.save(torchvision.models.resnet18(), sys.argv[1])", shop["whole.pth"]);
-        var error = Assert.Throws<GraftException>(() => BackboneCatalogue.Load(shop["whole.pth"])).Message;
+        var error = Assert.Throws<GraftException>(() => ModelOpener.Load(shop["whole.pth"])).Message;
         Assert.Contains("torchvision.models.resnet.ResNet", error, StringComparison.Ordinal);
         Assert.Contains("state_dict()", error, StringComparison.Ordinal);
     }
@@ -205,7 +205,7 @@ public class ReaderTests
                 : $"vit.encoder.layer.{n}." + rest.Replace("ln_1.", "layernorm_before.").Replace("ln_2.", "layernorm_after.").Replace("self_attention.out_proj.", "attention.output.dense.").Replace("mlp.0.", "intermediate.dense.").Replace("mlp.3.", "output.dense.")] = tensor;
         }
         Safetensors.Write(shop["vit.safetensors"], renamed, new Dictionary<string, string>());
-        var (backbone, notes) = BackboneCatalogue.Load(shop["vit.safetensors"]);
+        var (backbone, notes) = ModelOpener.Load(shop["vit.safetensors"]);
         using var owned = backbone;
         Assert.Empty(notes);
         Assert.StartsWith("vit_tiny", backbone.Architecture, StringComparison.Ordinal);
@@ -256,7 +256,7 @@ public class ReaderTests
             var other = name.EndsWith(".prototxt", StringComparison.Ordinal) ? ".caffemodel" : ".prototxt";
             File.Copy(Workshop.Need("models", "caffe_lenet" + other), shop["bad" + other]);
         }
-        if (name.StartsWith("small", StringComparison.Ordinal)) BackboneCatalogue.Load(shop[name]).Backbone.Dispose();
+        if (name.StartsWith("small", StringComparison.Ordinal)) ModelOpener.Load(shop[name]).Backbone.Dispose();
         var count = int.TryParse(Environment.GetEnvironmentVariable("GRAFT_FUZZ"), out var asked) ? asked : 150;
         var random = new Random(7);
         var refused = 0;
@@ -267,7 +267,7 @@ public class ReaderTests
             using var each = new TensorScope();
             try
             {
-                BackboneCatalogue.Load(bad).Backbone.Dispose();
+                ModelOpener.Load(bad).Backbone.Dispose();
             }
             catch (GraftException reason)
             {

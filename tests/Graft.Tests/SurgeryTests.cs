@@ -1,4 +1,5 @@
 using Graft.Exports;
+using Graft.Models;
 using Graft.Models.Graphs;
 using Graft.Models.Zoo;
 using Graft.Testing;
@@ -111,7 +112,7 @@ public class SurgeryTests
         var one = Ops.Rand([1, 1, 224, 224]).Expand([1, 3, 224, 224]);
         Same(backbone.Classify(one), grey.Classify(one));
         Exporter.Save(grey, shop["grey.safetensors"]);
-        using var back = BackboneCatalogue.Load(shop["grey.safetensors"]).Backbone;
+        using var back = ModelOpener.Load(shop["grey.safetensors"]).Backbone;
         back.Eval();
         Same(grey.Classify(one), back.Classify(one));
         Assert.Equal(grey.Preprocessing.Steps, back.Preprocessing.Steps);

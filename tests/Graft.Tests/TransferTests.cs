@@ -21,7 +21,7 @@ public class TransferTests
     }
 
     private static TransferTask Task(Workshop shop, string strategy, string run, int? epochs = 2, CancellationToken cancel = default, Action<ProgressReport>? progress = null) =>
-        new(new TrainOptions { Data = shop["d"], Strategy = strategy, Out = shop[run], NoReport = true, Epochs = epochs }) { Cache = new FeatureCache(shop["cache", "features"]), Cancel = cancel, Progress = progress };
+        new(new TrainOptions { Data = shop["d"], Strategy = strategy, Out = shop[run], NoReport = true, Epochs = strategy.StartsWith("feature", StringComparison.Ordinal) ? null : epochs }) { Cache = new FeatureCache(shop["cache", "features"]), Cancel = cancel, Progress = progress };
 
     [Theory]
     [InlineData("feature")]

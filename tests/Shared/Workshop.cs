@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using Graft.Models.Graphs;
 
 namespace Graft.Testing;
 

@@ -20,19 +20,20 @@ internal static class AdviseCommand
             var options = shared.Read(parsed);
             var (backbone, notes) = TransferTask.OpenBackbone(options);
             foreach (var note in notes) shell.Log(note);
-            var train = TransferTask.OpenData(options).Train;
+            var (train, _, splits) = TransferTask.OpenData(options);
             var (plan, advice) = TrainArguments.NewTask(options, shell).MakePlan(backbone, train);
-            shell.Result(new { advice!.Strategy, advice.Quadrant, advice.Reasons, advice.Evidence, plan });
+            shell.Result(new { advice!.Strategy, advice.Quadrant, advice.Reasons, advice.Evidence, plan, left_out = LeftOutView.Json(splits.Notes, advice.Broken), notes = splits.Notes.Remarks });
             if (shell.Json) return;
+            LeftOutView.Say(shell, splits.Notes, advice.Broken);
             Show(shell, advice);
-            shell.Say($"Next: graft train {options.Data}{(options.Weights is { } weights ? $" --weights {weights}" : "")}");
+            shell.Say($"Next: {NextCommand.Of(["train", options.Data, .. options.Weights is { } weights ? ["--weights", weights] : Array.Empty<string>()])}");
         });
         return command;
     }
 
     public static void Show(Shell shell, Advice advice)
     {
-        shell.Table(["stage", "features", "held-out accuracy of a linear probe"], advice.Evidence.Probes.Select(probe => new[] { probe.Stage, $"{probe.Features}", $"{probe.Accuracy:P1} ± {1.96 * probe.StandardError:P1}" }), 1, 2);
+        shell.Table(["stage", "features", "held-out accuracy of a linear probe"], advice.Evidence.Probes.Select(probe => new[] { probe.Stage, $"{probe.Features}", double.IsNaN(probe.Accuracy) ? "not measured" : $"{probe.Accuracy:P1} ± {1.96 * probe.StandardError:P1}" }), 1, 2);
         shell.Say($"Quadrant: {advice.Quadrant}");
         foreach (var reason in advice.Reasons) shell.Say($"  {reason}");
         shell.Say($"Recommended: --strategy {advice.Strategy}");

@@ -12,6 +12,7 @@ internal static class CompareCommand
         var seeds = new Option<int>("--seeds") { Description = "Runs of each strategy", DefaultValueFactory = _ => 1, HelpName = "N" };
         var output = new Option<string?>("--out") { Description = "The folder of the runs", HelpName = "DIR" };
         var epochs = new Option<int?>("--epochs") { Description = "Epochs of each gradient phase, in place of the plan's", HelpName = "N" };
+        var overwrite = Shell.OverwriteOption("runs that are in the folder of --out");
         var command = new Command("compare", """
             Run strategies on the same split and seeds, and say whether the advisor was right.
 
@@ -20,12 +21,12 @@ internal static class CompareCommand
               graft compare photos/ --weights mobilenet_v2.safetensors --strategies feature,gradual --seeds 5
             """);
         shared.AddTo(command);
-        foreach (var option in new Option[] { strategies, seeds, output, epochs }) command.Options.Add(option);
+        foreach (var option in new Option[] { strategies, seeds, output, overwrite, epochs }) command.Options.Add(option);
         Shell.Handle(command, (shell, parsed) =>
         {
-            var options = shared.Read(parsed) with { Out = parsed.GetValue(output), Epochs = parsed.GetValue(epochs) };
-            var result = Comparison.Run(options, parsed.GetValue(strategies)!.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries), Math.Max(1, parsed.GetValue(seeds)), given => TrainArguments.NewTask(given, shell), shell.Log);
-            shell.Result(new { table = result.Table, advice = new { result.Advice.Strategy, result.Advice.Quadrant, result.Advice.Reasons }, advice_was_right = result.AdviceWasRight, verdict = result.Verdict });
+            var options = shared.Read(parsed) with { Out = parsed.GetValue(output), Overwrite = parsed.GetValue(overwrite), Epochs = parsed.GetValue(epochs) };
+            var result = Comparison.Run(options, parsed.GetValue(strategies)!.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries), parsed.GetValue(seeds), given => TrainArguments.NewTask(given, shell), shell.Log);
+            shell.Result(new { table = result.Table, advice = new { result.Advice.Strategy, result.Advice.Quadrant, result.Advice.Reasons }, advice_was_right = result.AdviceWasRight, verdict = result.Verdict, left_out = LeftOutView.Json(result.DataNotes, []), notes = result.DataNotes.Remarks });
             if (!shell.Json) Show(shell, result);
         });
         return command;
@@ -35,6 +36,7 @@ internal static class CompareCommand
     {
         shell.Table(["strategy", "accuracy", "95% interval", "seconds", "trainable parameters", "p against the best"],
             result.Table.Select(row => new[] { row.Strategy + (row.Strategy == result.Advice.Strategy ? " (advised)" : ""), $"{row.Accuracy:P1}", $"{row.Low:P1} to {row.High:P1}", $"{row.Seconds:0.0}", $"{row.TrainableParameters:N0}", $"{row.PValue:0.000}" }), 1, 2, 3, 4, 5);
+        LeftOutView.Say(shell, result.DataNotes, []);
         shell.Say(result.Verdict);
     }
 }

@@ -19,16 +19,16 @@ internal static class DataCommand
         Shell.Handle(inspect, (shell, parsed) =>
         {
             var clock = Stopwatch.StartNew();
-            var report = Inspection.Run(DatasetReader.Open(parsed.GetValue(data)!), (done, total) => shell.Progress(new ProgressReport("pictures", done, total, done / Math.Max(1e-9, clock.Elapsed.TotalSeconds))), shell.Stop);
+            var splits = DatasetReader.Open(parsed.GetValue(data)!);
+            var report = Inspection.Run(splits, (done, total) => shell.Progress(new ProgressReport("pictures", done, total, done / Math.Max(1e-9, clock.Elapsed.TotalSeconds))), shell.Stop);
             shell.Result(report);
             if (shell.Json) return;
-            var splits = report.CountsBySplit.Keys.ToArray();
-            shell.Table(["class", .. splits], report.Classes.Select((name, k) => (string[])[name, .. splits.Select(split => $"{report.CountsBySplit[split][k]}")]), [.. Enumerable.Range(1, splits.Length)]);
+            var parts = report.CountsBySplit.Keys.ToArray();
+            shell.Table(["class", .. parts], report.Classes.Select((name, k) => (string[])[name, .. parts.Select(split => $"{report.CountsBySplit[split][k]}")]), [.. Enumerable.Range(1, parts.Length)]);
             shell.Say($"{report.Layout}: {report.CountsBySplit.Values.Sum(counts => counts.Sum())} pictures, {report.Narrowest}×{report.Lowest} to {report.Widest}×{report.Tallest}, median {report.MedianWidth}×{report.MedianHeight}");
-            Some(shell, $"{report.Broken.Count} broken", [.. report.Broken.Select(broken => $"{broken.File}: {broken.Error}")]);
             Some(shell, $"{report.Duplicates.Count(found => found.Exact)} groups of equal files, {report.Duplicates.Count(found => !found.Exact)} of pictures that look alike",
                 [.. report.Duplicates.OrderByDescending(found => found.AcrossSplits || found.AcrossClasses).Select(found => $"{(found.Exact ? "equal" : "alike")}{(found.AcrossSplits ? ", across splits" : "")}{(found.AcrossClasses ? ", across classes" : "")}: {string.Join(" = ", found.Files.Take(4))}")]);
-            Some(shell, $"{report.Ignored.Count} ignored", report.Ignored);
+            LeftOutView.Say(shell, splits.Notes, report.Broken);
             if (report.Duplicates.Any(found => found.AcrossSplits)) shell.Say("Pictures in more than one split make the accuracy look better than it is: remove them from one.");
         });
         return new Command("data", "Look at datasets.") { inspect };

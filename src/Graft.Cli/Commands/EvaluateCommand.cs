@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Graft.Data;
 using Graft.Inference;
 using Graft.Learning;
 
@@ -25,19 +26,44 @@ internal static class EvaluateCommand
         Shell.Handle(command, (shell, parsed) =>
         {
             using var model = Classifier.Open(parsed.GetValue(run)!, input.Read(parsed));
+            foreach (var note in model.Notes) shell.Log(note);
             var set = model.Open(parsed.GetValue(data)!, parsed.GetValue(split));
             var clock = System.Diagnostics.Stopwatch.StartNew();
-            var (metrics, _, _, broken) = model.Evaluate(set, Torch.Device.Parse(parsed.GetValue(device)!), (done, total) => shell.Progress(new ProgressReport("pictures", done, total, done / Math.Max(1e-9, clock.Elapsed.TotalSeconds))), shell.Stop);
+            var (metrics, _, _, broken) = model.Evaluate(set, Bounds.Device(parsed.GetValue(device)!), (done, total) => shell.Progress(new ProgressReport("pictures", done, total, done / Math.Max(1e-9, clock.Elapsed.TotalSeconds))), shell.Stop);
             shell.Result(new
             {
                 accuracy = metrics.Accuracy, accuracy_interval = new[] { metrics.Low, metrics.High }, top5 = metrics.Top5, balanced_accuracy = metrics.BalancedAccuracy, macro_f1 = metrics.MacroF1, loss = metrics.Loss,
                 calibration_error = metrics.CalibrationError, images = metrics.Count, per_class = metrics.PerClass, confusion = metrics.Confusion, errors = broken,
+                part = set.Part, labelled = Labelled(set, metrics, broken), left_out = LeftOutView.Json(set.Notes, broken), notes = model.Notes.Concat(set.Notes.Remarks),
             });
             if (shell.Json) return;
             shell.Table(["class", "pictures", "precision", "recall", "F1"], metrics.PerClass.Select(found => new[] { found.Name, $"{found.Count}", $"{found.Precision:P1}", $"{found.Recall:P1}", $"{found.F1:0.000}" }), 1, 2, 3, 4);
-            foreach (var picture in broken) shell.Say($"Left out: {picture.File}: {picture.Error}");
-            shell.Say($"{metrics.Accuracy:P1} of {metrics.Count} pictures are right (95% interval {metrics.Low:P1} to {metrics.High:P1}); balanced accuracy {metrics.BalancedAccuracy:P1}, macro F1 {metrics.MacroF1:0.000}, calibration error {metrics.CalibrationError:0.000}");
+            LeftOutView.Say(shell, set.Notes, broken);
+            if (Lost(set, metrics, broken) is { } lost) shell.Say(lost);
+            shell.Say($"{(set.Part is { } part ? $"The {part} part: " : "")}{metrics.Accuracy:P1} of {metrics.Count} pictures are right (95% interval {metrics.Low:P1} to {metrics.High:P1}); balanced accuracy {metrics.BalancedAccuracy:P1}, macro F1 {metrics.MacroF1:0.000}, calibration error {metrics.CalibrationError:0.000}");
         });
         return command;
+    }
+
+    private static IEnumerable<LeftOut> Of(Dataset set, LeftOutKind kind) => set.Notes.LeftOut.Where(one => one.Kind == kind);
+
+    private static int Labelled(Dataset set, Metrics metrics, IReadOnlyList<BrokenPicture> broken) =>
+        metrics.Count + broken.Count + Of(set, LeftOutKind.ForeignClass).Concat(Of(set, LeftOutKind.MissingFile)).Sum(one => one.Pictures);
+
+    /// <summary>Of how many labelled pictures the score does not speak; null: it speaks of all.</summary>
+    private static string? Lost(Dataset set, Metrics metrics, IReadOnlyList<BrokenPicture> broken)
+    {
+        var (foreign, missing) = (Of(set, LeftOutKind.ForeignClass).ToArray(), Of(set, LeftOutKind.MissingFile).Count());
+        var names = string.Join(", ", foreign.Take(5).Select(one => one.Name.Split('/')[^1]).Concat(foreign.Length > 5 ? ["…"] : []));
+        string[] lost =
+        [
+            .. foreign.Length > 0 ? [$"{foreign.Sum(one => one.Pictures)} are of {(foreign.Length > 1 ? "classes" : "a class")} that the model does not have ({names})"] : (string[])[],
+            .. missing > 0 ? [$"{missing} are named and not there"] : (string[])[],
+            .. broken.Count > 0 ? [$"{broken.Count} cannot be read"] : (string[])[],
+        ];
+        var counts = set.CountsByClass();
+        string[] unseen = [.. set.Classes.Where((_, c) => counts[c] > 0 && metrics.PerClass[c].Count == 0)];
+        return lost.Length == 0 ? null : $"Of {Labelled(set, metrics, broken)} labelled pictures {string.Join(", ", lost)}: left out."
+            + (unseen.Length > 0 ? $" None of {string.Join(", ", unseen)} can be read: the accuracy says nothing of {(unseen.Length > 1 ? "them" : "it")}." : "");
     }
 }

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using Graft.Exports;
 using Graft.Inference;
+using Graft.Learning;
 
 namespace Graft.Cli.Commands;
 
@@ -16,6 +17,7 @@ internal static class ExportCommand
         var run = new Argument<string>("RUN") { Description = "A run folder, or any pretrained network with its classifier" };
         var to = new Option<string>("--to") { Description = "onnx, torchscript, safetensors or pytorch (a state dict)", Required = true, HelpName = "FORMAT" };
         var path = new Option<string?>("--out") { Description = "The file (default: named after the run)", HelpName = "FILE" };
+        var overwrite = Shell.OverwriteOption("a file that is there");
         var normalize = new Option<bool>("--normalize") { Description = "The file takes levels of 0 … 255 and normalises them itself (onnx, torchscript)" };
         var softmax = new Option<bool>("--softmax") { Description = "Probabilities come out, not scores (onnx, torchscript)" };
         var command = new Command("export", """
@@ -24,19 +26,23 @@ internal static class ExportCommand
             Examples:
               graft export runs/ants --to onnx --normalize --softmax
               graft export runs/ants --to torchscript --out ants.pt
-            """) { run, to, path, normalize, softmax };
+            """) { run, to, path, overwrite, normalize, softmax };
         var input = new InputArguments();
         input.AddTo(command);
         Shell.Handle(command, (shell, parsed) =>
         {
-            if (!s_formats.TryGetValue(parsed.GetValue(to)!.ToLowerInvariant(), out var format)) throw new GraftException($"--to {parsed.GetValue(to)}: {string.Join(", ", s_formats.Keys)}");
+            if (!s_formats.TryGetValue(parsed.GetValue(to)!.ToLowerInvariant(), out var format)) throw UnknownName.Of("format", parsed.GetValue(to)!, s_formats.Keys);
             var source = parsed.GetValue(run)!;
             using var model = Classifier.Open(source, input.Read(parsed));
+            foreach (var note in model.Notes) shell.Log(note);
             var file = Path.GetFullPath(parsed.GetValue(path) ?? Path.GetFileNameWithoutExtension(source.TrimEnd('/')) + format.Extension);
-            if (format.Format is ExportFormat.Safetensors or ExportFormat.PyTorch && (parsed.GetValue(normalize) || parsed.GetValue(softmax))) throw new GraftException("--normalize and --softmax are for onnx and torchscript: the others hold weights, not what is done with them");
-            Exporter.Write(model, file, format.Format, parsed.GetValue(normalize), parsed.GetValue(softmax));
-            shell.Result(new { file, format = format.Format, classes = model.Classes, preprocessing = model.Backbone.Preprocessing, bytes = new FileInfo(file).Length });
-            if (!shell.Json) shell.Say($"Wrote {file} ({new FileInfo(file).Length / 1e6:0.0} MB): N×3×{model.Backbone.Preprocessing.Height}×{model.Backbone.Preprocessing.Width}{(parsed.GetValue(normalize) ? " levels of 0 … 255" : ", normalised")} to {(parsed.GetValue(softmax) ? "probabilities" : "scores")} of {model.Classes.Count} classes");
+            OutputFile.Check(file, parsed.GetValue(overwrite));
+            if (format.Format is ExportFormat.Safetensors or ExportFormat.PyTorch && (parsed.GetValue(normalize) || parsed.GetValue(softmax))) throw Bounds.Refuse("--normalize and --softmax are for onnx and torchscript: the others hold weights, not what is done with them");
+            var about = Exporter.Write(model, file, format.Format, parsed.GetValue(normalize), parsed.GetValue(softmax));
+            shell.Result(new { file, format = format.Format, classes = model.Classes, preprocessing = model.Backbone.Preprocessing, notes = model.Notes.Concat(about), bytes = new FileInfo(file).Length });
+            if (shell.Json) return;
+            shell.Say($"Wrote {file} ({new FileInfo(file).Length / 1e6:0.0} MB): N×3×{model.Backbone.Preprocessing.Height}×{model.Backbone.Preprocessing.Width}{(parsed.GetValue(normalize) ? " levels of 0 … 255" : ", normalised")} to {(parsed.GetValue(softmax) ? "probabilities" : "scores")} of {model.Classes.Count} classes");
+            foreach (var note in about) shell.Say(note);
         });
         return command;
     }

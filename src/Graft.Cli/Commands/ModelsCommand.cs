@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Graft.Models;
 using Graft.Models.Graphs;
 using Graft.Models.Hub;
 using Graft.Models.Zoo;
@@ -15,7 +16,7 @@ internal static class ModelsCommand
             shell.Result(new { models = BackboneCatalogue.Cards });
             if (!shell.Json) shell.Table(["name", "input", "parameters", "multiply-adds", "what", "published"], BackboneCatalogue.Cards.Select(card => new[] { card.Name, $"{card.Side}²", Short(card.Parameters), Short(card.MultiplyAdds), card.Summary, card.Published }), 1, 2, 3);
         });
-        var name = new Argument<string>("NAME") { Description = "An architecture's name, or a checkpoint's file" };
+        var name = new Argument<string>("NAME") { Description = "An architecture's name, a checkpoint's file, or a run" };
         var show = new Command("show", """
             An architecture's card and stages; of a file, what it holds.
 
@@ -41,7 +42,7 @@ internal static class ModelsCommand
             using var downloader = new Downloader(ModelHub.Token) { Progress = step => shell.Progress(new Learning.ProgressReport(step.Name, step.Done >> 10, Math.Max(step.Total, step.Done) >> 10, 0)) };
             var file = new ModelHub(downloader).Pull(parsed.GetValue(wanted)!, shell.Stop).GetAwaiter().GetResult();
             shell.Result(new { name = parsed.GetValue(wanted), file, bytes = new FileInfo(file).Length });
-            if (!shell.Json) shell.Say($"{parsed.GetValue(wanted)} is {file}. Train on it with: graft train DATA --weights {(BackboneCatalogue.Cards.Any(card => card.Name == parsed.GetValue(wanted)) ? parsed.GetValue(wanted) : file)}");
+            if (!shell.Json) shell.Say($"{parsed.GetValue(wanted)} is {file}. Train on it with: {NextCommand.Of("train")} DATA --weights {NextCommand.Quoted(BackboneCatalogue.Cards.Any(card => card.Name == parsed.GetValue(wanted)) ? parsed.GetValue(wanted)! : file)}");
         });
         return new Command("models", "Architectures and checkpoints.") { list, show, pull };
     }
@@ -50,28 +51,32 @@ internal static class ModelsCommand
     {
         IReadOnlyList<string> notes = [];
         Backbone backbone;
-        if (File.Exists(name)) (backbone, notes) = BackboneCatalogue.Load(name);
+        if (IsFile(name)) (backbone, notes) = ModelOpener.Load(name, null, new InputOptions());
         else backbone = BackboneCatalogue.Create(name);
         using var owned = backbone;
         var card = BackboneCatalogue.Cards.FirstOrDefault(card => card.Name == backbone.Architecture);
         var stages = Profile.Of(backbone);
-        shell.Result(new { card, architecture = backbone.Describe(), parameters = backbone.ParameterCount, features = backbone.FeatureSize, classes = backbone.UpstreamClasses, preprocessing = backbone.Preprocessing, provenance = backbone.Provenance, stages, notes });
+        shell.Result(new { card, architecture = backbone.Describe(), parameters = backbone.ParameterCount, features = backbone.FeatureSize, classes = backbone.UpstreamClasses, preprocessing = backbone.Preprocessing, class_names = backbone.ClassNames, provenance = backbone.Provenance, stages, notes });
         if (shell.Json) return;
-        if (card is not null)
-        {
-            shell.Say($"{card.Name}: {card.Summary}");
-            foreach (var (key, value) in new[] { ("paper", card.Paper), ("weights", string.Join(", ", new[] { card.Url, card.Weights }.Where(text => text.Length > 0))), ("sha256", card.Sha256), ("licence", card.Licence), ("published", card.Published) })
-                if (value.Length > 0) shell.Say($"  {key}: {value}");
-        }
-        shell.Say($"  input: {backbone.Preprocessing.Width}×{backbone.Preprocessing.Height}, ({string.Join(", ", backbone.Preprocessing.Steps)}), mean {string.Join(' ', backbone.Preprocessing.Normalize.Mean)}, std {string.Join(' ', backbone.Preprocessing.Normalize.Std)}");
-        if (backbone.Provenance.IsPretrained) shell.Say($"  this file: {backbone.Provenance.Source}, {backbone.Provenance.Domain}, sha256 {backbone.Provenance.Sha256}");
-        foreach (var note in notes) shell.Say($"  note: {note}");
+        var origin = backbone.Provenance;
+        (string Key, string? Value)[] facts =
+        [
+            ("architecture", card is null ? backbone.Describe() : $"{card.Name}: {card.Summary}"), ("paper", card?.Paper), ("public weights", card?.Url), ("or", card?.Weights),
+            ("sha256", card?.Sha256), ("licence", card?.Licence), ("published", card?.Published), ("input", backbone.Preprocessing.ToString()),
+            ("this file", origin.IsPretrained ? $"{origin.Source}: {origin.Domain}" : null), ("its sha256", origin.IsPretrained ? origin.Sha256 : null), .. (origin.Lineage ?? []).Select(before => ("made from", (string?)$"{before.Source}: {before.Domain}, licence {before.Licence}, sha256 {before.Sha256}")),
+            .. notes.Select(note => ("note", (string?)note)),
+        ];
+        shell.Table(["", "what is known"], facts.Where(fact => fact.Value is { Length: > 0 }).Select(fact => new[] { fact.Key, fact.Value! }));
         shell.Table(["stage", "output", "parameters", "multiply-adds", "receptive field", "stride"], stages.Select(stage => new[]
         {
             stage.Name, string.Join("×", stage.Shape), $"{stage.Parameters:N0}", Short(stage.MultiplyAdds), stage.ReceptiveField is { } field ? $"{field} px" : "all", stage.Stride is { } stride ? $"{stride}" : "",
         }), 2, 3, 4, 5);
-        shell.Say($"{backbone.Stages.Sum(stage => stage.ParameterCount):N0} parameters, {Short(stages.Sum(stage => stage.MultiplyAdds))} multiply-adds, {backbone.FeatureSize} features{(backbone.UpstreamClasses is { } classes ? $", its own classifier of {classes} classes" : "")}");
+        var called = backbone.ClassNames is { } names ? $" ({string.Join(", ", names.Take(6))}{(names.Count > 6 ? ", …" : "")})" : "";
+        shell.Say($"{backbone.Stages.Sum(stage => stage.ParameterCount):N0} parameters, {Short(stages.Sum(stage => stage.MultiplyAdds))} multiply-adds, {backbone.FeatureSize} features{(backbone.UpstreamClasses is { } classes ? $", its own classifier of {classes} classes{called}" : "")}");
     }
+
+    /// <summary>A file or a run; an architecture's name stays one, whatever folder is called so.</summary>
+    internal static bool IsFile(string name) => File.Exists(name) || (Directory.Exists(name) && BackboneCatalogue.Cards.All(card => card.Name != name));
 
     private static string Short(long count) => count switch { 0 => "", >= 1_000_000_000 => $"{count / 1e9:0.00} G", >= 1_000_000 => $"{count / 1e6:0.0} M", _ => $"{count / 1e3:0.0} k" };
 }

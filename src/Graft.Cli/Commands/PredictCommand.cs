@@ -11,7 +11,7 @@ internal static class PredictCommand
         var run = new Argument<string>("RUN") { Description = "A run folder, or any pretrained network with its classifier" };
         var files = new Argument<string[]>("FILE") { Description = "Pictures, or folders of pictures", Arity = ArgumentArity.OneOrMore };
         var command = new Command("predict", """
-            Say what is in pictures.
+            Say what is in pictures. What can be read is answered; the exit status is 1 when a picture could not be.
 
             Examples:
               graft predict runs/ants picture.jpg
@@ -23,31 +23,36 @@ internal static class PredictCommand
         Shell.Handle(command, (shell, parsed) =>
         {
             using var model = Classifier.Open(parsed.GetValue(run)!, input.Read(parsed));
+            foreach (var note in model.Notes) shell.Log(note);
             var predictions = new List<Prediction>();
             var errors = new List<BrokenPicture>();
-            foreach (var file in parsed.GetValue(files)!.SelectMany(path => Directory.Exists(path) ? Directory.EnumerateFiles(path, "*", SearchOption.AllDirectories).Order(StringComparer.Ordinal) : (IEnumerable<string>)[path]))
+            var given = parsed.GetValue(files)!.Select(PictureFiles.Below).ToArray();
+            var notes = given.Aggregate(DatasetNotes.None, (all, one) => all.With(one.Notes));
+            foreach (var file in given.SelectMany(one => one.Files))
             {
                 shell.Stop.ThrowIfCancellationRequested();
                 try
                 {
                     predictions.Add(model.Predict(file));
                 }
-                catch (Exception reason) when (reason is PictureException or IOException or UnauthorizedAccessException)
+                catch (PictureException reason)
                 {
-                    errors.Add(new BrokenPicture(file, reason is FileNotFoundException or DirectoryNotFoundException ? "there is no such file" : reason.Message));
+                    errors.Add(new BrokenPicture(file, reason.Message));
                 }
             }
             shell.Result(new
             {
                 predictions = predictions.Select(found => new { file = found.File, label = found.Label, probability = found.Probability, top = found.Top.Select(pair => new { label = pair.Label, probability = pair.Probability }) }),
-                errors = errors.Select(found => new { file = found.File, error = found.Error }),
+                errors = errors.Select(found => new { file = found.File, error = found.Error }), left_out = LeftOutView.Json(notes, []), notes = model.Notes,
             });
             if (!shell.Json)
             {
                 foreach (var found in predictions) Console.Out.WriteLine($"{found.File}\t{found.Label}\t{found.Probability:P1}");
+                LeftOutView.Log(shell, notes, []);
                 foreach (var found in errors) Console.Error.WriteLine($"graft: {found.File}: {found.Error}");
             }
-            if (predictions.Count == 0) throw new GraftException("none of the pictures could be read");
+            if (predictions.Count + errors.Count == 0) throw new GraftException($"{string.Join(", ", parsed.GetValue(files)!)}: no picture is there");
+            if (errors.Count > 0) shell.Status = 1;
         });
         return command;
     }

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Diagnostics;
+using Graft.Learning;
 using Graft.Quickstart;
 using Graft.Transfer;
 
@@ -11,7 +12,8 @@ internal static class QuickstartCommand
 
     public static Command Create()
     {
-        var output = new Option<string>("--out") { Description = "Where pictures and runs go", DefaultValueFactory = _ => Path.Combine("runs", "quickstart"), HelpName = "DIR" };
+        var output = new Option<string?>("--out") { Description = "Where pictures and runs go (default: runs/quickstart- and the time)", HelpName = "DIR" };
+        var overwrite = Shell.OverwriteOption("the pictures and runs of an earlier quickstart in the folder of --out");
         var seed = new Option<long>("--seed") { Description = "Of the pictures and the training", HelpName = "N" };
         var command = new Command("quickstart", """
             See transfer learning work in a minute, with nothing but this program.
@@ -21,17 +23,18 @@ internal static class QuickstartCommand
 
             Example:
               graft quickstart
-            """) { output, seed };
+            """) { output, overwrite, seed };
         Shell.Handle(command, (shell, parsed) =>
         {
             var clock = Stopwatch.StartNew();
-            var root = Path.GetFullPath(parsed.GetValue(output)!);
+            var root = Path.GetFullPath(parsed.GetValue(output) ?? RunFolder.New("quickstart-"));
+            RunFolder.Check(root, parsed.GetValue(overwrite));
+            // Every quickstart draws as many pictures under the same names.
             var data = Path.Combine(root, "shapes");
-            if (Directory.Exists(data)) Directory.Delete(data, recursive: true);
             shell.Log($"Drawing {ShapeWorld.Downstream.Count} classes of {Train} pictures each (and {Validation} to judge by): {string.Join(", ", ShapeWorld.Downstream)}");
             ShapeWorld.Write(Path.Combine(data, "train"), ShapeWorld.Downstream, Train, 1000 + parsed.GetValue(seed));
             ShapeWorld.Write(Path.Combine(data, "val"), ShapeWorld.Downstream, Validation, 2000 + parsed.GetValue(seed));
-            var options = new TrainOptions { Data = data, Seed = parsed.GetValue(seed), Out = Path.Combine(root, "compare") };
+            var options = new TrainOptions { Data = data, Seed = parsed.GetValue(seed), Out = Path.Combine(root, "compare"), Overwrite = parsed.GetValue(overwrite) };
             var result = Comparison.Run(options, ["scratch", "feature", "head-then-full"], 1, given => new TransferTask(given) { Progress = shell.Progress, Cancel = shell.Stop }, shell.Log);
             var report = Path.Combine(options.Out!, $"{result.Advice.Strategy.Replace(':', '-')}-{options.Seed}", "report.html");
             shell.Result(new { table = result.Table, verdict = result.Verdict, report, seconds = clock.Elapsed.TotalSeconds });
@@ -44,9 +47,10 @@ internal static class QuickstartCommand
                 It took {clock.Elapsed.TotalSeconds:0} s.
 
                 Next, your own photographs, each class in a folder of its own:
-                  ./graft data inspect photos/
-                  ./graft train photos/ --weights mobilenet_v2.safetensors
-                ('./graft models show mobilenet_v2' says where its weights are.)
+                  {NextCommand.Of("data", "inspect", "photos/")}
+                  {NextCommand.Of("models", "pull", "mobilenet_v2")}
+                  {NextCommand.Of("train", "photos/", "--weights", "mobilenet_v2")}
+                (The second fetches a network that was trained on ImageNet; a file of one that you have serves as well.)
                 """);
         });
         return command;

@@ -22,11 +22,13 @@ internal static class ReportCommand
             var folder = Path.GetFullPath(parsed.GetValue(run)!);
             var record = RunRecord.Read(folder);
             using var model = Classifier.Load(folder);
-            var (train, validation, _) = TransferTask.OpenData(record.Options);
+            var (train, validation, splits) = TransferTask.OpenData(record.Options);
             var path = Path.Combine(folder, "report.html");
             AtomicFile.WriteText(path, new ReportBuilder(record, model, train, validation, FeatureCache.Default()).Build());
-            shell.Result(new { report = path });
-            if (!shell.Json) shell.Say(path);
+            shell.Result(new { report = path, left_out = LeftOutView.Json(splits.Notes, record.Broken) });
+            if (shell.Json) return;
+            LeftOutView.Say(shell, splits.Notes, record.Broken);
+            shell.Say(path);
         });
         return command;
     }

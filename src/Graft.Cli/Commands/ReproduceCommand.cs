@@ -30,8 +30,9 @@ internal static class ReproduceCommand
                 if (!shell.Json) shell.Table(["name", "what"], Experiment.All.Select(found => new[] { found.Name, found.Summary }));
                 return;
             }
-            var experiment = Experiment.All.FirstOrDefault(found => found.Name == wanted) ?? throw new GraftException($"there is no experiment '{wanted}'. There are: {string.Join(", ", Experiment.All.Select(found => found.Name))}");
-            var parts = Parts.In(Path.Combine(parsed.GetValue(output)!, $"reproduce-{wanted}{(parsed.GetValue(brief) ? "-short" : "")}"), shell.Log);
+            Bounds.Whole("--seeds", parsed.GetValue(seeds), 1, 1000);
+            var experiment = Experiment.All.FirstOrDefault(found => found.Name == wanted) ?? throw UnknownName.Of("experiment", wanted, Experiment.All.Select(found => found.Name), NextCommand.Of("reproduce"));
+            var parts = ExperimentParts.In(Path.Combine(parsed.GetValue(output)!, $"reproduce-{wanted}{(parsed.GetValue(brief) ? "-short" : "")}"), shell.Log);
             var result = experiment.Run(new ExperimentOptions(parsed.GetValue(data), parsed.GetValue(brief), parsed.GetValue(seeds), shell.Log, shell.Stop) { Output = parsed.GetValue(output)!, Only = parsed.GetValue(only) ?? [], Parts = parts });
             parts.Finish();
             shell.Result(result);

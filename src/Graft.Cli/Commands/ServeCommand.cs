@@ -16,11 +16,11 @@ internal static class ServeCommand
         var megabytes = new Option<int>("--max-megabytes") { Description = "Refuse larger requests", DefaultValueFactory = _ => 20 };
         var seconds = new Option<int>("--max-seconds") { Description = "Give up longer requests", DefaultValueFactory = _ => 30 };
         var command = new Command("serve", """
-            Answer predictions over HTTP until Ctrl-C: POST /predict, GET /health, /metrics, /openapi.json.
+            Answer predictions over HTTP until Ctrl-C or SIGTERM, which let running requests finish: POST /predict, GET /health, /metrics, /openapi.json.
 
             Examples:
               graft serve runs/ants --urls http://0.0.0.0:8080 --api-key secret
-              curl --data-binary @picture.jpg -H "Content-Type: image/jpeg" http://127.0.0.1:8080/predict
+              curl --data-binary @picture.jpg http://127.0.0.1:8080/predict
               curl -F files=@a.jpg -F files=@b.jpg http://127.0.0.1:8080/predict
             """) { run, urls, key, megabytes, seconds };
         var input = new InputArguments();
@@ -28,13 +28,16 @@ internal static class ServeCommand
         Shell.Handle(command, (shell, parsed) =>
         {
             using var model = Classifier.Open(parsed.GetValue(run)!, input.Read(parsed));
+            foreach (var note in model.Notes) shell.Log(note);
             var options = new ServeOptions
             {
                 Urls = parsed.GetValue(urls)!, ApiKey = parsed.GetValue(key) ?? Environment.GetEnvironmentVariable("GRAFT_API_KEY"), MaxBytes = (long)parsed.GetValue(megabytes) << 20, MaxTime = TimeSpan.FromSeconds(parsed.GetValue(seconds)),
+                StopsOnSignals = false,
             };
             using var server = ModelServer.Create(model, options);
-            server.StartAsync(shell.Stop).GetAwaiter().GetResult();
-            shell.Log($"Serving {model.Classes.Count} classes on {string.Join(", ", server.Urls)} (Ctrl-C stops){(options.ApiKey is null ? "; no API key is asked for" : "")}");
+            ModelServer.Start(server, options, shell.Stop).GetAwaiter().GetResult();
+            shell.Result(new { urls = server.Urls, classes = model.Classes, preprocessing = model.Backbone.Preprocessing, notes = model.Notes });
+            shell.Log($"Serving {model.Classes.Count} classes on {string.Join(", ", server.Urls)} (Ctrl-C or SIGTERM stops it){(options.ApiKey is null ? "; no API key is asked for" : "")}");
             shell.Stop.WaitHandle.WaitOne();
             shell.Log("Stopping: running requests are finished first");
             server.StopAsync().GetAwaiter().GetResult();

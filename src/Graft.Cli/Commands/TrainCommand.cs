@@ -17,6 +17,7 @@ internal static class TrainCommand
         var epochs = new Option<int?>("--epochs") { Description = "Epochs of each gradient phase, in place of the plan's", HelpName = "N" };
         var balanced = new Option<bool>("--balanced") { Description = "Rare classes weigh as much as frequent ones" };
         var strict = new Option<bool>("--strict") { Description = "End at the first broken picture, in place of going on without it" };
+        var overwrite = Shell.OverwriteOption("a run that is in the folder of --out (its pictures and all that is not a run's stay)");
         var noReport = new Option<bool>("--no-report") { Description = "Write no report.html" };
         var command = new Command("train", """
             Train a classifier on a folder of pictures.
@@ -29,7 +30,7 @@ internal static class TrainCommand
               graft train --resume runs/ants
             """);
         shared.AddTo(command);
-        foreach (var option in new Option[] { strategy, head, plan, output, resume, epochs, balanced, strict, noReport }) command.Options.Add(option);
+        foreach (var option in new Option[] { strategy, head, plan, output, resume, overwrite, epochs, balanced, strict, noReport }) command.Options.Add(option);
         Shell.Alone(command, resume);
         Shell.Handle(command, (shell, parsed) =>
         {
@@ -37,21 +38,25 @@ internal static class TrainCommand
             var options = resumed is not null ? TransferTask.OptionsOf(resumed) : shared.Read(parsed) with
             {
                 Strategy = parsed.GetValue(strategy)!, Head = TrainArguments.ReadHead(parsed.GetValue(head)!), PlanFile = parsed.GetValue(plan), Out = parsed.GetValue(output),
-                Epochs = parsed.GetValue(epochs), Balanced = parsed.GetValue(balanced), Strict = parsed.GetValue(strict), NoReport = parsed.GetValue(noReport),
+                Epochs = parsed.GetValue(epochs), Balanced = parsed.GetValue(balanced), Strict = parsed.GetValue(strict), NoReport = parsed.GetValue(noReport), Overwrite = parsed.GetValue(overwrite),
             };
+            if (options.PlanFile is not null && resumed is null && new Option[] { strategy, head }.Any(option => parsed.GetResult(option) is { Implicit: false })) throw TrainOptions.BesidePlan();
             var task = TrainArguments.NewTask(options, shell);
             if (parsed.GetResult(plan) is { Implicit: false } && options.PlanFile is null)
             {
                 var (backbone, _) = TransferTask.OpenBackbone(options);
-                Console.Out.WriteLine(task.MakePlan(backbone, TransferTask.OpenData(options).Train).Plan.ToJson());
+                var (train, _, splits) = TransferTask.OpenData(options);
+                var (made, advice) = task.MakePlan(backbone, train);
+                LeftOutView.Log(shell, splits.Notes, advice?.Broken ?? []);
+                Console.Out.WriteLine(made.ToJson());
                 return;
             }
             var result = task.Run(resume: resumed is not null);
             shell.Result(new
             {
-                run = result.Run, strategy = result.Strategy, classes = result.Classes, train_images = result.TrainImages, val_images = result.ValImages, accuracy = result.Accuracy, seconds = result.Seconds,
-                accuracy_interval = new[] { result.Metrics.Low, result.Metrics.High }, balanced_accuracy = result.Metrics.BalancedAccuracy, macro_f1 = result.Metrics.MacroF1, top5 = result.Metrics.Top5,
-                calibration_error = result.Metrics.CalibrationError, trainable_parameters = result.TrainableParameters, errors = result.Broken, notes = result.Notes, report = result.Report,
+                run = result.Run, strategy = result.Strategy, classes = result.Classes, train_images = result.TrainImages, val_images = result.ValImages, accuracy = Judged(result, result.Accuracy), seconds = result.Seconds,
+                accuracy_interval = new[] { result.Metrics.Low, result.Metrics.High }, balanced_accuracy = Judged(result, result.Metrics.BalancedAccuracy), macro_f1 = Judged(result, result.Metrics.MacroF1), top5 = Judged(result, result.Metrics.Top5),
+                calibration_error = Judged(result, result.Metrics.CalibrationError), trainable_parameters = result.TrainableParameters, errors = result.Broken, notes = result.Notes, left_out = LeftOutView.Json(result.DataNotes, result.Broken), report = result.Report,
                 advice = result.Advice is { } found ? new { found.Strategy, found.Quadrant, found.Reasons } : null,
             });
             if (shell.Json) return;
@@ -60,15 +65,20 @@ internal static class TrainCommand
         return command;
     }
 
+    // With nothing held out there is no figure, and 0 would be a wrong one.
+    private static double? Judged(TrainResult result, double value) => result.Metrics.Count > 0 ? value : null;
+
     private static void Show(Shell shell, TrainResult result)
     {
         foreach (var reason in result.Plan.Reasons) shell.Say($"  {reason}");
         shell.Say();
-        foreach (var broken in result.Broken.Take(10)) shell.Say($"Left out: {broken.File}: {broken.Error}");
-        if (result.Broken.Count > 10) shell.Say($"… and {result.Broken.Count - 10} more (run.json lists all)");
-        shell.Say($"{result.Metrics.Accuracy:P1} of {result.Metrics.Count} held-out pictures are right (95% interval {result.Metrics.Low:P1} to {result.Metrics.High:P1}); strategy {result.Strategy}, {result.Seconds:0.0} s");
+        LeftOutView.Say(shell, result.DataNotes, result.Broken);
+        string[] unseen = [.. result.Metrics.PerClass.Where(found => found.Count == 0).Select(found => found.Name)];
+        if (unseen.Length > 0 && result.Metrics.Count > 0) shell.Say($"No held-out picture is of {string.Join(", ", unseen.Take(10))}{(unseen.Length > 10 ? ", …" : "")}: the accuracy says nothing of {(unseen.Length > 1 ? "them" : "it")}");
+        shell.Say(result.Metrics.Count == 0 ? $"Trained, strategy {result.Strategy}, {result.Seconds:0.0} s; nothing was held out to judge it by: give such pictures with --val DIR"
+            : $"{result.Metrics.Accuracy:P1} of {result.Metrics.Count} held-out pictures are right (95% interval {result.Metrics.Low:P1} to {result.Metrics.High:P1}); strategy {result.Strategy}, {result.Seconds:0.0} s");
         shell.Say($"Model:   {Path.Combine(result.Run, Classifier.FileName)}");
         if (result.Report is not null) shell.Say($"Report:  {result.Report}");
-        shell.Say($"Predict: graft predict {Path.GetRelativePath(Directory.GetCurrentDirectory(), result.Run)} PICTURE…");
+        shell.Say($"Predict: {NextCommand.Of("predict", Path.GetRelativePath(Directory.GetCurrentDirectory(), result.Run))} PICTURE…");
     }
 }

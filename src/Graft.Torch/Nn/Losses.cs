@@ -13,11 +13,17 @@ public static class Losses
     /// <summary>Mean of (a − b)².</summary>
     public static Tensor MeanSquaredError(Tensor a, Tensor b) => a.MseLoss(b);
 
-    /// <summary>One against the rest, squared hinge: mean over pictures of Σ max(0, 1 − y·score)²; scores: N×classes, labels: N.</summary>
-    public static Tensor SquaredHinge(Tensor scores, Tensor labels)
+    /// <summary>
+    /// One against the rest, squared hinge: mean over pictures of Σ max(0, 1 − y·score)², weighted by the picture's class where there are
+    /// weights; scores: N×classes, labels: N, weights: classes.
+    /// </summary>
+    public static Tensor SquaredHinge(Tensor scores, Tensor labels, Tensor? classWeights = null)
     {
         var signs = labels.OneHot(scores.Shape[1]).To(scores.Type).Mul((Scalar)2L).Sub((Scalar)1L);
-        return (1 - signs * scores).Relu().Square().Sum([1L]).Mean();
+        var each = (1 - signs * scores).Relu().Square().Sum([1L]);
+        if (classWeights is null) return each.Mean();
+        var weights = classWeights.IndexSelect(0, labels);
+        return (each * weights).Sum() / weights.Sum();
     }
 
     /// <summary>Distillation (Hinton et al. 2015): KL divergence at a temperature T, times T².</summary>

@@ -21,6 +21,12 @@ public sealed class Dataset
     /// <summary>Class names, in the order of their numbers.</summary>
     public IReadOnlyList<string> Classes { get; }
 
+    /// <summary>train, val or test, where the dataset has parts; null: it has none.</summary>
+    public string? Part { get; init; }
+
+    /// <summary>What was left out when it was read, and how names were understood.</summary>
+    public DatasetNotes Notes { get; init; } = DatasetNotes.None;
+
     /// <summary>How many pictures.</summary>
     public int Count => _items.Length;
 
@@ -30,6 +36,12 @@ public sealed class Dataset
     /// <summary>Its stored bytes.</summary>
     public byte[] Read(int index) => Source.Read(_items[index]);
 
+    /// <summary>The sha256 of its stored bytes; null where they cannot be read.</summary>
+    internal byte[]? Digest(int index) => Source.Digest(_items[index]);
+
+    /// <summary>The same where it has been computed and the file is still as it was; null: it is not known.</summary>
+    internal byte[]? KnownDigest(int index) => Source.KnownDigest(_items[index]);
+
     /// <summary>The picture.</summary>
     /// <exception cref="PictureException">It cannot be read or decoded.</exception>
     public Picture Decode(int index, Preprocessing? preprocessing = null) => Source.Decode(_items[index], preprocessing);
@@ -38,11 +50,34 @@ public sealed class Dataset
     public Dataset Subset(IEnumerable<int> indices)
     {
         var chosen = indices.ToArray();
-        return new Dataset(Source, [.. chosen.Select(k => _items[k])], [.. chosen.Select(k => Labels[k])], Classes);
+        return new Dataset(Source, [.. chosen.Select(k => _items[k])], [.. chosen.Select(k => Labels[k])], Classes) { Part = Part, Notes = Notes };
     }
 
     /// <summary>The same pictures with other classes: <paramref name="map"/> gives each picture's new label.</summary>
-    public Dataset Relabel(Func<int, int> map, IReadOnlyList<string> classes) => new(Source, _items, [.. Labels.Select(map)], classes);
+    public Dataset Relabel(Func<int, int> map, IReadOnlyList<string> classes) =>
+        new(Source, _items, [.. Labels.Select(map)], classes) { Part = Part, Notes = Notes };
+
+    /// <summary>The same with more notes.</summary>
+    public Dataset With(DatasetNotes notes) => new(Source, _items, Labels, Classes) { Part = Part, Notes = Notes.With(notes) };
+
+    /// <summary>Checks that a picture of every class can be read.</summary>
+    /// <param name="readable">Indices of the pictures that can be.</param>
+    /// <param name="broken">The others.</param>
+    /// <exception cref="GraftException">There is a class of which none can: a model would be trained that never says its name.</exception>
+    public void RequireEveryClass(IReadOnlyCollection<int> readable, IReadOnlyList<BrokenPicture> broken)
+    {
+        if (readable.Count == 0 && broken.Count > 0)
+            throw new GraftException($"none of the {Count} pictures can be read. The first: {broken[0].File}: {broken[0].Error}");
+        var good = readable.Select(k => Labels[k]).ToHashSet();
+        for (var c = 0; c < Classes.Count; c++)
+        {
+            if (good.Contains(c)) continue;
+            var names = Enumerable.Range(0, Count).Where(k => Labels[k] == c).Select(Name).ToHashSet();
+            var first = broken.FirstOrDefault(picture => names.Contains(picture.File));
+            var why = first is null ? "" : $" (the first: {first.File}: {first.Error})";
+            throw new GraftException($"none of the {names.Count} pictures of the class '{Classes[c]}' can be read{why}: put readable ones there, or take the class out");
+        }
+    }
 
     /// <summary>Pictures of each class.</summary>
     public int[] CountsByClass()

@@ -1,5 +1,6 @@
 using System.Numerics;
 using System.Security.Cryptography;
+using System.Text.Json.Serialization;
 using Graft.Learning;
 
 namespace Graft.Data;
@@ -8,7 +9,15 @@ namespace Graft.Data;
 public sealed record InspectionReport(
     string Path, string Layout, IReadOnlyList<string> Classes, IReadOnlyDictionary<string, int[]> CountsBySplit,
     int Narrowest, int Widest, int Lowest, int Tallest, int MedianWidth, int MedianHeight,
-    IReadOnlyList<BrokenPicture> Broken, IReadOnlyList<DuplicateGroup> Duplicates, IReadOnlyList<string> Ignored);
+    IReadOnlyList<BrokenPicture> Broken, IReadOnlyList<DuplicateGroup> Duplicates, IReadOnlyList<string> Ignored)
+{
+    /// <summary>What was passed over, by reasons.</summary>
+    [JsonPropertyName("left_out")]
+    public IReadOnlyList<LeftOutGroup> LeftOut { get; init; } = [];
+
+    /// <summary>How names were understood.</summary>
+    public IReadOnlyList<string> Remarks { get; init; } = [];
+}
 
 /// <summary>Pictures that are the same file (exact) or look the same; whether they stand in more than one split or class.</summary>
 public sealed record DuplicateGroup(bool Exact, bool AcrossSplits, bool AcrossClasses, IReadOnlyList<string> Files);
@@ -40,7 +49,7 @@ public static class Inspection
             widths.FirstOrDefault(), widths.LastOrDefault(), heights.FirstOrDefault(), heights.LastOrDefault(),
             widths.ElementAtOrDefault(widths.Length / 2), heights.ElementAtOrDefault(heights.Length / 2),
             [.. seen.Where(item => item.Error is not null).Select(item => new BrokenPicture($"{item.Split}: {item.File}", item.Error!))],
-            [.. Exact(good), .. Near(good)], splits.Ignored);
+            [.. Exact(good), .. Near(good)], splits.Ignored) { LeftOut = LeftOut.Group(splits.Notes.LeftOut), Remarks = splits.Notes.Remarks };
     }
 
     private static Seen Look(string split, Dataset data, int index)

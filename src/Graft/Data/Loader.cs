@@ -24,12 +24,13 @@ public sealed class Loader(PictureStore store, Preprocessing preprocessing, int 
     /// <param name="epoch">Chooses the order and the augmentations.</param>
     /// <param name="shuffle">A new order for every epoch; otherwise as given.</param>
     /// <param name="skip">Batches that were already used.</param>
-    public IEnumerable<Batch> Batches(IReadOnlyList<int> items, int epoch, bool shuffle, int skip = 0)
+    /// <param name="joinLastOne">A last batch of one picture joins the one before it: <see cref="Cut"/>.</param>
+    public IEnumerable<Batch> Batches(IReadOnlyList<int> items, int epoch, bool shuffle, int skip = 0, bool joinLastOne = false)
     {
         int[] order = shuffle ? [.. new Rng(seed, 1, epoch).Permutation(items.Count).Select(k => items[k])] : [.. items];
         var ahead = Environment.ProcessorCount + 1;
         var made = new Queue<Task<Batch>>();
-        var batches = order.Chunk(batchSize).Skip(skip).GetEnumerator();
+        var batches = Cut(order, batchSize, joinLastOne).Skip(skip).GetEnumerator();
         try
         {
             while (true)
@@ -52,6 +53,20 @@ public sealed class Loader(PictureStore store, Preprocessing preprocessing, int 
             }
         }
     }
+
+    /// <summary>
+    /// An order cut into batches. BatchNorm takes the variance of a batch, which one picture does not have; so in training a last batch
+    /// of one joins the batch before it, and no picture is lost.
+    /// </summary>
+    internal static IEnumerable<int[]> Cut(int[] order, int batchSize, bool joinLastOne)
+    {
+        var join = joinLastOne && batchSize > 1 && order.Length > batchSize && order.Length % batchSize == 1;
+        var whole = join ? order.Length - batchSize - 1 : order.Length;
+        return join ? order[..whole].Chunk(batchSize).Append(order[whole..]) : order.Chunk(batchSize);
+    }
+
+    /// <summary>How many batches <see cref="Cut"/> makes of so many pictures in training.</summary>
+    internal static int Count(int pictures, int batchSize) => (pictures + batchSize - 1) / batchSize - (batchSize > 1 && pictures > batchSize && pictures % batchSize == 1 ? 1 : 0);
 
     private unsafe Batch Make(int[] chunk, int epoch)
     {

@@ -3,7 +3,7 @@ using System.Runtime.InteropServices;
 namespace Graft.Data;
 
 /// <summary>A file that is no picture, is cut off, or has more pixels than allowed.</summary>
-public sealed class PictureException : Exception
+public sealed class PictureException : GraftException
 {
     /// <summary>An error without a message.</summary>
     public PictureException() { }

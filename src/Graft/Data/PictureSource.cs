@@ -1,5 +1,7 @@
 using System.Buffers.Binary;
+using System.Collections.Concurrent;
 using System.IO.Compression;
+using System.Security.Cryptography;
 
 namespace Graft.Data;
 
@@ -12,6 +14,31 @@ public abstract class PictureSource
     /// <summary>The stored bytes: what identifies a picture.</summary>
     /// <exception cref="IOException">The file cannot be read.</exception>
     public abstract byte[] Read(int index);
+
+    private readonly ConcurrentDictionary<int, ((long, long) State, byte[] Hash)> _digests = new();
+
+    /// <summary>What changes with a picture's file, as far as can be seen without reading it.</summary>
+    private protected virtual (long, long) State(int index) => default;
+
+    /// <summary>The sha256 of the stored bytes, computed once while the file stays as it is; null where they cannot be read.</summary>
+    internal byte[]? Digest(int index)
+    {
+        if (KnownDigest(index) is { } known) return known;
+        try
+        {
+            var state = State(index);
+            var hash = SHA256.HashData(Read(index));
+            _digests[index] = (state, hash);
+            return hash;
+        }
+        catch (Exception reason) when (reason is PictureException or IOException or UnauthorizedAccessException or InvalidDataException)
+        {
+            return null;
+        }
+    }
+
+    /// <summary>The digest where it has been computed and the file is still as it was.</summary>
+    internal byte[]? KnownDigest(int index) => _digests.TryGetValue(index, out var known) && known.State == State(index) ? known.Hash : null;
 
     /// <summary>The picture from its stored bytes; with a preprocessing, at least what that looks at.</summary>
     /// <exception cref="PictureException">They are no picture.</exception>
@@ -38,10 +65,16 @@ internal sealed class FileSource(string root, string[] paths) : PictureSource
     public override string Name(int index) => Path.GetRelativePath(root, paths[index]);
 
     public override byte[] Read(int index) => File.ReadAllBytes(paths[index]);
+
+    private protected override (long, long) State(int index)
+    {
+        var file = new FileInfo(paths[index]);
+        return file.Exists ? (file.Length, file.LastWriteTimeUtc.Ticks) : (-1, 0);
+    }
 }
 
-/// <summary>Entries of a zip, read in place. The archive's reader is not safe for threads, so inflating takes turns.</summary>
-internal sealed class ZipSource(string path, string[] names) : PictureSource, IDisposable
+/// <summary>Entries of a zip by their places in it, read in place. The archive's reader is not safe for threads, so inflating takes turns.</summary>
+internal sealed class ZipSource(string path, int[] places, string[] names) : PictureSource, IDisposable
 {
     // A small entry that claims to be enormous is a bomb.
     private const long EntryLimit = 1L << 30;
@@ -55,7 +88,7 @@ internal sealed class ZipSource(string path, string[] names) : PictureSource, ID
     {
         lock (_turn)
         {
-            var entry = _archive.GetEntry(names[index]) ?? throw new IOException($"{path} no longer holds {names[index]}");
+            var entry = _archive.Entries[places[index]];
             if (entry.Length > EntryLimit) throw new PictureException($"the zip's entry says that it has {entry.Length} bytes, more than {EntryLimit}");
             var bytes = new byte[entry.Length];
             using var stream = entry.Open();

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json.Serialization;
 
 namespace Graft.Data;
@@ -39,6 +40,9 @@ public sealed record Resize(int Side, Filter Filter = Filter.Bilinear) : Transfo
 {
     /// <inheritdoc/>
     public override bool IsRandom => false;
+
+    /// <inheritdoc/>
+    public override string ToString() => $"shorter side to {Side}{(Filter == Filter.Bicubic ? ", bicubic" : "")}";
 }
 
 /// <summary>To exactly this size, proportions or not.</summary>
@@ -46,6 +50,9 @@ public sealed record ResizeExact(int Width, int Height) : Transform
 {
     /// <inheritdoc/>
     public override bool IsRandom => false;
+
+    /// <inheritdoc/>
+    public override string ToString() => $"resize to {Width}×{Height}";
 }
 
 /// <summary>The middle square of so many pixels a side.</summary>
@@ -53,6 +60,9 @@ public sealed record CenterCrop(int Side) : Transform
 {
     /// <inheritdoc/>
     public override bool IsRandom => false;
+
+    /// <inheritdoc/>
+    public override string ToString() => $"middle {Side}×{Side}";
 }
 
 /// <summary>A square of the picture with a black border of <paramref name="Padding"/> pixels around it.</summary>
@@ -60,6 +70,9 @@ public sealed record RandomCrop(int Side, int Padding) : Transform
 {
     /// <inheritdoc/>
     public override bool IsRandom => true;
+
+    /// <inheritdoc/>
+    public override string ToString() => $"{Side}×{Side} at random, {Padding} pixels of border";
 }
 
 /// <summary>A random share of the area in a random proportion, resized to a square (Szegedy et al. 2015).</summary>
@@ -67,6 +80,9 @@ public sealed record RandomResizedCrop(int Side, double MinArea = 0.08, double M
 {
     /// <inheritdoc/>
     public override bool IsRandom => true;
+
+    /// <inheritdoc/>
+    public override string ToString() => string.Create(CultureInfo.InvariantCulture, $"a random part of at least {100 * MinArea:0.#}% to {Side}×{Side}");
 }
 
 /// <summary>Left to right, with a probability.</summary>
@@ -74,6 +90,9 @@ public sealed record HorizontalFlip(double Probability = 0.5) : Transform
 {
     /// <inheritdoc/>
     public override bool IsRandom => true;
+
+    /// <inheritdoc/>
+    public override string ToString() => string.Create(CultureInfo.InvariantCulture, $"mirrored with probability {Probability:0.##}");
 }
 
 /// <summary>Three channels that are all the luma of ITU-R 601, as PIL's "L".</summary>
@@ -81,6 +100,9 @@ public sealed record Grayscale : Transform
 {
     /// <inheritdoc/>
     public override bool IsRandom => false;
+
+    /// <inheritdoc/>
+    public override string ToString() => "grey";
 }
 
 /// <summary>
@@ -95,6 +117,9 @@ public sealed record Trim(double Margin = 0.075, double Least = 0.4, int Toleran
 {
     /// <inheritdoc/>
     public override bool IsRandom => false;
+
+    /// <inheritdoc/>
+    public override string ToString() => "cut out of its plain ground";
 }
 
 /// <summary>Turned by up to so many degrees to either side; corners become black.</summary>
@@ -102,6 +127,9 @@ public sealed record Rotation(double Degrees) : Transform
 {
     /// <inheritdoc/>
     public override bool IsRandom => true;
+
+    /// <inheritdoc/>
+    public override string ToString() => string.Create(CultureInfo.InvariantCulture, $"turned by up to {Degrees:0.#}°");
 }
 
 /// <summary>Brightness, contrast and saturation times a factor in 1 ± the amount; hue moved by ± the share of a turn.</summary>
@@ -109,6 +137,9 @@ public sealed record ColorJitter(double Brightness = 0, double Contrast = 0, dou
 {
     /// <inheritdoc/>
     public override bool IsRandom => true;
+
+    /// <inheritdoc/>
+    public override string ToString() => string.Create(CultureInfo.InvariantCulture, $"brightness ±{Brightness:0.##}, contrast ±{Contrast:0.##}, saturation ±{Saturation:0.##}, hue ±{Hue:0.##}");
 }
 
 /// <summary>Cubuk et al. 2020: <paramref name="Count"/> operations drawn at random, all at one strength of 0 … 30.</summary>
@@ -116,6 +147,9 @@ public sealed record RandAugment(int Count = 2, int Strength = 9) : Transform
 {
     /// <inheritdoc/>
     public override bool IsRandom => true;
+
+    /// <inheritdoc/>
+    public override string ToString() => $"{Count} random changes of strength {Strength}";
 }
 
 /// <summary>Zhong et al. 2020: a rectangle of the normalised input set to zero, with a probability.</summary>
@@ -123,6 +157,9 @@ public sealed record RandomErasing(double Probability = 0.25, double MaxArea = 0
 {
     /// <inheritdoc/>
     public override bool IsRandom => true;
+
+    /// <inheritdoc/>
+    public override string ToString() => string.Create(CultureInfo.InvariantCulture, $"a rectangle of up to {100 * MaxArea:0.#}% erased with probability {Probability:0.##}");
 }
 
 /// <summary>(level / 255 − mean) / std, channel by channel.</summary>
@@ -130,6 +167,9 @@ public sealed record Normalize(double[] Mean, double[] Std)
 {
     /// <summary>To [−1, 1]: x / 127.5 − 1.</summary>
     public static Normalize Symmetric => new([0.5, 0.5, 0.5], [0.5, 0.5, 0.5]);
+
+    /// <summary>Levels of 0 … 255 as they are.</summary>
+    public static Normalize Levels => new([0, 0, 0], [1 / 255.0, 1 / 255.0, 1 / 255.0]);
 
     /// <summary>By ImageNet's mean and deviation, as torchvision does.</summary>
     public static Normalize ImageNet => new([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
@@ -139,6 +179,11 @@ public sealed record Normalize(double[] Mean, double[] Std)
 
     /// <inheritdoc/>
     public override int GetHashCode() => HashCode.Combine(Mean[0], Std[0]);
+
+    /// <inheritdoc/>
+    public override string ToString() => $"mean {Numbers(Mean)}, deviation {Numbers(Std)}";
+
+    private static string Numbers(double[] values) => string.Join(' ', (values.Distinct().Count() == 1 ? values[..1] : values).Select(value => value.ToString("0.####", CultureInfo.InvariantCulture)));
 }
 
 /// <summary>From a picture to a network's input: steps, then normalisation, at a size.</summary>
@@ -173,6 +218,9 @@ public sealed record Preprocessing(int Width, int Height, IReadOnlyList<Transfor
             && read.Steps.All(step => step is Resize { Side: > 0 and <= SideLimit } or CenterCrop { Side: > 0 and <= SideLimit } or ResizeExact { Width: > 0 and <= SideLimit, Height: > 0 and <= SideLimit } or Trim { Margin: >= 0 and <= 4, Least: >= 0 and <= 1, Tolerance: >= 0 and <= 255 } or not (null or Resize or CenterCrop or ResizeExact or Trim));
         return sound ? read! : throw new InvalidDataException("its preprocessing asks for what cannot be");
     }
+
+    /// <inheritdoc/>
+    public override string ToString() => $"{Width}×{Height}: {string.Join(", ", Steps)}; {Normalize}";
 
     /// <summary>Whether two runs over the same picture may differ.</summary>
     [JsonIgnore]

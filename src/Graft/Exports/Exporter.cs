@@ -1,6 +1,9 @@
 using System.Text.Json;
 using Graft.Data;
+using Graft.Heads;
 using Graft.Inference;
+using Graft.Models;
+using Graft.Models.Checkpoints;
 using Graft.Models.Graphs;
 using Graft.Models.Zoo;
 using Graft.Torch;
@@ -23,60 +26,97 @@ public enum ExportFormat
     Onnx,
 }
 
-/// <summary>Writes models in the formats that other programs read.</summary>
+/// <summary>Writes models in the formats that other programs read, and that <see cref="Classifier.Open(string, InputOptions?)"/> reads again with the same answers.</summary>
 public static class Exporter
 {
-    private static readonly JsonSerializerOptions s_json = new(JsonSerializerDefaults.Web);
-
     /// <summary>Writes a finished classifier.</summary>
     /// <param name="model">Of a run, or a pretrained network with its own classifier.</param>
     /// <param name="path">Where to.</param>
     /// <param name="format">As what.</param>
     /// <param name="normalize">ONNX and TorchScript: the file takes levels of 0 … 255 and normalises them itself.</param>
     /// <param name="softmax">ONNX and TorchScript: probabilities come out, not scores.</param>
-    public static void Write(Classifier model, string path, ExportFormat format, bool normalize = false, bool softmax = false)
+    /// <returns>What to know about the file.</returns>
+    public static IReadOnlyList<string> Write(Classifier model, string path, ExportFormat format, bool normalize = false, bool softmax = false)
     {
-        var preprocessing = model.Backbone.Preprocessing;
-        var card = new Dictionary<string, string>
-        {
-            ["classes"] = JsonSerializer.Serialize(model.Classes), ["preprocessing"] = preprocessing.ToJson(), ["architecture"] = model.Backbone.Architecture,
-            ["upstream"] = JsonSerializer.Serialize(model.Backbone.Provenance, s_json), ["input"] = normalize ? "N×3×H×W levels of 0 … 255, RGB" : "N×3×H×W, normalised as preprocessing says",
-        };
         foreach (var norm in model.Backbone.Modules().OfType<INormStatistics>()) norm.Frozen = false;
-        using var whole = new ClassifierModule(model);
+        switch (format)
+        {
+            case ExportFormat.Safetensors when model.Head is not null: model.Save(path, Describe(model)); return [];
+            case ExportFormat.Safetensors: Safetensors.Write(path, model.Backbone.State(), Describe(model)); return [];
+            case ExportFormat.PyTorch: return [WritePyTorch(model, path)];
+        }
+        var preprocessing = model.Backbone.Preprocessing;
+        var card = Describe(model);
+        (card["format"], card["input"], card["output"]) = (ModelCard.Program, normalize ? ModelCard.Levels : ModelCard.Normalised, softmax ? "probabilities" : "scores");
+        // With the temperature in the weights, the last layer stays a dense one, which readers take for the classifier.
+        using var folded = model.Head is LinearHead { Temperature: not 1 } head ? head.Folded() : null;
+        using var whole = new ClassifierModule(folded is null ? model : new Classifier(model.Backbone, folded, model.Stage, model.Classes));
+        if (format == ExportFormat.Onnx)
+        {
+            var (graph, weights) = ScriptGraph.Of(whole, whole.Forward, 3, preprocessing.Height, preprocessing.Width);
+            var bytes = OnnxWriter.Write(graph, weights, normalize ? preprocessing.Normalize : null, softmax, card);
+            AtomicFile.Write(path, stream => stream.Write(bytes));
+            return [];
+        }
         Tensor Function(Tensor x)
         {
             var scores = whole.Forward(normalize ? Normalized(x, preprocessing.Normalize) : x);
             return softmax ? scores.Softmax(1) : scores;
         }
-        switch (format)
-        {
-            case ExportFormat.Safetensors when model.Head is not null: model.Save(path, card); break;
-            case ExportFormat.Safetensors: Save(model.Backbone, path, card); break;
-            case ExportFormat.PyTorch: PyTorchWriter.Write(path, model.Head is null ? model.Backbone.State() : whole.State()); break;
-            case ExportFormat.TorchScript:
-                using (new TensorScope())
-                using (var script = Script.Trace(whole, inputs => [Function(inputs[0])], Ops.Zeros([1, 3, preprocessing.Height, preprocessing.Width])))
-                    AtomicFile.Replace(path, script.Save);
-                break;
-            case ExportFormat.Onnx:
-                var (graph, weights) = ScriptGraph.Of(whole, whole.Forward, 3, preprocessing.Height, preprocessing.Width);
-                var bytes = OnnxWriter.Write(graph, weights, normalize ? preprocessing.Normalize : null, softmax, card);
-                AtomicFile.Write(path, stream => stream.Write(bytes));
-                break;
-        }
+        using (new TensorScope())
+        using (var script = Script.Trace(whole, inputs => [Function(inputs[0])], Ops.Zeros([1, 3, preprocessing.Height, preprocessing.Width])))
+            AtomicFile.Replace(path, beside => script.Save(beside, (ArchiveCard.Name, ArchiveCard.ToText(card))));
+        return [];
     }
 
     /// <summary>Writes a backbone, its own classifier included, so that <c>--weights</c> reads it.</summary>
-    public static void Save(Backbone backbone, string path, IReadOnlyDictionary<string, string>? card = null)
+    public static void Save(Backbone backbone, string path) => Safetensors.Write(path, backbone.State(), Describe(backbone, backbone.ClassNames));
+
+    private static Dictionary<string, string> Describe(Classifier model)
     {
-        var metadata = new Dictionary<string, string>(card ?? new Dictionary<string, string>())
+        var card = Describe(model.Backbone, model.Classes);
+        foreach (var (key, value) in model.About) card[key] = value;
+        return model.Head is null ? card : model.Describe(card);
+    }
+
+    private static Dictionary<string, string> Describe(Backbone backbone, IReadOnlyList<string>? classes)
+    {
+        var card = new Dictionary<string, string>
         {
-            ["architecture"] = backbone.Architecture, ["preprocessing"] = backbone.Preprocessing.ToJson(), ["licence"] = backbone.Provenance.Licence, ["domain"] = backbone.Provenance.Domain,
+            ["format"] = ModelCard.Network, ["architecture"] = backbone.Architecture, ["preprocessing"] = backbone.Preprocessing.ToJson(), ["upstream"] = ModelCard.Text(backbone.Provenance),
+            ["licence"] = backbone.Provenance.Licence, ["domain"] = backbone.Provenance.Domain,
         };
-        foreach (var (key, value) in backbone.Options) metadata[key] = value;
-        if (backbone is GraphBackbone graph) (metadata["graph"], metadata["ends"]) = (graph.Graph.ToJson(), graph.Headless ? "features" : "scores");
-        Safetensors.Write(path, backbone.State(), metadata);
+        if (classes is not null) card["classes"] = JsonSerializer.Serialize(classes);
+        foreach (var (key, value) in backbone.Options) card[key] = value;
+        if (backbone is GraphBackbone graph) (card["graph"], card["ends"]) = (graph.Graph.ToJson(), graph.Headless ? "features" : "scores");
+        return card;
+    }
+
+    /// <summary>One network under its architecture's names, where the head can be its classifier; else the backbone and the head apart.</summary>
+    private static string WritePyTorch(Classifier model, string path)
+    {
+        var card = Describe(model);
+        var saved = new Checkpoint(path, model.Head is null ? model.Backbone.State() : model.Tensors(), card);
+        var (network, aside) = SavedRun.AsNetwork(saved);
+        var written = aside is null ? network : saved;
+        PyTorchWriter.Write(path, written.Tensors, written.Metadata);
+        return Torchvision(model, path, aside);
+    }
+
+    private static string Torchvision(Classifier model, string path, string? aside)
+    {
+        var (backbone, name) = (model.Backbone, model.Backbone.Architecture);
+        var why = aside is not null ? aside.Split(':')[0]
+            : BackboneCatalogue.Cards.FirstOrDefault(card => card.Name == name) is not { Torchvision: true } ? backbone is GraphBackbone ? "it is a graph of its own" : $"{name} is not among its networks"
+            : backbone.Options.GetValueOrDefault("padding") == "same" ? "its convolutions are padded as TensorFlow does it" : null;
+        if (why is not null)
+        {
+            var naming = aside is not null ? "backbone.… and head.…" : backbone is GraphBackbone ? "as in the graph" : $"as Graft's {name}";
+            return $"torchvision does not know this network ({why}): its tensors are named {naming}, and Graft reads the file";
+        }
+        var classes = (model.Head is null ? backbone.UpstreamClasses : null) ?? model.Classes.Count;
+        var more = name is "googlenet" or "inception_v3" ? ", aux_logits=False, init_weights=False" : backbone.Options.GetValueOrDefault("side") is { } side ? $", image_size={side}" : "";
+        return $"torchvision takes it: torchvision.models.{name}(num_classes={classes}{more}).load_state_dict(torch.load('{Path.GetFileName(path)}'))";
     }
 
     private static Tensor Normalized(Tensor x, Normalize normalize)

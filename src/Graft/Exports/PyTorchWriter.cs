@@ -16,9 +16,13 @@ public static class PyTorchWriter
     };
 
     /// <summary>Writes tensors by name, atomically; <c>torch.load</c> gives them back as an OrderedDict.</summary>
-    public static void Write(string path, IReadOnlyDictionary<string, Tensor> tensors) => AtomicFile.Write(path, stream => Write(stream, Path.GetFileNameWithoutExtension(path), tensors));
+    /// <param name="path">Where to.</param>
+    /// <param name="tensors">The state dict.</param>
+    /// <param name="card">What the file says of itself, in an entry of the archive that torch passes over; null: nothing.</param>
+    public static void Write(string path, IReadOnlyDictionary<string, Tensor> tensors, IReadOnlyDictionary<string, string>? card = null) =>
+        AtomicFile.Write(path, stream => Write(stream, Path.GetFileNameWithoutExtension(path), tensors, card));
 
-    private static unsafe void Write(Stream stream, string folder, IReadOnlyDictionary<string, Tensor> tensors)
+    private static unsafe void Write(Stream stream, string folder, IReadOnlyDictionary<string, Tensor> tensors, IReadOnlyDictionary<string, string>? card)
     {
         using var archive = new ZipArchive(stream, ZipArchiveMode.Create, leaveOpen: true);
         void Entry(string name, ReadOnlySpan<byte> bytes)
@@ -36,6 +40,7 @@ public static class PyTorchWriter
             Entry($"data/{number++}", new ReadOnlySpan<byte>((void*)ready.Data, checked((int)ready.Bytes)));
         }
         Entry("version", "3\n"u8);
+        if (card is not null) Entry($"extra/{ArchiveCard.Name}", Encoding.UTF8.GetBytes(ArchiveCard.ToText(card)));
     }
 
     // Protocol 2: an OrderedDict, then an item for each tensor: _rebuild_tensor_v2(storage, 0, shape, strides, False, OrderedDict()).

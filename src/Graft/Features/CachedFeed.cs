@@ -9,7 +9,7 @@ internal sealed class CachedFeed(Extraction extraction, Dataset dataset, int bat
 {
     private readonly int _count = extraction.Indices.Length;
 
-    public override int Batches => (_count + batchSize - 1) / batchSize;
+    public override int Batches => Loader.Count(_count, batchSize);
 
     public override int Size(Batch batch) => batch.Indices.Length;
 
@@ -18,7 +18,7 @@ internal sealed class CachedFeed(Extraction extraction, Dataset dataset, int bat
     public override IEnumerable<Batch> Epoch(int epoch, int skip)
     {
         var views = (int)(extraction.Rows.Shape[0] / _count);
-        foreach (var chunk in new Rng(seed, 1, epoch).Permutation(_count).Chunk(batchSize).Skip(skip))
+        foreach (var chunk in Loader.Cut(new Rng(seed, 1, epoch).Permutation(_count), batchSize, joinLastOne: true).Skip(skip))
         {
             using var scope = new TensorScope();
             var rows = extraction.Rows.IndexSelect(0, Tensor.From([.. chunk.Select(k => (long)((epoch + k) % views) * _count + k)]));

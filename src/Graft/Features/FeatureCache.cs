@@ -29,12 +29,8 @@ public sealed class FeatureCache(string root, long limitBytes = FeatureCache.Def
     public static FeatureCache Default()
     {
         var limit = long.TryParse(Environment.GetEnvironmentVariable("GRAFT_CACHE_LIMIT_MB"), out var megabytes) ? megabytes << 20 : DefaultLimit;
-        return new FeatureCache(Path.Combine(DefaultFolder, "features"), limit);
+        return new FeatureCache(Path.Combine(CacheFolder.Path, "features"), limit);
     }
-
-    /// <summary>The folder of everything that can be fetched or computed again: <c>GRAFT_CACHE</c>, or graft in the user's cache folder.</summary>
-    public static string DefaultFolder => Environment.GetEnvironmentVariable("GRAFT_CACHE") is { Length: > 0 } set ? set : Path.Combine(
-            Environment.GetEnvironmentVariable("XDG_CACHE_HOME") is { Length: > 0 } xdg ? xdg : Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".cache"), "graft");
 
     /// <summary>The rows of one function of pictures.</summary>
     /// <param name="function">Everything that the output depends on, as text.</param>

@@ -180,16 +180,13 @@ public sealed class FeatureExtractor(Backbone backbone, FeatureCache? cache, Dev
             var (view, index) = (item / _job.Data.Count, item % _job.Data.Count);
             try
             {
+                // A digest that is known saves reading what the cache has.
+                if (_job.Data.KnownDigest(index) is { } known && FromCache(Key(known, view), item)) return null;
                 var bytes = _job.Data.Read(index);
-                var hash = SHA256.HashData(bytes);
-                var rng = new Rng(_job.Seed, view, BinaryPrimitives.ReadInt64LittleEndian(hash));
-                if (_job.Preprocessing.IsRandom) hash = SHA256.HashData([.. hash, .. BitConverter.GetBytes(view)]);
-                if (_shelf?.TryRead(hash, Row(item)) == true)
-                {
-                    Interlocked.Increment(ref _fromCache);
-                    Advance(1);
-                    return null;
-                }
+                var content = SHA256.HashData(bytes);
+                var hash = Key(content, view);
+                if (FromCache(hash, item)) return null;
+                var rng = new Rng(_job.Seed, view, BinaryPrimitives.ReadInt64LittleEndian(content));
                 using var picture = _job.Data.Source.Decode(bytes, _job.Preprocessing);
                 TransformRunner.Run(picture, _job.Preprocessing, ref rng, true, (float*)inputs.Data + place * inputs.Strides[0]);
                 return hash;
@@ -200,6 +197,16 @@ public sealed class FeatureExtractor(Backbone backbone, FeatureCache? cache, Dev
                 Advance(1);
                 return null;
             }
+        }
+
+        private byte[] Key(byte[] content, int view) => _job.Preprocessing.IsRandom ? SHA256.HashData([.. content, .. BitConverter.GetBytes(view)]) : content;
+
+        private bool FromCache(byte[] key, int item)
+        {
+            if (_shelf?.TryRead(key, Row(item)) != true) return false;
+            Interlocked.Increment(ref _fromCache);
+            Advance(1);
+            return true;
         }
 
         private Span<float> Row(int item) => new((float*)_rows.Data + (long)item * _job.RowLength, _job.RowLength);

@@ -56,6 +56,15 @@ public sealed record EpisodeOptions
 
     /// <summary>Same seed, same episodes.</summary>
     public long Seed { get; init; }
+
+    /// <summary>Refuses what cannot be.</summary>
+    /// <exception cref="GraftException">An option out of its bounds.</exception>
+    public void Validate()
+    {
+        if (Way < 2) throw Bounds.Refuse($"{Way}-way (--way): an episode needs at least two classes");
+        if (Shot < 1 || Query < 1) throw Bounds.Refuse($"{Shot} support and {Query} query pictures of each class (--shot, --query): an episode needs at least one of each");
+        Bounds.Within("--compose", Composed, 0, 1);
+    }
 }
 
 /// <summary>A picture of an episode: its row in the pool, how it is turned, and its class's number in the episode.</summary>
@@ -71,8 +80,7 @@ public sealed class EpisodeSampler
     public EpisodeSampler(EpisodePool pool, EpisodeOptions options)
     {
         (Pool, Options) = (pool, options);
-        if (options.Way < 2) throw new GraftException($"{options.Way}-way: an episode needs at least two classes");
-        if (options.Shot < 1 || options.Query < 1) throw new GraftException($"{options.Shot} support and {options.Query} query pictures of each class: an episode needs at least one of each");
+        options.Validate();
         var classes = pool.Classes;
         var need = options.Shot + options.Query;
         var small = classes.Where(found => found.Rows.Length < need).ToArray();

@@ -1,5 +1,3 @@
-using System.Security.Cryptography;
-using System.Text;
 using Graft.Data;
 using Graft.Torch;
 
@@ -110,7 +108,7 @@ public sealed class EpisodePool
 
     private static (string Class, string Group) Folder(string name)
     {
-        var folder = Path.GetDirectoryName(name)?.Replace('\\', '/') ?? "";
+        var folder = UnicodeNames.Compose(Path.GetDirectoryName(name)?.Replace('\\', '/') ?? "");
         return (folder, Path.GetDirectoryName(folder) is { Length: > 0 } above ? above : folder);
     }
 
@@ -157,19 +155,6 @@ public sealed class EpisodePool
     {
         var (names, groups) = (other.Classes.Select(found => found.Name).ToHashSet(), other.Classes.Select(found => found.Group).ToHashSet());
         return Where(found => !names.Contains(found.Name) && !groups.Contains(found.Group));
-    }
-
-    /// <summary>A digest of the classes' names and pictures.</summary>
-    public unsafe string Fingerprint()
-    {
-        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-        var size = (int)(Pictures.Bytes / Pictures.Shape[0]);
-        foreach (var found in Classes)
-        {
-            hash.AppendData(Encoding.UTF8.GetBytes($"{found.Name}\0{found.Rows.Length}\0"));
-            foreach (var row in found.Rows) hash.AppendData(new ReadOnlySpan<byte>((byte*)Pictures.Data + (long)row * size, size));
-        }
-        return Convert.ToHexStringLower(hash.GetHashAndReset());
     }
 
     /// <summary>Rows as normalised floats: n×C×H×W, channels last.</summary>

@@ -26,6 +26,18 @@ public sealed record EpisodeTrainOptions
 
     /// <summary>Episodes of such a look.</summary>
     public int ValidationEpisodes { get; init; } = 200;
+
+    /// <summary>Refuses what cannot be.</summary>
+    /// <exception cref="GraftException">An option out of its bounds.</exception>
+    public void Validate()
+    {
+        if (this is not { Steps: > 0, EpisodesPerStep: > 0, LearningRate: > 0 } || !double.IsFinite(LearningRate))
+            throw Bounds.Refuse(FormattableString.Invariant($"{Steps} steps of {EpisodesPerStep} episodes at rate {LearningRate} (--steps, --batch, --rate): each has to be above zero"));
+        Bounds.Within("the final rate", FinalRate, 0, 1);
+        Bounds.Positive("the gradients' norm", ClipNorm);
+        Bounds.Whole("steps between looks", ValidateEvery, 0);
+        Bounds.Whole("episodes of a look", ValidationEpisodes, 1);
+    }
 }
 
 /// <summary>A look at the validation classes; <paramref name="Best"/>: none before was better.</summary>
@@ -49,8 +61,7 @@ public sealed record EpisodeTraining(IReadOnlyList<EpisodeRecord> History, int B
     /// <exception cref="TrainingStoppedException">The loss is no number.</exception>
     public static EpisodeTraining Run(EpisodeLearner learner, EpisodeSampler train, EpisodeSampler? validation, EpisodeTrainOptions options, TrainingContext? context = null)
     {
-        if (options is not { Steps: > 0, EpisodesPerStep: > 0, LearningRate: > 0 })
-            throw new GraftException($"{options.Steps} steps of {options.EpisodesPerStep} episodes at rate {options.LearningRate}: each has to be above zero");
+        options.Validate();
         context = (context ?? new TrainingContext()) with { Name = "episodes" };
         var looks = validation is not null && options.ValidateEvery > 0;
         using var feed = new EpisodeFeed(train, options.EpisodesPerStep, looks ? options.ValidateEvery : options.Steps, learner.BatchesEpisodes);

@@ -1,5 +1,3 @@
-using System.Security.Cryptography;
-using System.Text;
 using Graft.Data;
 
 namespace Graft.FewShot;
@@ -7,6 +5,12 @@ namespace Graft.FewShot;
 /// <summary>Training, validation and test classes, which share none.</summary>
 public sealed record FewShotData(EpisodePool Train, EpisodePool? Validation, EpisodePool Test)
 {
+    /// <summary>What was noticed when the datasets were read.</summary>
+    public DatasetNotes Notes { get; private init; } = DatasetNotes.None;
+
+    /// <summary>A digest of the names and bytes of the pictures of every part.</summary>
+    public string Fingerprint { get; private init; } = "";
+
     /// <summary>
     /// Opens pictures for few-shot training. A folder with train/ and test/ (and val/) keeps those parts where their classes
     /// differ, as few-shot benchmarks have it; any other dataset has its classes cut by the seed.
@@ -22,30 +26,37 @@ public sealed record FewShotData(EpisodePool Train, EpisodePool? Validation, Epi
     /// <exception cref="GraftException">A class stands in two parts, or nothing is left.</exception>
     public static FewShotData Open(string path, string? test, Preprocessing preprocessing, bool byGroup = false, bool dropSeen = false, long seed = 0, Action<int, int>? progress = null, CancellationToken cancel = default)
     {
-        EpisodePool Read(Dataset data, bool? grey = null) => EpisodePool.Read(data, preprocessing, grey, progress, cancel);
-        if (test is not null)
+        var parts = new List<(string, Dataset?)>();
+        EpisodePool Read(Dataset data, bool? grey)
         {
-            var train = Read(Everything(DatasetReader.Open(path)));
-            return Checked(train, null, Read(Everything(DatasetReader.Open(test)), train.Channels == 1), dropSeen);
+            parts.Add(($"part {parts.Count}", data));
+            return EpisodePool.Read(data, preprocessing, grey, progress, cancel);
         }
-        if (Part(path, "train", "training") is { } trainFolder && (Part(path, "test", "testing") ?? Part(path, "val", "valid", "validation")) is { } testFolder)
-        {
-            var (first, second) = (DatasetReader.Open(trainFolder).Train, DatasetReader.Open(testFolder).Train);
-            if (!first.Classes.Order().SequenceEqual(second.Classes.Order()))
-            {
-                var train = Read(first);
-                var validation = Part(path, "test", "testing") is not null && Part(path, "val", "valid", "validation") is { } middle ? Read(DatasetReader.Open(middle).Train, train.Channels == 1) : null;
-                return Checked(train, validation, Read(second, train.Channels == 1), dropSeen);
-            }
-        }
-        var (rest, held) = Read(Everything(DatasetReader.Open(path))).Split(0.3, seed, byGroup);
-        return new FewShotData(rest, null, held);
+        var opened = Open(path, test, Read, byGroup, dropSeen, seed);
+        return opened with { Fingerprint = DataFingerprint.Of(cancel, [.. parts]) };
     }
 
-    /// <summary>A digest of every part's pictures and class names.</summary>
-    public string Fingerprint() => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes($"{Train.Fingerprint()}{Validation?.Fingerprint()}{Test.Fingerprint()}")));
-
-    private static Dataset Everything(DatasetSplits splits) => splits.Train;
+    private static FewShotData Open(string path, string? test, Func<Dataset, bool?, EpisodePool> read, bool byGroup, bool dropSeen, long seed)
+    {
+        EpisodePool Read(Dataset data, bool? grey = null) => read(data, grey);
+        if (test is not null)
+        {
+            var (own, other) = (DatasetReader.Open(path).TrainAlone, DatasetReader.Open(test).TrainAlone);
+            var train = Read(own);
+            return Checked(train, null, Read(other, train.Channels == 1), dropSeen) with { Notes = own.Notes.With(other.Notes) };
+        }
+        var parts = DatasetReader.OpenParts(path);
+        var (first, middle, last) = (parts.Part(Parts.Train), parts.Part(Parts.Validation), parts.Part(Parts.Test));
+        if (first is not null && (last ?? middle) is { } second && !first.Classes.SequenceEqual(second.Classes))
+        {
+            var train = Read(first);
+            var validation = last is not null && middle is not null ? Read(middle, train.Channels == 1) : null;
+            return Checked(train, validation, Read(second, train.Channels == 1), dropSeen) with { Notes = parts.Notes };
+        }
+        var all = parts.ToSplits().TrainAlone;
+        var (rest, held) = Read(all).Split(0.3, seed, byGroup);
+        return new FewShotData(rest, null, held) { Notes = all.Notes };
+    }
 
     private static FewShotData Checked(EpisodePool train, EpisodePool? validation, EpisodePool test, bool dropSeen)
     {
@@ -60,7 +71,4 @@ public sealed record FewShotData(EpisodePool Train, EpisodePool? Validation, Epi
         EpisodePool.CheckDisjoint(validation, test);
         return new FewShotData(train, validation, test);
     }
-
-    private static string? Part(string path, params string[] names) => !Directory.Exists(path) ? null
-        : Directory.EnumerateDirectories(path).FirstOrDefault(folder => names.Contains(Path.GetFileName(folder).ToLowerInvariant()));
 }

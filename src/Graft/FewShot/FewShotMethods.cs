@@ -1,4 +1,5 @@
 using Graft.Learning;
+using Graft.Models;
 using Graft.Models.Graphs;
 using Graft.Models.Zoo;
 using Graft.Torch;
@@ -46,7 +47,7 @@ public static class FewShotMethods
     /// <exception cref="GraftException">There is no such method, or it cannot work on this backbone.</exception>
     public static EpisodeLearner Create(FewShotOptions options, Backbone? pretrained = null)
     {
-        if (!Names.ContainsKey(options.Method)) throw new GraftException($"there is no method '{options.Method}'. There are: {string.Join(", ", Names.Keys)}");
+        if (!Names.ContainsKey(options.Method)) throw Unknown(options.Method);
         using var read = pretrained is null && options.Weights is { } file ? Pretrained(file) : null;
         var loaded = pretrained ?? read;
         if (loaded is not null) options = Described(options, loaded);
@@ -88,10 +89,20 @@ public static class FewShotMethods
         return learner;
     }
 
+    internal static GraftException Unknown(string method) => UnknownName.Of("method", method, Names.Keys);
+
     /// <summary>A network to learn from episodes on; refuses one that its saved model could not make again.</summary>
-    internal static Backbone Pretrained(string file)
+    internal static Backbone Pretrained(string file, Action<string>? log = null)
     {
-        var backbone = BackboneCatalogue.Load(file).Backbone;
+        // One that compares pictures goes on with its own network, which may see grey alone.
+        if (FewShotModel.Is(file) && FewShotModel.Load(file) is { Learner: MetricLearner { Embedder.Backbone: var own } } earlier)
+        {
+            using var upstream = ModelOpener.Load(file).Backbone;
+            (own.Preprocessing, own.Provenance) = (earlier.Preprocessing, upstream.Provenance);
+            return own;
+        }
+        var (backbone, notes) = ModelOpener.Load(file, null, new InputOptions());
+        foreach (var note in notes) log?.Invoke(note);
         if (backbone is not GraphBackbone) return backbone;
         backbone.Dispose();
         throw new GraftException($"{file} holds a graph of its own, which cannot be made again without the file: graft fewshot classify and eval use it as it is. To train on episodes, give weights of an architecture that graft models lists");

@@ -2,6 +2,7 @@ using System.Text.Json;
 using System.Text.Json.Serialization;
 using Graft.Data;
 using Graft.Models.Checkpoints;
+using Graft.Models.Zoo;
 using Graft.Torch;
 
 namespace Graft.FewShot;
@@ -16,19 +17,32 @@ public sealed record FewShotModel(EpisodeLearner Learner, Preprocessing Preproce
     /// <summary>The file's name within a run folder.</summary>
     public const string FileName = "fewshot.safetensors";
 
-    private const string Format = "graft-fewshot-1";
+    private const string Format = ModelCard.FewShot;
 
-    private static readonly JsonSerializerOptions s_json = new(JsonSerializerDefaults.Web) { Converters = { new JsonStringEnumConverter(JsonNamingPolicy.KebabCaseLower) } };
+    private static readonly JsonSerializerOptions s_json = new(JsonSerializerDefaults.Web) { NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals, Converters = { new JsonStringEnumConverter(JsonNamingPolicy.KebabCaseLower) } };
+
+    /// <summary>The pretrained network that it began with; null: random weights.</summary>
+    public Provenance? Upstream { get; init; }
 
     /// <summary>Writes the model, atomically.</summary>
     public void Save(string path) => Safetensors.Write(path, Learner.State(), Describe());
 
     /// <summary>All but the parameters: what a file says of itself.</summary>
-    internal Dictionary<string, string> Describe() => new()
+    internal Dictionary<string, string> Describe()
     {
-        ["format"] = Format, ["method"] = Learner.Options.Method, ["options"] = JsonSerializer.Serialize(Learner.Options with { Weights = null }, s_json), ["preprocessing"] = Preprocessing.ToJson(),
-        ["grey"] = Grey ? "yes" : "no", ["train-classes"] = JsonSerializer.Serialize(TrainClasses),
-    };
+        var card = new Dictionary<string, string>
+        {
+            ["format"] = Format, ["method"] = Learner.Options.Method, ["options"] = JsonSerializer.Serialize(Learner.Options with { Weights = null }, s_json), ["preprocessing"] = Preprocessing.ToJson(),
+            ["grey"] = Grey ? "yes" : "no", ["train-classes"] = JsonSerializer.Serialize(TrainClasses),
+        };
+        if (Upstream is not null) card["upstream"] = ModelCard.Text(Upstream);
+        // The network of what compares pictures serves as an upstream.
+        if (Learner is not MetricLearner { Embedder.Backbone: var backbone }) return card;
+        (card["architecture"], card["licence"]) = (backbone.Architecture, Upstream?.Licence ?? "");
+        card["domain"] = $"few-shot learning by {Learner.Options.Method} on {TrainClasses.Count} classes" + (Upstream is null ? "" : $"; upstream: {Upstream.Domain}");
+        foreach (var (key, value) in backbone.Options) card[key] = value;
+        return card;
+    }
 
     /// <summary>Whether a file or run folder is such a model.</summary>
     public static bool Is(string path)
@@ -49,7 +63,7 @@ public sealed record FewShotModel(EpisodeLearner Learner, Preprocessing Preproce
     public static FewShotModel Load(string runOrFile)
     {
         var path = Directory.Exists(runOrFile) ? Path.Combine(runOrFile, FileName) : runOrFile;
-        if (!File.Exists(path)) throw new GraftException($"{runOrFile} has no {FileName}: train one with graft fewshot train DATA --out {runOrFile}");
+        if (!File.Exists(path)) throw new GraftException($"{runOrFile} has no {FileName}: train one with {NextCommand.Of("fewshot", "train")} DATA --out {NextCommand.Quoted(runOrFile)}");
         try
         {
             var checkpoint = Checkpoint.Read(path);
@@ -72,7 +86,7 @@ public sealed record FewShotModel(EpisodeLearner Learner, Preprocessing Preproce
         {
             CheckpointMatcher.Load(learner, tensors, path);
             learner.Prepare(transductive: false);
-            return new FewShotModel(learner, Preprocessing.FromJson(Meta("preprocessing")), Meta("grey") == "yes", JsonSerializer.Deserialize<string[]>(Meta("train-classes"))!);
+            return new FewShotModel(learner, Preprocessing.FromJson(Meta("preprocessing")), Meta("grey") == "yes", JsonSerializer.Deserialize<string[]>(Meta("train-classes"))!) { Upstream = ModelCard.Upstream(metadata) };
         }
         catch
         {

@@ -1,7 +1,7 @@
 
 namespace Graft.FewShot;
 
-/// <summary>A method, its network and its settings; what a method does not use is passed over.</summary>
+/// <summary>A method, its network and its settings.</summary>
 public sealed record FewShotOptions
 {
     /// <summary>As <see cref="FewShotMethods.Names"/> lists them.</summary>
@@ -48,4 +48,27 @@ public sealed record FewShotOptions
 
     /// <summary>MANN: numbers of the controller.</summary>
     public int Controller { get; init; } = 200;
+
+    /// <summary>Refuses what cannot be, and settings that this method has no use for.</summary>
+    /// <exception cref="GraftException">An option out of its bounds, or of another method.</exception>
+    public void Validate()
+    {
+        if (!FewShotMethods.Names.ContainsKey(Method)) throw FewShotMethods.Unknown(Method);
+        var (usual, maml) = (new FewShotOptions(), Method is "maml" or "fomaml" or "anil");
+        var inner = maml || Method == "reptile";
+        (string Name, bool Given, bool Serves, string Of)[] settings =
+        [
+            ("--distance", Distance is not null, Method == "protonet", "protonet"), ("--loss", PairLoss != usual.PairLoss, Method == "siamese", "siamese"),
+            ("FullContext", FullContext != usual.FullContext, Method == "matching", "matching"), ("Reach", Reach != usual.Reach, Method == "local", "local"),
+            ("--inner-rate", InnerRate is not null, inner, "maml, fomaml, anil and reptile"), ("--inner-steps", InnerSteps is not null, inner, "maml, fomaml, anil and reptile"),
+            ("TestSteps", TestSteps is not null, inner, "maml, fomaml, anil and reptile"), ("--learn-rates", LearnRates, maml, "maml, fomaml and anil"), ("Controller", Controller != usual.Controller, Method == "mann", "mann"),
+        ];
+        foreach (var (name, _, _, of) in settings.Where(setting => setting is { Given: true, Serves: false })) throw Bounds.Refuse($"{name} is a setting of {of}, and {Method} has no use for it: leave it out");
+        Bounds.Whole("--way", Way, 2);
+        Bounds.Positive("--inner-rate", InnerRate);
+        Bounds.Whole("--inner-steps", InnerSteps, 1);
+        Bounds.Whole("steps within a task at test", TestSteps, 1);
+        Bounds.Whole("positions of reach", Reach, 0);
+        Bounds.Whole("numbers of the controller", Controller, 1);
+    }
 }

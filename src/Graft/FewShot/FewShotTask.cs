@@ -3,6 +3,7 @@ using System.Text.Json.Serialization;
 using Graft.Data;
 using Graft.Learning;
 using Graft.Models;
+using Graft.Models.Hub;
 using Graft.Models.Zoo;
 using Graft.Torch;
 
@@ -43,34 +44,62 @@ public sealed record FewShotTrainOptions
 
     /// <summary>Of everything that is random.</summary>
     public long Seed { get; init; }
+
+    /// <summary>Replace the run that is in <see cref="Out"/>; files that are not a run's stay.</summary>
+    public bool Overwrite { get; init; }
+
+    /// <summary>Refuses what cannot be.</summary>
+    /// <exception cref="GraftException">An option out of its bounds, or one that has nothing to act on.</exception>
+    public FewShotTrainOptions Validate()
+    {
+        Episodes.Validate();
+        Method.Validate();
+        Training.Validate();
+        if (Turns is not (1 or 4 or 8)) throw Bounds.Refuse($"--turns {Turns}: 1, 4 or 8");
+        Bounds.Whole("--side", Side, 8, 1024);
+        return this;
+    }
+
+    /// <summary>The same, from whatever folder it is read.</summary>
+    internal FewShotTrainOptions Absolute() => this with
+    {
+        Data = RunFolder.Absolute(Data)!, Test = RunFolder.Absolute(Test), Method = Method with { Weights = Method.Weights is { } weights ? RunFolder.Absolute(ModelHub.Resolve(weights)) : null },
+    };
 }
 
 /// <summary>What a few-shot training came to.</summary>
-public sealed record FewShotResult(string Run, string Method, int TrainClasses, int TestClasses, EpisodeAccuracy Inductive, EpisodeAccuracy? Transductive, EpisodeTraining Training, IReadOnlyList<BrokenPicture> Broken);
+public sealed record FewShotResult(string Run, string Method, int TrainClasses, int TestClasses, EpisodeAccuracy Inductive, EpisodeAccuracy? Transductive, EpisodeTraining Training, IReadOnlyList<BrokenPicture> Broken)
+{
+    /// <summary>What was noticed when the data was read.</summary>
+    public DatasetNotes DataNotes { get; init; } = DatasetNotes.None;
+}
 
 /// <summary>From pictures in class folders to a few-shot model, tested on classes that it never saw.</summary>
 public sealed class FewShotTask(FewShotTrainOptions options)
 {
-    private static readonly JsonSerializerOptions s_json = new(JsonSerializerDefaults.Web) { WriteIndented = true, Converters = { new JsonStringEnumConverter(JsonNamingPolicy.KebabCaseLower) } };
+    private static readonly JsonSerializerOptions s_json = new(JsonSerializerDefaults.Web) { WriteIndented = true, NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals, Converters = { new JsonStringEnumConverter(JsonNamingPolicy.KebabCaseLower) } };
+
+    private static readonly JsonSerializerOptions s_strict = new(s_json) { RespectNullableAnnotations = true };
 
     /// <summary>What run.json holds; the result is there when the run has finished.</summary>
     private sealed record RunFile(FewShotTrainOptions Options, string DataFingerprint, string Libtorch, FewShotResult? Result)
     {
-        public const string Name = "run.json";
+        /// <summary>The pretrained network that it began with.</summary>
+        [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+        public Provenance? Upstream { get; init; }
 
-        public void Write(string run) => AtomicFile.WriteText(Path.Combine(run, Name), JsonSerializer.Serialize(this, s_json));
+        public void Write(string run) => AtomicFile.WriteText(Path.Combine(run, RunFolder.Record), JsonSerializer.Serialize(this, s_json));
 
         public static RunFile Read(string run)
         {
-            var path = Path.Combine(run, Name);
-            if (!File.Exists(path)) throw new GraftException($"{run} has no {Name}: it is no run of graft fewshot train");
+            var text = RunFolder.ReadRecord(run, "graft fewshot train");
             try
             {
-                return JsonSerializer.Deserialize<RunFile>(File.ReadAllText(path), s_json) is { Options.Method: not null, DataFingerprint: not null } found ? found : throw new JsonException("it has no options of a few-shot training");
+                return JsonSerializer.Deserialize<RunFile>(text, s_strict) is { Options.Method: not null, DataFingerprint: not null } found ? found : throw new JsonException("it has no options of a few-shot training");
             }
             catch (JsonException reason)
             {
-                throw new GraftException($"{path} is damaged ({reason.Message}): the run cannot go on. Start it anew", reason);
+                throw new GraftException($"{Path.Combine(run, RunFolder.Record)} is damaged{JsonFault.Of(reason)}. The run cannot go on: start it anew", reason);
             }
         }
     }
@@ -93,36 +122,40 @@ public sealed class FewShotTask(FewShotTrainOptions options)
     /// <exception cref="GraftException">The data cannot serve, or the run cannot be resumed.</exception>
     public FewShotResult Run(bool resume = false)
     {
-        var run = options.Out ?? Path.Combine("runs", $"fewshot-{DateTime.Now:yyyyMMdd-HHmmss}");
+        options.Validate();
+        var run = Path.GetFullPath(options.Out ?? RunFolder.New("fewshot-"));
         var earlier = resume ? RunFile.Read(run) : null;
-        if (!resume && File.Exists(Path.Combine(run, FewShotModel.FileName))) throw new GraftException($"{run} holds a model already: name another folder with --out, or go on with --resume {run}");
+        if (!resume) RunFolder.Check(run, options.Overwrite, options.Data, options.Test, options.Method.Weights);
         if (earlier?.Result is { } finished && finished.Training.Steps >= options.Training.Steps) throw new GraftException($"{run} is finished: there is nothing to go on with. Its model is {Path.Combine(run, FewShotModel.FileName)}");
         TorchRuntime.ManualSeed(options.Seed);
         // Before the pictures are read, which takes longer.
-        using var pretrained = options.Method.Weights is { } file ? FewShotMethods.Pretrained(file) : null;
+        using var pretrained = options.Method.Weights is { } file ? FewShotMethods.Pretrained(file, Log) : null;
         var preprocessing = PreprocessingOf(options, pretrained);
         if (options.Trim) preprocessing = preprocessing with { Steps = [new Trim(), .. preprocessing.Steps] };
         var data = FewShotData.Open(options.Data, options.Test, preprocessing, options.Episodes.WithinGroup, options.DropSeen, options.Seed, (done, total) => Progress?.Invoke(new ProgressReport("pictures", done, total, 0)), Cancel);
-        var fingerprint = data.Fingerprint();
-        if (earlier is not null && earlier.DataFingerprint != fingerprint) throw new GraftException($"{options.Data}{(options.Test is { } other ? $" or {other}" : "")} is not what the run began with: pictures were added, removed, renamed or changed. Start a new run, or bring them back");
+        if (earlier is not null && earlier.DataFingerprint != data.Fingerprint) throw new GraftException($"{options.Data}{(options.Test is { } other ? $" or {other}" : "")} is not what the run began with: pictures were added, removed, renamed or changed. Start a new run, or bring them back");
+        if (earlier is not null && earlier.Upstream?.Sha256 != pretrained?.Provenance.Sha256) throw new GraftException($"{options.Method.Weights} is not what the run began with: its weights have changed. Start a new run, or bring them back");
         var turned = options.Turns switch { 4 => data.Train.WithTurns(), 8 => data.Train.WithTurns(mirrored: true), _ => data.Train };
         var sampler = new EpisodeSampler(turned, options.Episodes with { Seed = options.Seed });
         var validation = data.Validation is { } held ? Unseen(held, "validation") : null;
         var test = Unseen(data.Test, "test");
         var method = options.Method with { FrozenNorms = options.Method.Weights is not null };
+        var greyOnly = pretrained is ConvNet && pretrained.Options.GetValueOrDefault("channels") == "1";
         if (method.Weights is null && method.Backbone == "convnet")
             method = method with { BackboneOptions = new Dictionary<string, string>(method.BackboneOptions) { ["side"] = $"{preprocessing.Width}", ["channels"] = $"{data.Train.Channels}" } };
-        else if (data.Train.Channels == 1)
+        else if (data.Train.Channels == 1 && !greyOnly)
             throw new GraftException($"{options.Data} holds grey pictures, and {method.Weights ?? method.Backbone} sees colour: use the ConvNet, or pictures in colour");
+        else if (data.Train.Channels == 3 && greyOnly)
+            throw new GraftException($"{options.Data} holds pictures in colour, and {method.Weights} was trained on grey ones: give other weights, or none");
         using var learner = FewShotMethods.Create(method, pretrained);
         Directory.CreateDirectory(run);
         // A killed run is resumed by what this says.
-        var record = new RunFile(options with { Out = run }, fingerprint, TorchRuntime.Version, null);
+        var record = new RunFile(options.Absolute() with { Out = run }, data.Fingerprint, TorchRuntime.Version, null) { Upstream = pretrained?.Provenance };
         var state = Path.Combine(run, TrainingState.FileName);
-        if (!resume) File.Delete(state);
+        if (!resume) RunFolder.Clear(run);
         else if (!File.Exists(state)) Log?.Invoke($"there is no {state}: the training begins anew");
         record.Write(run);
-        var model = new FewShotModel(learner, data.Train.Preprocessing, data.Train.Channels == 1, [.. data.Train.Classes.Select(found => found.Name)]);
+        var model = new FewShotModel(learner, data.Train.Preprocessing, data.Train.Channels == 1, [.. data.Train.Classes.Select(found => found.Name)]) { Upstream = pretrained?.Provenance };
         Log?.Invoke($"{data.Train.Classes.Count} classes to learn from{(turned == data.Train ? "" : $" ({turned.Classes.Count} with turned ones)")}, {data.Test.Classes.Count} to be tested on; {learner.ParameterCount:N0} parameters");
         using var progress = (resume ? TrainingState.Load(run) : null) ?? new TrainingState();
         var training = EpisodeTraining.Run(learner, sampler, validation, options.Training, new TrainingContext
@@ -132,12 +165,12 @@ public sealed class FewShotTask(FewShotTrainOptions options)
             Worth = () => model.Save(Path.Combine(run, FewShotModel.FileName)),
         });
         model.Save(Path.Combine(run, FewShotModel.FileName));
-        if (training.Steps < options.Training.Steps) Log?.Invoke($"stopped after {training.Steps} of {options.Training.Steps} steps; go on with graft fewshot train --resume {run}");
+        if (training.Steps < options.Training.Steps) Log?.Invoke($"stopped after {training.Steps} of {options.Training.Steps} steps; go on with {NextCommand.Of("fewshot", "train", "--resume", run)}");
         EpisodeAccuracy Evaluate(bool transductive) => EpisodeEvaluator.Evaluate(learner, test, EpisodeEvaluator.LeastEpisodes, transductive, progress: (done, total) => Progress?.Invoke(new ProgressReport("test episodes", done, total, 0) { Unit = "episodes" }));
         var inductive = Evaluate(false);
         var transductive = learner.Modules().OfType<BatchNorm2d>().Any(norm => !norm.Frozen) ? Evaluate(true) : null;
         learner.Prepare(transductive: false);
-        var result = new FewShotResult(run, options.Method.Method, data.Train.Classes.Count, data.Test.Classes.Count, inductive, transductive, training, [.. data.Train.Broken.Concat(data.Validation?.Broken ?? []).Concat(data.Test.Broken).Distinct()]);
+        var result = new FewShotResult(run, options.Method.Method, data.Train.Classes.Count, data.Test.Classes.Count, inductive, transductive, training, [.. data.Train.Broken.Concat(data.Validation?.Broken ?? []).Concat(data.Test.Broken).Distinct()]) { DataNotes = data.Notes };
         (record with { Result = result }).Write(run);
         if (training.Steps >= options.Training.Steps) File.Delete(state);
         return result;
@@ -159,6 +192,6 @@ public sealed class FewShotTask(FewShotTrainOptions options)
         if (pretrained is not null) return (options.Side is { } side ? new InputOptions { Size = side }.Apply(pretrained) : pretrained).Preprocessing;
         if (options.Method.Backbone == "convnet") return Preprocessing.Small(options.Side ?? 28, Normalize.Symmetric);
         using var made = BackboneCatalogue.Create(options.Method.Backbone, null, options.Method.BackboneOptions);
-        return made.Preprocessing;
+        return (options.Side is { } pixels ? new InputOptions { Size = pixels }.Apply(made) : made).Preprocessing;
     }
 }

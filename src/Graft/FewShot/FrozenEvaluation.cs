@@ -10,11 +10,11 @@ public sealed record RuleAccuracy(string Rule, EpisodeAccuracy Accuracy);
 /// <summary>Every rule on the features of a frozen network, over the same episodes: each picture goes through the network once.</summary>
 public static class FrozenEvaluation
 {
-    /// <summary>Encodes the pictures, then scores every rule.</summary>
-    public static IReadOnlyList<RuleAccuracy> Run(PictureEncoder encoder, Dataset data, EpisodeOptions options, int episodes, Action<int, int>? progress = null, CancellationToken cancel = default)
+    /// <summary>Encodes the pictures, then scores every rule; gives the pictures that cannot be read as well.</summary>
+    public static (IReadOnlyList<RuleAccuracy> Rules, IReadOnlyList<BrokenPicture> Broken) Run(PictureEncoder encoder, Dataset data, EpisodeOptions options, int episodes, Action<int, int>? progress = null, CancellationToken cancel = default)
     {
-        var (features, indices, _) = encoder.Encode(data);
-        using (features) return Run(features, [.. indices.Select(k => data.Labels[k])], data.Classes, FeatureRules.All(), options, episodes, progress, cancel);
+        var (features, indices, broken) = encoder.Encode(data);
+        using (features) return (Run(features, [.. indices.Select(k => data.Labels[k])], data.Classes, FeatureRules.All(), options, episodes, progress, cancel), broken);
     }
 
     /// <summary>Scores rules on features that are there: n×d, with a class number each.</summary>

@@ -15,12 +15,16 @@ public sealed class PairVerifier(PictureEncoder encoder, DistanceKind distance =
 {
     private const int MostPairs = 200_000;
 
+    /// <summary>Pictures to calibrate on that could not be read.</summary>
+    public IReadOnlyList<BrokenPicture> Broken { get; private set; } = [];
+
     /// <summary>Errors by threshold over all pairs of labelled pictures (drawn at random where they are too many).</summary>
     public ErrorCurve Calibrate(Dataset data, long seed = 0)
     {
         using var scope = new TensorScope();
         using var mode = Autograd.NoGrad();
-        var (features, indices, _) = encoder.Encode(data);
+        var (features, indices, broken) = encoder.Encode(data);
+        Broken = broken;
         var count = indices.Length;
         var labels = indices.Select(k => data.Labels[k]).ToArray();
         var (same, different) = (new List<double>(), new List<double>());

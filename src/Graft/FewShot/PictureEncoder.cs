@@ -24,6 +24,9 @@ public sealed class PictureEncoder : IDisposable
     /// <summary>Where it comes from.</summary>
     public string Source { get; }
 
+    /// <summary>What was noticed when it was opened, such as a preprocessing that its file does not say.</summary>
+    public IReadOnlyList<string> Notes { get; private set; } = [];
+
     /// <summary>Numbers of a picture's features.</summary>
     internal long Size
     {
@@ -43,7 +46,13 @@ public sealed class PictureEncoder : IDisposable
     /// <exception cref="GraftException">The model's method has no features to compare.</exception>
     public static PictureEncoder Open(string path, InputOptions? input = null, FeatureCache? cache = null)
     {
-        if (!FewShotModel.Is(path)) return Of((input ?? new InputOptions()).Apply(BackboneCatalogue.Load(path, null, input?.Size).Backbone), cache);
+        if (!FewShotModel.Is(path))
+        {
+            var (backbone, notes) = ModelOpener.Load(path, null, input ?? new InputOptions());
+            var encoder = Of(backbone, cache);
+            encoder.Notes = notes;
+            return encoder;
+        }
         return Of(FewShotModel.Load(path), path);
     }
 
@@ -61,16 +70,12 @@ public sealed class PictureEncoder : IDisposable
     public static PictureEncoder Of(Backbone backbone, FeatureCache? cache = null) => new(backbone, null, cache, backbone.Provenance.Source);
 
     /// <summary>Features of the pictures that can be read: n×d, which they are, and the others.</summary>
-    /// <param name="data">Pictures.</param>
-    /// <param name="views">Random views of each instead of the picture itself; 0: none. Row v·n + k is view v of picture k.</param>
-    public (Tensor Features, int[] Indices, IReadOnlyList<BrokenPicture> Broken) Encode(Dataset data, int views = 0)
+    public (Tensor Features, int[] Indices, IReadOnlyList<BrokenPicture> Broken) Encode(Dataset data)
     {
         using var mode = Autograd.NoGrad();
         if (Backbone is { } backbone)
         {
-            var preprocessing = backbone.Preprocessing;
-            if (views > 0) preprocessing = preprocessing.With([new RandomResizedCrop(preprocessing.Width, 0.35), new HorizontalFlip(), new ColorJitter(0.2, 0.2, 0.2), .. preprocessing.Steps.OfType<Grayscale>()]);
-            var extraction = _extractor!.Pooled(data, preprocessing, Math.Max(1, views));
+            var extraction = _extractor!.Pooled(data, backbone.Preprocessing);
             using var rows = extraction.Rows;
             return (extraction.Stage(backbone, backbone.Stages.Count - 1).Contiguous().Clone(), extraction.Indices, extraction.Broken);
         }
@@ -78,15 +83,11 @@ public sealed class PictureEncoder : IDisposable
         var pool = EpisodePool.Read(data, model.Preprocessing, model.Grey);
         int[] good = [.. pool.Classes.SelectMany(found => found.Rows).Order()];
         var rng = new Rng(1);
-        var jitter = views > 0 ? new PictureJitter() : null;
         var parts = new List<Tensor>();
-        for (var view = 0; view < Math.Max(1, views); view++)
+        foreach (var chunk in good.Chunk(256))
         {
-            foreach (var chunk in good.Chunk(256))
-            {
-                using var scope = new TensorScope();
-                parts.Add(scope.Keep(Learner!.Encode(pool.Take(chunk, new int[chunk.Length], jitter, ref rng))));
-            }
+            using var scope = new TensorScope();
+            parts.Add(scope.Keep(Learner!.Encode(pool.Take(chunk, new int[chunk.Length], null, ref rng))));
         }
         return (Ops.Cat(parts, 0), good, pool.Broken);
     }

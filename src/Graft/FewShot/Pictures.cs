@@ -14,17 +14,12 @@ public static class Pictures
     {
         if (File.Exists(folder)) throw new GraftException($"{folder} is no support set that --save wrote, or it is damaged: give such a file, or a folder with a folder for each class");
         if (!Directory.Exists(folder)) throw new GraftException($"{folder}: there is no such folder. A support folder has a folder for each class, with one picture or more: {Path.GetFileName(folder.TrimEnd('/'))}/cat/1.jpg");
-        var classes = Directory.EnumerateDirectories(folder).Where(found => !Path.GetFileName(found).StartsWith('.')).Order(StringComparer.Ordinal).ToArray();
-        if (classes.Length == 0) throw new GraftException($"{folder} has no class folders: put each class's picture in a folder of its own, such as {Path.GetFileName(folder.TrimEnd('/'))}/cat/1.jpg");
-        var (files, labels) = (new List<string>(), new List<int>());
-        for (var c = 0; c < classes.Length; c++)
-        {
-            var own = Directory.EnumerateFiles(classes[c], "*", SearchOption.AllDirectories).Where(DatasetReader.IsPicture).Order(StringComparer.Ordinal).ToArray();
-            if (own.Length == 0) throw new GraftException($"{classes[c]} holds no picture: every class of a support set needs at least one; add one, or remove the folder");
-            files.AddRange(own);
-            labels.AddRange(own.Select(_ => c));
-        }
-        return new Dataset(new Listed([.. files]), labels, [.. classes.Select(found => Path.GetFileName(found)!)]);
+        var parts = DatasetReader.OpenParts(folder);
+        if (parts.HasParts) throw new GraftException($"{folder} has the parts {parts.Names}: give one of them, or a folder with a folder for each class");
+        if (parts.Notes.LeftOut.FirstOrDefault(one => one.Kind is LeftOutKind.EmptyFolder or LeftOutKind.UnreadableFolder) is { } empty)
+            throw new GraftException($"{Path.Combine(folder, empty.Name.TrimEnd('/'))} {(empty.Kind == LeftOutKind.EmptyFolder ? "holds no picture" : $"cannot be read ({empty.Error})")}: every class of a support set needs at least one; add one, or remove the folder");
+        var data = parts.All.Values.Single();
+        return new Dataset(new Listed([.. Enumerable.Range(0, data.Count).Select(k => Path.Combine(folder, data.Name(k)))]), data.Labels, data.Classes) { Notes = data.Notes };
     }
 
     private sealed class Listed(string[] files) : PictureSource

@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Text.Json;
 using Graft.Data;
 using Graft.Features;
+using Graft.Models;
 using Graft.Models.Checkpoints;
 using Graft.Models.Zoo;
 using Graft.Torch;
@@ -12,7 +13,11 @@ namespace Graft.FewShot;
 /// <param name="File">The picture.</param>
 /// <param name="Label">The nearest class, or null: none of these.</param>
 /// <param name="Distances">To every class, the nearest first.</param>
-public sealed record SupportAnswer(string File, string? Label, IReadOnlyList<(string Class, double Distance)> Distances);
+public sealed record SupportAnswer(string File, string? Label, IReadOnlyList<(string Class, double Distance)> Distances)
+{
+    /// <summary>Whether the nearest class is far, in a set that is too small to say "none of these": see <see cref="SupportSet.IsRough"/>.</summary>
+    public bool Unsure { get; init; }
+}
 
 /// <summary>
 /// A few pictures of each class and a network as it is: new pictures get the class whose mean feature is nearest, or none where
@@ -20,15 +25,14 @@ public sealed record SupportAnswer(string File, string? Label, IReadOnlyList<(st
 /// </summary>
 public sealed class SupportSet : IDisposable
 {
-    /// <summary>Views of each picture that stand in for other pictures of its class, when the threshold is set.</summary>
-    private const int Views = 4;
+    /// <summary>Of the known pictures, at most so many are to be taken for strangers.</summary>
+    private const double Refused = 0.1;
 
-    private const string Format = "graft-support-1", Network = "backbone.";
+    private const string Format = ModelCard.Support, Network = "backbone.";
 
     private readonly List<string> _classes = [], _files = [];
     private readonly List<int> _labels = [];
-    private Tensor? _features, _views;
-    private Tensor? _means;
+    private Tensor? _features, _means;
 
     /// <summary>An empty set.</summary>
     /// <param name="encoder">Owned.</param>
@@ -54,8 +58,14 @@ public sealed class SupportSet : IDisposable
     /// <summary>Pictures of each class.</summary>
     public IReadOnlyList<int> Counts => [.. _classes.Select((_, c) => _labels.Count(label => label == c))];
 
-    /// <summary>Farther from every class than this is none of them; null: not known, with one class and one picture alone.</summary>
+    /// <summary>
+    /// Farther from every class than this is none of them, or, where the set <see cref="IsRough"/>, the nearest class and unsure. Null: not known,
+    /// with one class of one picture.
+    /// </summary>
     public double? Threshold { get; private set; }
+
+    /// <summary>Whether a class has one picture only: nothing tells how far others of it would lie, so that no picture is refused.</summary>
+    public bool IsRough => Counts.Contains(1);
 
     /// <summary>Adds pictures of class folders; known names are added to.</summary>
     /// <returns>Pictures that could not be read.</returns>
@@ -70,12 +80,10 @@ public sealed class SupportSet : IDisposable
             if (!indices.Any(k => data.Labels[k] == c) && !_classes.Contains(data.Classes[c]))
                 throw new GraftException($"no picture of the class '{data.Classes[c]}' can be read{(broken.Count > 0 ? $" ({broken[0].File}: {broken[0].Error})" : "")}: every class of a support set needs at least one");
         }
-        var (views, _, _) = Encoder.Encode(data.Subset(indices), Views);
         foreach (var name in data.Classes.Where(name => !_classes.Contains(name))) _classes.Add(name);
         _labels.AddRange(indices.Select(k => _classes.IndexOf(data.Classes[data.Labels[k]])));
         _files.AddRange(indices.Select(data.Name));
-        var grouped = views.View([Views, indices.Length, -1]).Transpose(0, 1).Contiguous();
-        (_features, _views) = (Append(_features, features), Append(_views, grouped));
+        _features = Append(_features, features);
         Calibrate();
         return broken;
     }
@@ -88,8 +96,10 @@ public sealed class SupportSet : IDisposable
     private Tensor Means(Tensor features, IReadOnlyList<int> labels) => FewShot.Distances.Means(features, Tensor.From([.. labels.Select(label => (long)label)]), _classes.Count);
 
     /// <summary>
-    /// The threshold: known pictures are held out in turn (where a class has one only, views of it stand in for others), and each
-    /// is also measured as a stranger, against the other classes alone. The threshold is where both errors together are least.
+    /// The threshold. Known pictures are held out of their class in turn, and each is also measured as a stranger, against the other classes alone.
+    /// It lies where both errors together are least, or farther, where more than a tenth of the known pictures would be refused.
+    /// Of a class with one picture nothing can be held out: then it lies at least as far as the classes do from one another (the median), and more
+    /// where there are few such pairs; it tells only where an answer is unsure. docs/figures.md has what both are worth.
     /// </summary>
     private void Calibrate()
     {
@@ -97,39 +107,50 @@ public sealed class SupportSet : IDisposable
         using var mode = Autograd.NoGrad();
         _means?.Dispose();
         _means = TensorScope.Detach(Means(_features!, _labels));
-        var (own, strangers) = (new List<double>(), new List<double>());
-        var counts = Counts;
+        var (known, strangers) = (new List<double>(), new List<double>());
+        var (way, counts) = (_classes.Count, Counts);
         var toMeans = Encoder.Apart(_features!, _means, Distance).ToArray<float>();
         for (var k = 0; k < _labels.Count; k++)
         {
             var label = _labels[k];
-            if (_classes.Count > 1) strangers.Add(Enumerable.Range(0, _classes.Count).Where(c => c != label).Min(c => toMeans[k * _classes.Count + c]));
-            if (counts[label] > 1)
-            {
-                // The class's mean without this picture.
-                var n = counts[label];
-                var rest = (_means[label] * (double)n - _features![k]) / (double)(n - 1);
-                own.Add(Encoder.Apart(_features[k].Unsqueeze(0), rest.Unsqueeze(0), Distance).Item());
-            }
-            else
-            {
-                own.AddRange(Encoder.Apart(_views![k], _means[label].Unsqueeze(0), Distance).Flatten(0).ToArray<double>());
-            }
+            if (way > 1) strangers.Add(Enumerable.Range(0, way).Where(c => c != label).Min(c => toMeans[k * way + c]));
+            if (counts[label] == 1) continue;
+            // The class's mean without this picture.
+            var n = counts[label];
+            var rest = (_means[label] * (double)n - _features![k]) / (double)(n - 1);
+            known.Add(Encoder.Apart(_features[k].Unsqueeze(0), rest.Unsqueeze(0), Distance).Item());
         }
-        if (strangers.Count == 0)
+        Threshold = (known.Count, strangers.Count) switch
         {
-            // One class: as far as its own pictures are from it, and half as much again.
-            Threshold = own.Count > 0 ? own.Max() * 1.5 : null;
-            return;
-        }
-        Threshold = new ErrorCurve(own, strangers).Best.Threshold;
-        // Views are more alike than other pictures of a class: where some stand in for those, be as lax as half of the strangers.
-        if (counts.Any(count => count == 1)) Threshold = Math.Max(Threshold.Value, strangers.Order().ElementAt(strangers.Count / 2));
+            (0, _) => null,
+            (_, 0) => Farther(known.Max(), 0.5),
+            _ => Math.Max(new ErrorCurve(known, strangers).Best.Threshold, Reach(known)),
+        };
+        if (way > 1 && IsRough) Threshold = Math.Max(Threshold ?? double.MinValue, BetweenClasses(_means));
     }
 
-    /// <summary>The nearest class of each picture, or none.</summary>
+    /// <summary>Beyond it no more than a tenth of further pictures is expected; of too few to say so, a little farther than all of them.</summary>
+    private static double Reach(List<double> known)
+    {
+        var rank = (int)Math.Ceiling((1 - Refused) * (known.Count + 1));
+        return rank <= known.Count ? known.Order().ElementAt(rank - 1) : Farther(known.Max(), 0.1);
+    }
+
+    private double BetweenClasses(Tensor means)
+    {
+        var way = _classes.Count;
+        var apart = Encoder.Apart(means, means, Distance).ToArray<float>();
+        var firsts = Enumerable.Range(0, way);
+        double[] pairs = [.. firsts.SelectMany(a => firsts.Skip(a + 1).Select(b => (double)apart[a * way + b])).Order()];
+        return Farther(pairs[pairs.Length / 2], 0.1 / Math.Sqrt(pairs.Length));
+    }
+
+    // A learned distance may be negative.
+    private static double Farther(double distance, double share) => distance + share * Math.Abs(distance);
+
+    /// <summary>The nearest class of each picture, or none; where the set <see cref="IsRough"/>, the nearest in any case.</summary>
     /// <param name="files">Pictures.</param>
-    /// <param name="threshold">In place of the calibrated one.</param>
+    /// <param name="threshold">In place of the calibrated one; beyond it is none of them, rough set or not.</param>
     public (IReadOnlyList<SupportAnswer> Answers, IReadOnlyList<BrokenPicture> Broken) Classify(IReadOnlyList<string> files, double? threshold = null)
     {
         if (_means is null) throw new GraftException("the support set is empty: add pictures first");
@@ -138,11 +159,12 @@ public sealed class SupportSet : IDisposable
         var (features, indices, broken) = Encoder.Encode(Pictures.Of(files));
         if (indices.Length == 0) return ([], broken);
         var apart = Encoder.Apart(features, _means, Distance).ToArray<float>();
-        var limit = threshold ?? Threshold;
+        var (limit, soft) = (threshold ?? Threshold, threshold is null && IsRough);
         var answers = indices.Select((index, row) =>
         {
             var distances = _classes.Select((name, c) => (Class: name, Distance: (double)apart[row * _classes.Count + c])).OrderBy(pair => pair.Distance).ToArray();
-            return new SupportAnswer(files[index], limit is null || distances[0].Distance <= limit ? distances[0].Class : null, distances);
+            var far = distances[0].Distance > limit;
+            return new SupportAnswer(files[index], far && !soft ? null : distances[0].Class, distances) { Unsure = far && soft };
         });
         return ([.. answers], broken);
     }
@@ -154,7 +176,7 @@ public sealed class SupportSet : IDisposable
         if (_features is null) throw new GraftException("the support set is empty: there is nothing to save");
         var (network, metadata) = Encoder.Model is { } model ? (model.Learner.State(), model.Describe()) : Describe(Encoder.Backbone!);
         var tensors = network.ToDictionary(item => Network + item.Key, item => item.Value);
-        (tensors["support.features"], tensors["support.views"]) = (_features, _views!.Contiguous());
+        tensors["support.features"] = _features;
         (metadata["format"], metadata["distance"], metadata["threshold"]) = (Format, Distance.ToString(), Threshold?.ToString("R", CultureInfo.InvariantCulture) ?? "");
         (metadata["classes"], metadata["labels"], metadata["files"]) = (JsonSerializer.Serialize(_classes), JsonSerializer.Serialize(_labels), JsonSerializer.Serialize(_files));
         Safetensors.Write(path, tensors, metadata);
@@ -194,8 +216,8 @@ public sealed class SupportSet : IDisposable
                 set._classes.AddRange(JsonSerializer.Deserialize<string[]>(Meta("classes"))!);
                 set._labels.AddRange(JsonSerializer.Deserialize<int[]>(Meta("labels"))!);
                 set._files.AddRange(JsonSerializer.Deserialize<string[]>(Meta("files"))!);
-                (set._features, set._views) = (checkpoint.Tensors["support.features"], checkpoint.Tensors["support.views"]);
-                if (set._features.Shape is not [var rows, var size] || rows != set._labels.Count || set._files.Count != rows || size != encoder.Size || set._views.Shape is not [var viewed, Views, var other] || viewed != rows || other != size || set._labels.Any(label => label < 0 || label >= set._classes.Count))
+                set._features = checkpoint.Tensors["support.features"];
+                if (set._features.Shape is not [var rows, var size] || rows != set._labels.Count || set._files.Count != rows || size != encoder.Size || set._labels.Any(label => label < 0 || label >= set._classes.Count))
                     throw new GraftException($"{path}: its labels, files and features do not belong together");
                 set.Calibrate();
                 return set;
@@ -209,7 +231,7 @@ public sealed class SupportSet : IDisposable
             PictureEncoder Backbone()
             {
                 using var skip = Initialisers.Skip();
-                var backbone = BackboneCatalogue.Create(Meta("architecture"), null, checkpoint.Metadata);
+                var backbone = ModelOpener.Create(Meta("architecture"), null, checkpoint.Metadata);
                 backbone.Preprocessing = Preprocessing.FromJson(Meta("preprocessing"));
                 backbone.Provenance = JsonSerializer.Deserialize<Provenance>(Meta("upstream"), JsonSerializerOptions.Web)!;
                 CheckpointMatcher.Load(backbone, network, path);
@@ -229,7 +251,6 @@ public sealed class SupportSet : IDisposable
     {
         Encoder.Dispose();
         _features?.Dispose();
-        _views?.Dispose();
         _means?.Dispose();
     }
 }

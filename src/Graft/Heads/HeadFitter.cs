@@ -28,6 +28,23 @@ public sealed record HeadOptions
 
     /// <summary>Of folds and starting values.</summary>
     public long Seed { get; init; }
+
+    /// <summary>Refuses what cannot be.</summary>
+    /// <exception cref="GraftException">An option out of its bounds, or one that this head cannot follow.</exception>
+    public void Validate()
+    {
+        Bounds.Positive("C", C);
+        Bounds.Whole("folds", Folds, 1);
+        Bounds.Positive("tolerance", Tolerance);
+        Bounds.Whole("the head's epochs", Epochs, 1);
+        CheckBalanced(Kind, Balanced);
+    }
+
+    /// <summary>Class means weigh every class alike, whatever is asked.</summary>
+    internal static void CheckBalanced(HeadKind kind, bool balanced)
+    {
+        if (balanced && kind == HeadKind.Mean) throw Bounds.Refuse("--balanced with the head mean: class means weigh every class alike already. Leave it out");
+    }
 }
 
 /// <summary>A value of C that was tried: loss and accuracy on the held-out folds.</summary>
@@ -54,13 +71,14 @@ public static class HeadFitter
     /// <exception cref="GraftException">Features are not finite.</exception>
     public static FittedHead Fit(Tensor features, int[] labels, int classes, HeadOptions options)
     {
+        options.Validate();
         var clock = Stopwatch.StartNew();
         using var scope = new TensorScope();
         using var mode = Autograd.NoGrad();
         if (!features.Isfinite().All().ToArray<bool>()[0]) throw new GraftException("the features are not finite: the checkpoint's weights are damaged, or not of this architecture");
         var views = (int)(features.Shape[0] / labels.Length);
         long[] all = [.. Enumerable.Range(0, views).SelectMany(_ => labels).Select(label => (long)label)];
-        if (options.Kind == HeadKind.Mlp) return FitMlp(features, all, classes, options, clock);
+        if (options.Kind == HeadKind.Mlp) return FitMlp(features, all, labels, classes, options, clock);
 
         // Features are moved to mean 0 and scaled to mean square length 1, so that one grid of C serves every backbone.
         var x = features.To(DType.Float64);
@@ -112,9 +130,16 @@ public static class HeadFitter
 
     internal static double[] BalancedWeights(long[] labels, int classes)
     {
-        var counts = CountsOf([.. labels.Select(label => (int)label)], classes);
+        var weights = ClassWeights([.. labels.Select(label => (int)label)], classes);
+        return [.. labels.Select(label => weights[label])];
+    }
+
+    /// <summary>Weights with which every class that is there counts as much as any other; their mean over the pictures is 1.</summary>
+    internal static double[] ClassWeights(int[] labels, int classes)
+    {
+        var counts = CountsOf(labels, classes);
         var present = counts.Count(count => count > 0);
-        return [.. labels.Select(label => (double)labels.Length / (present * counts[label]))];
+        return [.. counts.Select(count => count == 0 ? 0 : (double)labels.Length / (present * count))];
     }
 
     private sealed record Tried(double C, double Accuracy, double Temperature, IReadOnlyList<GridPoint> Grid);
@@ -170,12 +195,13 @@ public static class HeadFitter
         return Math.Exp((low + high) / 2);
     }
 
-    private static FittedHead FitMlp(Tensor features, long[] all, int classes, HeadOptions options, Stopwatch clock)
+    private static FittedHead FitMlp(Tensor features, long[] all, int[] labels, int classes, HeadOptions options, Stopwatch clock)
     {
         TorchRuntime.ManualSeed(options.Seed);
         var head = new MlpHead((int)features.Shape[1], classes);
+        var weights = options.Balanced ? Tensor.From(Array.ConvertAll(ClassWeights(labels, classes), weight => (float)weight)) : null;
         var scale = 1 / Math.Max(features.Std().Item(), 1e-12);
-        using (var objective = new FeatureObjective(head, features * scale, Tensor.From(all)))
+        using (var objective = new FeatureObjective(head, features * scale, Tensor.From(all), weights))
         using (var feed = new IndexFeed(all.Length, 64, options.Seed))
             new Trainer<int[]>(objective, feed, null, new Optimisation { Rate = 1e-3, WeightDecay = 1e-2, Epochs = options.Epochs }, new TrainingContext { Name = "head", Seed = options.Seed }).Run();
         // The features' scale goes into the first layer, so that the head takes them raw.
@@ -188,13 +214,15 @@ public static class HeadFitter
     {
         private readonly Head _head;
         private readonly Tensor _features, _labels;
+        private readonly Tensor? _classWeights;
 
-        public FeatureObjective(Head head, Tensor features, Tensor labels) => (_head, _features, _labels) = (Child("head", head), features, labels);
+        public FeatureObjective(Head head, Tensor features, Tensor labels, Tensor? classWeights) =>
+            (_head, _features, _labels, _classWeights) = (Child("head", head), features, labels, classWeights);
 
         protected override Tensor Loss(int[] batch, Step step)
         {
             var rows = Tensor.From(Array.ConvertAll(batch, k => (long)k));
-            return Losses.CrossEntropy(_head.Forward(_features.IndexSelect(0, rows)), _labels.IndexSelect(0, rows), smoothing: 0.05);
+            return Losses.CrossEntropy(_head.Forward(_features.IndexSelect(0, rows)), _labels.IndexSelect(0, rows), _classWeights, smoothing: 0.05);
         }
 
         protected override void Dispose(bool disposing) { }

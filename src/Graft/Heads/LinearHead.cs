@@ -61,6 +61,16 @@ public sealed class LinearHead : Head
         _bias.Value.CopyInPlace(bias);
     }
 
+    /// <summary>The same probabilities with the temperature in the weights: its scores are log-odds.</summary>
+    public LinearHead Folded()
+    {
+        using var mode = Autograd.NoGrad();
+        using var scope = new TensorScope();
+        var folded = new LinearHead(Kind, Inputs, Classes);
+        folded.Set(_weight.Value * Temperature, _bias.Value * Temperature);
+        return folded;
+    }
+
     /// <inheritdoc/>
     public override Tensor Forward(Tensor x) => x.Linear(_weight.Value, _bias.Value);
 }

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json;
 using Graft.Data;
 using Graft.Features;
@@ -10,8 +11,23 @@ using Graft.Torch;
 
 namespace Graft.Inference;
 
+/// <summary>A class and how probable it is.</summary>
+public sealed record RankedLabel(string Label, double Probability)
+{
+    /// <summary>ants 98.7%.</summary>
+    public override string ToString() => string.Create(CultureInfo.InvariantCulture, $"{Label} {100 * Probability:0.0}%");
+}
+
 /// <summary>A prediction for one picture.</summary>
-public sealed record Prediction(string File, string Label, double Probability, IReadOnlyList<(string Label, double Probability)> Top);
+/// <param name="File">The picture.</param>
+/// <param name="Label">The most probable class.</param>
+/// <param name="Probability">Of that class.</param>
+/// <param name="Top">The five most probable classes, the first of them <paramref name="Label"/>.</param>
+public sealed record Prediction(string File, string Label, double Probability, IReadOnlyList<RankedLabel> Top)
+{
+    /// <summary>ant.jpg: ants 98.7%.</summary>
+    public override string ToString() => $"{File}: {new RankedLabel(Label, Probability)}";
+}
 
 /// <summary>
 /// A finished model in one file: a backbone up to a stage, a head, the class names and the preprocessing. What a run ends
@@ -22,7 +38,7 @@ public sealed class Classifier : IDisposable
     /// <summary>The file's name within a run folder.</summary>
     public const string FileName = "model.safetensors";
 
-    private static readonly JsonSerializerOptions s_json = new(JsonSerializerDefaults.Web);
+    private static readonly string[] s_about = ["licence", "domain", "data_fingerprint", "seed", "strategy"];
 
     /// <param name="backbone">Owned from here on.</param>
     /// <param name="head">Owned from here on; null: the classifier that the backbone was trained with.</param>
@@ -42,10 +58,11 @@ public sealed class Classifier : IDisposable
     /// <exception cref="GraftException">It has no classifier, or the names are not as many as its outputs.</exception>
     public static Classifier Upstream(Backbone backbone, IReadOnlyList<string>? classes = null)
     {
-        if (!backbone.CanClassify || backbone.UpstreamClasses is not { } outputs) throw new GraftException($"{backbone.Provenance.Source} has no classifier of its own: train one with graft train DATA --weights {backbone.Provenance.Source}");
+        if (!backbone.CanClassify || backbone.UpstreamClasses is not { } outputs) throw new GraftException($"{backbone.Provenance.Source} has no classifier of its own: train one with {NextCommand.Of("train")} DATA --weights {NextCommand.Quoted(backbone.Provenance.Source)}");
         // One score is the odds of the second of two classes.
         var count = Math.Max(2, outputs);
         if (classes is not null && classes.Count != count) throw new GraftException($"{classes.Count} class names are given, and {backbone.Provenance.Source} has {outputs} outputs");
+        classes ??= backbone.ClassNames?.Count == count ? backbone.ClassNames : null;
         return new Classifier(backbone, null, backbone.Stages.Count - 1, classes ?? [.. Enumerable.Range(0, count).Select(k => $"{k}")]);
     }
 
@@ -61,6 +78,12 @@ public sealed class Classifier : IDisposable
     /// <summary>Class names in the order of the outputs.</summary>
     public IReadOnlyList<string> Classes { get; }
 
+    /// <summary>What was noticed when it was opened, such as a preprocessing that its file does not say.</summary>
+    public IReadOnlyList<string> Notes { get; private set; } = [];
+
+    /// <summary>What its file says of how it was made: licence, domain, data, seed, strategy. It goes into what is exported.</summary>
+    internal IReadOnlyDictionary<string, string> About { get; private init; } = new Dictionary<string, string>();
+
     /// <summary>N×3×H×W inputs to N×classes probabilities.</summary>
     public Tensor Forward(Tensor inputs) => Head is null ? UpstreamProbabilities(inputs) : Head.Probabilities(Backbone.Pool(Backbone.Forward(inputs, 0, Stage + 1)));
 
@@ -71,20 +94,24 @@ public sealed class Classifier : IDisposable
     }
 
     /// <summary>Writes the model; <paramref name="card"/> adds to its metadata.</summary>
-    public void Save(string path, IReadOnlyDictionary<string, string>? card = null)
+    public void Save(string path, IReadOnlyDictionary<string, string>? card = null) => Safetensors.Write(path, Tensors(), Describe(card));
+
+    /// <summary>All but the tensors: what a file says of itself.</summary>
+    internal Dictionary<string, string> Describe(IReadOnlyDictionary<string, string>? card = null)
     {
         if (Head is null) throw new GraftException("a pretrained network with its own classifier is saved by graft export, not as a run");
         var metadata = new Dictionary<string, string>(card ?? new Dictionary<string, string>())
         {
-            ["format"] = "graft-classifier-1", ["architecture"] = Backbone.Architecture, ["classes"] = JsonSerializer.Serialize(Classes),
+            ["format"] = ModelCard.Classifier, ["architecture"] = Backbone.Architecture, ["classes"] = JsonSerializer.Serialize(Classes),
             ["preprocessing"] = Backbone.Preprocessing.ToJson(), ["head"] = Head.Kind.ToString(), ["stage"] = Backbone.Stages[Stage].Name,
-            ["temperature"] = Head.Temperature.ToString("R"), ["upstream"] = JsonSerializer.Serialize(Backbone.Provenance, s_json),
+            ["temperature"] = Head.Temperature.ToString("R", System.Globalization.CultureInfo.InvariantCulture), ["upstream"] = ModelCard.Text(Backbone.Provenance),
         };
         foreach (var (key, value) in Backbone.Options) metadata[key] = value;
-        Safetensors.Write(path, Tensors(), metadata);
+        return metadata;
     }
 
-    private Dictionary<string, Tensor> Tensors()
+    /// <summary>The backbone's below <c>backbone.</c>, the head's below <c>head.</c>.</summary>
+    internal Dictionary<string, Tensor> Tensors()
     {
         var tensors = new Dictionary<string, Tensor>();
         foreach (var (name, tensor) in Backbone.State().Where(item => !item.Key.StartsWith(Backbone.HeadName + ".", StringComparison.Ordinal))) tensors["backbone." + name] = tensor;
@@ -98,29 +125,34 @@ public sealed class Classifier : IDisposable
     public static Classifier Open(string path, InputOptions? input = null)
     {
         input ??= new InputOptions();
-        path = ModelHub.Resolve(path);
-        if (Directory.Exists(path) || !File.Exists(path) || IsSaved(path))
+        path = SavedRun.FileOf(ModelHub.Resolve(path));
+        if (!File.Exists(path) || IsSaved(path))
         {
             if (input != new InputOptions()) throw new GraftException($"{path} is a model of Graft's, which knows its classes and its preprocessing: leave --labels, --scale, --mean, --std, --channels and --size off");
             return Load(path);
         }
-        var backbone = input.Apply(BackboneCatalogue.Load(path, null, input.Size).Backbone);
-        return Upstream(backbone, input.Labels is { } labels ? ReadLabels(labels) : null);
+        var (backbone, notes) = ModelOpener.Load(path, null, input);
+        var model = Upstream(backbone, input.Labels is { } labels ? ReadLabels(labels) : null);
+        model.Notes = notes;
+        return model;
     }
 
     private static string[] ReadLabels(string path)
     {
         if (!File.Exists(path)) throw new GraftException($"{path}: there is no such file of class names");
-        return [.. File.ReadAllLines(path).Select(line => line.Trim()).Where(line => line.Length > 0)];
+        return [.. TextDecoder.ReadLines(path).Select(line => line.Trim()).Where(line => line.Length > 0)];
     }
 
     private static bool IsSaved(string path)
     {
         try
         {
-            return path.EndsWith(".safetensors", StringComparison.OrdinalIgnoreCase) && Safetensors.ReadMetadata(path).GetValueOrDefault("format") == "graft-classifier-1";
+            Span<byte> first = stackalloc byte[2];
+            using (var file = File.OpenRead(path)) first = first[..file.ReadAtLeast(first, 2, throwOnEndOfStream: false)];
+            var card = path.EndsWith(".safetensors", StringComparison.OrdinalIgnoreCase) ? Safetensors.ReadMetadata(path) : first is [(byte)'P', (byte)'K'] ? ArchiveCard.Read(path) : null;
+            return card?.GetValueOrDefault("format") == ModelCard.Classifier;
         }
-        catch (InvalidDataException)
+        catch (Exception reason) when (reason is InvalidDataException or IOException)
         {
             return false;
         }
@@ -130,13 +162,8 @@ public sealed class Classifier : IDisposable
     /// <exception cref="GraftException">There is none, or it is damaged.</exception>
     public static Classifier Load(string runOrFile)
     {
-        var path = Directory.Exists(runOrFile) ? Path.Combine(runOrFile, FileName) : runOrFile;
-        if (!File.Exists(path))
-        {
-            throw new GraftException(!Directory.Exists(runOrFile) ? $"{runOrFile}: there is no such run or model"
-                : File.Exists(Path.Combine(runOrFile, "run.json")) ? $"{runOrFile} has no {FileName}: its training did not finish. Go on with: graft train --resume {runOrFile}"
-                : $"{runOrFile} is no run folder: it has neither run.json nor {FileName}");
-        }
+        var path = SavedRun.FileOf(runOrFile);
+        if (!File.Exists(path)) throw new GraftException($"{runOrFile}: there is no such run or model");
         try
         {
             return Build(Checkpoint.Read(path), path);
@@ -149,27 +176,43 @@ public sealed class Classifier : IDisposable
 
     private static Classifier Build(Checkpoint checkpoint, string path)
     {
-        string Meta(string key) => checkpoint.Metadata.GetValueOrDefault(key) ?? throw new GraftException($"{path} is no model that Graft saved: its metadata has no '{key}'. Train on it with --weights {path}");
-        if (Meta("format") != "graft-classifier-1") throw new GraftException($"{path} is of the format '{Meta("format")}', which this version does not read");
+        string Meta(string key) => checkpoint.Metadata.GetValueOrDefault(key) ?? throw new GraftException($"{path} is no model that Graft saved: its metadata has no '{key}'. Train on it with --weights {NextCommand.Quoted(path)}");
+        if (Meta("format") != ModelCard.Classifier) throw new GraftException($"{path} is of the format '{Meta("format")}', which this version does not read");
         var classes = JsonSerializer.Deserialize<string[]>(Meta("classes"))!;
         using var skip = Initialisers.Skip();
-        var backbone = BackboneCatalogue.Create(Meta("architecture"), null, checkpoint.Metadata);
+        var backbone = ModelOpener.Create(Meta("architecture"), null, checkpoint.Metadata);
         backbone.Preprocessing = Preprocessing.FromJson(Meta("preprocessing"));
-        backbone.Provenance = JsonSerializer.Deserialize<Provenance>(Meta("upstream"), s_json)!;
+        backbone.Provenance = ModelCard.Upstream(checkpoint.Metadata) ?? throw new InvalidDataException("its upstream is missing");
         var stage = backbone.Stages.ToList().FindIndex(found => found.Name == Meta("stage"));
         var head = Head.Create(Enum.Parse<HeadKind>(Meta("head")), backbone.Stages[stage].Channels, classes.Length);
-        head.Temperature = double.Parse(Meta("temperature"));
+        head.Temperature = double.Parse(Meta("temperature"), System.Globalization.CultureInfo.InvariantCulture);
         IReadOnlyDictionary<string, Tensor> Part(string prefix) => checkpoint.Tensors.Where(item => item.Key.StartsWith(prefix, StringComparison.Ordinal)).ToDictionary(item => item.Key[prefix.Length..], item => item.Value);
         CheckpointMatcher.Load(backbone, Part("backbone."), path);
         CheckpointMatcher.Load(head, Part("head."), path);
-        return new Classifier(backbone, head, stage, classes);
+        return new Classifier(backbone, head, stage, classes) { About = s_about.Where(checkpoint.Metadata.ContainsKey).ToDictionary(key => key, key => checkpoint.Metadata[key]) };
+    }
+
+    private static byte[] Bytes(string file)
+    {
+        try
+        {
+            return File.ReadAllBytes(file);
+        }
+        catch (Exception reason) when (reason is FileNotFoundException or DirectoryNotFoundException)
+        {
+            throw new PictureException("there is no such file", reason);
+        }
+        catch (Exception reason) when (reason is IOException or UnauthorizedAccessException)
+        {
+            throw new PictureException($"cannot be read ({reason.Message.TrimEnd('.')})", reason);
+        }
     }
 
     /// <summary>Predicts one picture.</summary>
     /// <exception cref="PictureException">It cannot be read.</exception>
     public unsafe Prediction Predict(string file)
     {
-        using var picture = Picture.Decode(File.ReadAllBytes(file), Backbone.Preprocessing);
+        using var picture = Picture.Decode(Bytes(file), Backbone.Preprocessing);
         // One picture is too little work to share: a second thread only waits.
         var threads = TorchRuntime.Threads;
         TorchRuntime.Threads = 1;
@@ -181,8 +224,8 @@ public sealed class Classifier : IDisposable
         TransformRunner.Run(picture, Backbone.Preprocessing, ref rng, false, (float*)input.Data);
         var probabilities = Forward(input).ToArray<float>();
         TorchRuntime.Threads = threads;
-        var top = probabilities.Select((p, k) => (Classes[k], (double)p)).OrderByDescending(pair => pair.Item2).Take(5).ToArray();
-        return new Prediction(file, top[0].Item1, top[0].Item2, top);
+        var top = probabilities.Select((p, k) => new RankedLabel(Classes[k], p)).OrderByDescending(item => item.Probability).Take(5).ToArray();
+        return new Prediction(file, top[0].Label, top[0].Probability, top);
     }
 
     /// <summary>Probabilities of every readable picture of a dataset: N×classes, row after row.</summary>
@@ -203,16 +246,18 @@ public sealed class Classifier : IDisposable
     public Dataset Open(string data, string? split = null)
     {
         if (Head is not null || Classes.Select((name, k) => name == $"{k}").Contains(false)) return DatasetReader.OpenWithClasses(data, Classes, split);
-        var splits = DatasetReader.Open(data);
-        var set = split switch { "train" => splits.Train, "val" => splits.Validation, "test" => splits.Test, _ => splits.Test ?? splits.Validation ?? splits.Train } ?? throw new GraftException($"{data} has no part '{split}'");
+        var parts = DatasetReader.OpenParts(data);
+        var set = parts.Part("train") is { } train ? ClassNames.Match(parts.Pick(split), train.Classes) : parts.Pick(split);
         if (set.Classes.Count > Classes.Count) throw new GraftException($"{data} has {set.Classes.Count} classes and the network {Classes.Count} outputs: name the outputs with --labels FILE");
         return set.Classes.SequenceEqual(Classes) ? set : set.Relabel(label => label, [.. set.Classes, .. Classes.Skip(set.Classes.Count)]);
     }
 
     /// <summary>Metrics on labelled pictures.</summary>
+    /// <exception cref="GraftException">None of them can be read.</exception>
     public (Metrics Metrics, float[] Probabilities, int[] Indices, IReadOnlyList<BrokenPicture> Broken) Evaluate(Dataset data, Torch.Device device = default, Action<int, int>? progress = null, CancellationToken cancel = default)
     {
         var (probabilities, indices, broken) = Predict(data, device, progress, cancel);
+        if (indices.Length == 0) throw new GraftException($"none of the {data.Count} labelled pictures can be read{(broken.Count > 0 ? $". The first: {broken[0].File}: {broken[0].Error}" : "")}");
         return (Metrics.Of(probabilities, [.. indices.Select(k => data.Labels[k])], data.Classes.Count == Classes.Count ? data.Classes : Classes), probabilities, indices, broken);
     }
 

@@ -19,7 +19,12 @@ public sealed class ClassifierModule : Module
     /// <summary>N×3×H×W to N×classes scores: their softmax is the probabilities.</summary>
     public override Tensor Forward(Tensor x)
     {
-        if (_model.Head is not { } head) return _model.Backbone.Classify(x);
+        if (_model.Head is not { } head)
+        {
+            var own = _model.Backbone.Classify(x).Flatten(1);
+            // One score is the odds of the second of two classes.
+            return own.Shape[1] == 1 ? Ops.Cat([own * 0.0, own], 1) : own;
+        }
         var scores = head.Forward(_model.Backbone.Pool(_model.Backbone.Forward(x, 0, _model.Stage + 1)));
         return head.Temperature == 1 ? scores : scores * head.Temperature;
     }

@@ -2,7 +2,7 @@ using Graft.Data;
 
 namespace Graft.Learning;
 
-/// <summary>Pictures of a store, made into batches ahead of the training; shuffled and augmented anew every epoch, or as they are.</summary>
+/// <summary>Pictures of a store, made into batches ahead of the training: shuffled and augmented anew every epoch, a last one alone in the batch before it; or as they are.</summary>
 /// <param name="store">The pictures.</param>
 /// <param name="items">Indices into the store's dataset.</param>
 /// <param name="preprocessing">What a picture goes through.</param>
@@ -13,11 +13,11 @@ internal sealed class PictureFeed(PictureStore store, int[] items, Preprocessing
 {
     private readonly Loader _loader = new(store, preprocessing, batchSize, seed);
 
-    public override int Batches => (items.Length + batchSize - 1) / batchSize;
+    public override int Batches => shuffle ? Loader.Count(items.Length, batchSize) : (items.Length + batchSize - 1) / batchSize;
 
     public override int Size(Batch batch) => batch.Indices.Length;
 
     public override string Unit => "pictures";
 
-    public override IEnumerable<Batch> Epoch(int epoch, int skip) => _loader.Batches(items, epoch, shuffle, skip);
+    public override IEnumerable<Batch> Epoch(int epoch, int skip) => _loader.Batches(items, epoch, shuffle, skip, joinLastOne: shuffle);
 }

@@ -1,7 +1,7 @@
 namespace Graft.Learning;
 
 /// <summary>A training that cannot go on, such as a loss that is no number; the last good state is kept.</summary>
-public sealed class TrainingStoppedException : Exception
+public sealed class TrainingStoppedException : GraftException
 {
     /// <summary>An error without a message.</summary>
     public TrainingStoppedException() { }

@@ -26,10 +26,37 @@ public sealed record InputOptions
     /// <summary>Pixels of the square input.</summary>
     public int? Size { get; init; }
 
+    /// <summary>Whether they say what becomes of the levels, so that nothing is left to guess.</summary>
+    public bool Normalizes => Scale is not null || Mean is not null || Std is not null;
+
+    /// <summary>What is said where a file does not say what its pictures go through.</summary>
+    internal static string Guess(string file, Preprocessing taken)
+    {
+        string Row(double[] values) => string.Join(' ', values.Distinct().Count() == 1 ? [values[0]] : values.Select(value => value)).Replace(',', '.');
+        var first = taken.Steps.OfType<Resize>().FirstOrDefault();
+        return $"{file} does not say what its pictures go through: taken to be {(taken.Steps.Any(step => step is Grayscale) ? "grey" : "RGB")} of {taken.Width}×{taken.Height}{(first is null ? "" : $" (the middle, the short side resized to {first.Side})")}, "
+            + $"levels of 0 … 1 minus {Row(taken.Normalize.Mean)}, divided by {Row(taken.Normalize.Std)}. If that is wrong, say it with --scale, --mean, --std, --channels or --size";
+    }
+
+    /// <summary>Refuses what cannot be.</summary>
+    /// <exception cref="GraftException">An option that cannot be read.</exception>
+    public void Validate()
+    {
+        if (Scale is not null) _ = Fraction(Scale);
+        if (Mean is not null) _ = Three(Mean, "--mean");
+        if (Std is not null && Three(Std, "--std").Contains(0)) throw Bounds.Refuse($"--std {Std}: channels are divided by it, so none may be 0");
+        if (Channels is not (null or "rgb" or "bgr" or "grey" or "gray")) throw Bounds.Refuse($"--channels {Channels}: rgb, bgr or grey");
+        Bounds.Whole("--size", Size, 8, SideLimit);
+    }
+
+    // As Preprocessing reads it back.
+    private const int SideLimit = 8192;
+
     /// <summary>The backbone with this input.</summary>
     /// <exception cref="GraftException">An option that cannot be read.</exception>
     public Backbone Apply(Backbone backbone)
     {
+        Validate();
         var preprocessing = backbone.Preprocessing;
         if (Scale is not null || Mean is not null || Std is not null)
         {
@@ -48,13 +75,11 @@ public sealed record InputOptions
         }
         switch (Channels)
         {
-            case null or "rgb": break;
             case "grey" or "gray": preprocessing = preprocessing with { Steps = [new Grayscale(), .. preprocessing.Steps.Where(step => step is not Grayscale)] }; break;
             case "bgr":
                 backbone = Surgery.BlueFirst(backbone);
                 preprocessing = preprocessing with { Normalize = new Normalize([.. preprocessing.Normalize.Mean.Reverse()], [.. preprocessing.Normalize.Std.Reverse()]) };
                 break;
-            default: throw new GraftException($"--channels {Channels}: rgb, bgr or grey");
         }
         backbone.Preprocessing = preprocessing;
         return backbone;
@@ -63,15 +88,16 @@ public sealed record InputOptions
     private static double Fraction(string text)
     {
         var parts = text.Split('/');
-        return parts.Length is 1 or 2 && parts.All(part => double.TryParse(part, NumberStyles.Float, CultureInfo.InvariantCulture, out _)) && double.Parse(parts[0]) / (parts.Length == 2 ? double.Parse(parts[1]) : 1) is var value && double.IsFinite(value) && value != 0
-            ? value : throw new GraftException($"--scale {text}: a number or a fraction, such as 1/255");
+        if (parts.Length is 1 or 2 && Number(parts[0]) is { } above && Number(parts.Length == 2 ? parts[1] : "1") is { } below && above / below is var value && double.IsFinite(value) && value != 0) return value;
+        throw Bounds.Refuse($"--scale {text}: a number or a fraction, such as 1/255");
     }
 
     private static double[] Three(string text, string option)
     {
-        var parts = text.Split(',', StringSplitOptions.TrimEntries);
-        if (parts.Length is not (1 or 3) || !parts.All(part => double.TryParse(part, NumberStyles.Float, CultureInfo.InvariantCulture, out _))) throw new GraftException($"{option} {text}: one number, or three with commas");
-        var values = parts.Select(double.Parse).ToArray();
-        return values.Length == 3 ? values : [values[0], values[0], values[0]];
+        double?[] parts = [.. text.Split(',', StringSplitOptions.TrimEntries).Select(Number)];
+        if (parts.Length is not (1 or 3) || parts.Contains(null)) throw Bounds.Refuse($"{option} {text}: one number, or three with commas between, each with a point for its decimals, such as 0.5");
+        return parts.Length == 3 ? [.. parts.Select(part => part!.Value)] : [parts[0]!.Value, parts[0]!.Value, parts[0]!.Value];
     }
+
+    private static double? Number(string text) => double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out var value) && double.IsFinite(value) ? value : null;
 }

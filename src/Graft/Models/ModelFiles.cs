@@ -1,4 +1,5 @@
 using System.IO.Compression;
+using Graft.Models.Checkpoints;
 using Graft.Models.Graphs;
 using Graft.Models.Imports;
 using Graft.Models.Zoo;
@@ -9,21 +10,27 @@ namespace Graft.Models;
 /// <summary>Files that hold a whole network, not tensors alone.</summary>
 internal static class ModelFiles
 {
-    /// <summary>The network of such a file; null where it holds tensors by name.</summary>
+    /// <summary>The network of such a file, and whether its preprocessing is a guess; null where it holds tensors by name.</summary>
     /// <param name="path">Keras's .h5 and .keras, Caffe's .caffemodel and .prototxt, .onnx, a TorchScript archive.</param>
     /// <param name="size">Pixels of the square input, where the file leaves it open.</param>
-    /// <exception cref="GraftException">It is of such a kind, and damaged or not supported.</exception>
-    public static (Backbone, IReadOnlyList<string>)? Open(string path, int? size = null)
+    /// <exception cref="GraftException">It is of such a kind, and damaged, not supported, or with values that are not finite; or it is of a kind that is not read.</exception>
+    public static (Backbone Backbone, IReadOnlyList<string> Notes, bool Guessed)? Open(string path, int? size = null)
     {
+        if (Directory.Exists(path)) ForeignFile.Refuse(path);
         if (!File.Exists(path)) throw new GraftException($"{path}: there is no such file");
         try
         {
+            ForeignFile.Refuse(path);
             if (Read(path, size) is not { } imported) return null;
-            var backbone = new GraphBackbone(imported.Graph, imported.Weights, imported.Preprocessing, Path.GetFileNameWithoutExtension(path));
-            backbone.Provenance = Provenance.OfFile(path, "", $"{(backbone.UpstreamClasses is { } classes ? $"{classes} classes " : "")}({Path.GetFileName(path)})");
-            return (backbone, imported.Notes);
+            Finite.Check(imported.Weights, path);
+            // What answers at many places (boxes, maps) classifies no picture.
+            var places = imported.Graph.Shapes[imported.Graph.Output].Skip(2).Any(size => size != 1);
+            var backbone = new GraphBackbone(imported.Graph, imported.Weights, imported.Preprocessing, Path.GetFileNameWithoutExtension(path), headless: places);
+            backbone.Provenance = ModelCard.Origin(path, imported.Card, "", $"{(backbone.UpstreamClasses is { } classes ? $"{classes} classes " : "")}({Path.GetFileName(path)})");
+            backbone.ClassNames = ModelCard.Classes(imported.Card, backbone.UpstreamClasses);
+            return (backbone, imported.Notes, imported.Guessed);
         }
-        catch (Exception reason) when (reason is InvalidDataException or IOException or UnauthorizedAccessException or TorchException or GraftException or OverflowException or OutOfMemoryException)
+        catch (Exception reason) when (reason is InvalidDataException or IOException or UnauthorizedAccessException or TorchException or GraftException or OverflowException or OutOfMemoryException or System.Text.Json.JsonException)
         {
             throw new GraftException(reason.Message.Contains(path, StringComparison.Ordinal) ? reason.Message : $"{path}: {reason.Message}", reason);
         }

@@ -1,5 +1,6 @@
 using Graft.Data;
 using Graft.Learning;
+using Graft.Models;
 using Graft.Models.Zoo;
 using Graft.Torch;
 using Graft.Transfer;
@@ -26,7 +27,7 @@ public static class EmbeddedBackbone
         try
         {
             Extract(path);
-            var backbone = BackboneCatalogue.Load(path).Backbone;
+            var backbone = ModelOpener.Load(path).Backbone;
             backbone.Provenance = backbone.Provenance with { Source = "embedded: graft pretrain-shapes", Licence = "MIT" };
             return backbone;
         }

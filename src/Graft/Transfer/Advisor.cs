@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
+using System.Text.Json.Serialization;
 using Graft.Data;
 using Graft.Features;
 using Graft.Heads;
@@ -58,7 +59,12 @@ public sealed record Evidence
 /// <param name="Quadrant">small or large × similar or different (cs231n, "Transfer Learning").</param>
 /// <param name="Reasons">In plain words, with the numbers.</param>
 /// <param name="Evidence">The measurements.</param>
-public sealed record Advice(string Strategy, string Quadrant, IReadOnlyList<string> Reasons, Evidence Evidence);
+public sealed record Advice(string Strategy, string Quadrant, IReadOnlyList<string> Reasons, Evidence Evidence)
+{
+    /// <summary>Pictures that could not be measured, because they cannot be read.</summary>
+    [JsonIgnore]
+    public IReadOnlyList<BrokenPicture> Broken { get; init; } = [];
+}
 
 /// <summary>
 /// Measures how a backbone suits a task and recommends a plan. The measurements are kept beside the feature cache under a
@@ -73,16 +79,16 @@ public sealed class Advisor(Backbone backbone, FeatureCache? cache, Device devic
     // Lower-stage features win by more than two standard errors only where the top ones are about something else.
     private const double Errors = 2;
 
-    private static readonly JsonSerializerOptions s_json = new(JsonSerializerDefaults.Web);
+    private static readonly JsonSerializerOptions s_json = new(JsonSerializerDefaults.Web) { NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals };
 
     /// <summary>Measures, or takes an earlier measurement of the same, and recommends.</summary>
     public Advice Advise(Dataset train, long seed = 0, Action<int, int>? progress = null, CancellationToken cancel = default)
     {
         using var scope = new TensorScope();
         var pooled = new FeatureExtractor(backbone, cache, device).Pooled(train, backbone.Preprocessing, progress: progress, cancel: cancel);
-        if (pooled.Indices.Length == 0) throw new GraftException($"none of the {train.Count} pictures can be read. The first: {pooled.Broken[0].File}: {pooled.Broken[0].Error}");
+        train.RequireEveryClass(pooled.Indices, pooled.Broken);
         var path = cache is null ? null : Path.Combine(Path.GetDirectoryName(cache.Root)!, "advice", Key(train, pooled, seed) + ".json");
-        if (path is not null && File.Exists(path) && JsonSerializer.Deserialize<Evidence>(File.ReadAllText(path), s_json) is { } known) return Recommend(known);
+        if (path is not null && Kept(path) is { } known) return Recommend(known) with { Broken = pooled.Broken };
         var evidence = Measure(train, pooled, seed, cancel);
         if (path is not null)
         {
@@ -92,10 +98,23 @@ public sealed class Advisor(Backbone backbone, FeatureCache? cache, Device devic
             }
             catch (IOException)
             {
-                return Recommend(evidence); // not kept: measured again next time
+                return Recommend(evidence) with { Broken = pooled.Broken }; // not kept: measured again next time
             }
         }
-        return Recommend(evidence);
+        return Recommend(evidence) with { Broken = pooled.Broken };
+    }
+
+    // A measurement that cannot be read is made again.
+    private static Evidence? Kept(string path)
+    {
+        try
+        {
+            return File.Exists(path) ? JsonSerializer.Deserialize<Evidence>(File.ReadAllText(path), s_json) : null;
+        }
+        catch (Exception reason) when (reason is JsonException or IOException or UnauthorizedAccessException)
+        {
+            return null;
+        }
     }
 
     // The features stand for the pictures and the weights: equal features, equal advice.
@@ -159,6 +178,14 @@ public sealed class Advisor(Backbone backbone, FeatureCache? cache, Device devic
         return seconds * pictures / Batch;
     }
 
+    // A class of one picture leaves none to judge by: what can be said is what is safe.
+    private static Advice Unmeasured(Evidence e, bool large) => new(large ? "head-then-full" : "feature", $"{(large ? "large" : "small")}, domain unknown",
+    [
+        $"{e.Pictures} pictures of {e.Classes} classes ({e.Fewest} of the rarest) against {e.Parameters / 1e6:0.0} million parameters: a {(large ? "large" : "small")} dataset (the line is at {SmallDataset}).",
+        "The rarest class has one picture, so none can be held out, and how well the features serve cannot be measured.",
+        large ? "Large, and nothing more is known: the head first, then all at a hundredth of its rate." : "Small, and nothing more is known: a linear head on the top features is the safest.",
+    ], e);
+
     /// <summary>The rule, apart from the measuring.</summary>
     public static Advice Recommend(Evidence e)
     {
@@ -169,6 +196,7 @@ public sealed class Advisor(Backbone backbone, FeatureCache? cache, Device devic
         var explained = (top.Accuracy - e.Chance) / Math.Max(1e-9, 1 - e.Chance);
         var similar = !lowerWins && explained >= 0.6;
         var large = e.Pictures >= SmallDataset;
+        if (e.Pretrained && double.IsNaN(top.Accuracy)) return Unmeasured(e, large);
         var reasons = new List<string>
         {
             $"{e.Pictures} pictures of {e.Classes} classes ({e.Fewest} of the rarest) against {e.Parameters / 1e6:0.0} million parameters: a {(large ? "large" : "small")} dataset (the line is at {SmallDataset}).",

@@ -42,8 +42,8 @@ internal sealed class ClassificationObjective : Objective<Batch>
         else if (_phase.CutMix > 0) (inputs, targets) = BatchMixing.CutMix(inputs, targets, _head.Classes, _phase.CutMix, ref step.Rng);
         var scores = Scores(inputs).Scores;
         step.Count("right", scores.Detach().Argmax(1).Eq(labels).Sum().Item(), batch.Indices.Length);
-        return _head.Kind == HeadKind.Svm && targets.Dimensions == 1
-            ? Losses.SquaredHinge(scores, targets)
+        return _head.Kind == HeadKind.Svm
+            ? Losses.SquaredHinge(scores, targets, _classWeights)
             : Losses.CrossEntropy(scores, targets, _classWeights, _phase.LabelSmoothing);
     }
 

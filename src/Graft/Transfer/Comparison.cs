@@ -1,4 +1,6 @@
+using Graft.Data;
 using Graft.Inference;
+using Graft.Learning;
 
 namespace Graft.Transfer;
 
@@ -11,7 +13,11 @@ namespace Graft.Transfer;
 public sealed record ComparedStrategy(string Strategy, double Accuracy, double Low, double High, double Seconds, long TrainableParameters, double PValue, IReadOnlyList<double> Accuracies);
 
 /// <summary>All strategies on the same split and seeds, and whether the advice was right.</summary>
-public sealed record ComparisonResult(IReadOnlyList<ComparedStrategy> Table, Advice Advice, bool AdviceWasRight, string Verdict);
+public sealed record ComparisonResult(IReadOnlyList<ComparedStrategy> Table, Advice Advice, bool AdviceWasRight, string Verdict)
+{
+    /// <summary>What was noticed when the data was read, broken pictures among it.</summary>
+    public DatasetNotes DataNotes { get; init; } = DatasetNotes.None;
+}
 
 /// <summary>Runs strategies side by side.</summary>
 public static class Comparison
@@ -21,12 +27,22 @@ public static class Comparison
     /// <summary>Compares on the dataset's own validation pictures, or one split that all share.</summary>
     public static ComparisonResult Run(TrainOptions options, IReadOnlyList<string> strategies, int seeds, Func<TrainOptions, TransferTask> task, Action<string>? log = null)
     {
-        var root = options.Out ?? Path.Combine("runs", $"compare-{DateTime.Now:yyyyMMdd-HHmmss}");
+        options.Validate();
+        Bounds.Whole("--seeds", seeds, 1, 1000);
+        var root = options.Out ?? RunFolder.New("compare-");
         var (upstream, _) = TransferTask.OpenBackbone(options);
         using var owned = upstream;
-        var (train, validation, _) = TransferTask.OpenData(options);
+        var (train, validation, splits) = TransferTask.OpenData(options);
+        var broken = new HashSet<BrokenPicture>();
         var advice = task(options).MakePlan(upstream, train).Advice!;
         string[] all = [.. strategies.Append(advice.Strategy).Distinct()];
+        // All that could be refused is refused before the first run.
+        var solved = all.Where(strategy => strategy != "auto" && Strategies.ByName(strategy, upstream, train.Count, options.Head).Phases.All(phase => phase.Solve)).ToHashSet();
+        string Folder(string strategy, long seed) => Path.Combine(root, $"{strategy.Replace(':', '-')}-{seed}");
+        foreach (var strategy in all)
+        {
+            for (var k = 0; k < seeds; k++) RunFolder.Check(Folder(strategy, options.Seed + k), options.Overwrite, options.Data, options.Validation, options.Weights);
+        }
         var right = new Dictionary<string, List<bool>>();
         var rows = new List<(string Name, List<double> Accuracies, double Seconds, long Parameters)>();
         foreach (var strategy in all)
@@ -38,8 +54,9 @@ public static class Comparison
             {
                 log?.Invoke($"{strategy}, seed {options.Seed + k}");
                 // The split stays: only starting values, orders and augmentations follow the seed.
-                var run = options with { Strategy = strategy, Seed = options.Seed + k, SplitSeed = options.SplitSeed ?? options.Seed, Out = Path.Combine(root, $"{strategy.Replace(':', '-')}-{options.Seed + k}"), NoReport = k > 0 };
+                var run = options with { Strategy = strategy, Seed = options.Seed + k, SplitSeed = options.SplitSeed ?? options.Seed, Epochs = solved.Contains(strategy) ? null : options.Epochs, Out = Folder(strategy, options.Seed + k), NoReport = k > 0 };
                 var result = task(run).Run();
+                broken.UnionWith(result.Broken);
                 using var model = Classifier.Load(result.Run);
                 var (probabilities, indices, _) = model.Predict(validation);
                 for (var i = 0; i < indices.Length; i++)
@@ -67,7 +84,7 @@ public static class Comparison
         var verdict = advised == best ? $"The advice was right: {advice.Strategy} is the best, with {best.Accuracy:P1}."
             : correct ? $"The advice was right: {advice.Strategy} ({advised.Accuracy:P1}, {advised.Seconds:0.0} s) is not distinguishable from the best, {winner} ({best.Accuracy:P1}, {best.Seconds:0.0} s; p = {advised.PValue:0.00})."
             : $"The advice was wrong: {winner} ({best.Accuracy:P1}) beats {advice.Strategy} ({advised.Accuracy:P1}; p = {advised.PValue:0.000}).";
-        return new ComparisonResult([.. table.OrderByDescending(row => row.Accuracy)], advice, correct, verdict);
+        return new ComparisonResult([.. table.OrderByDescending(row => row.Accuracy)], advice, correct, verdict) { DataNotes = splits.Notes.With(broken.Select(LeftOut.Of)) };
     }
 
     /// <summary>Student's interval of the mean over seeds; with one seed, Wilson's of the share of pictures.</summary>

@@ -21,6 +21,9 @@ public sealed class EventWriter : IDisposable
         Write(output => { output.WriteTag(3, WireFormat.WireType.LengthDelimited); output.WriteString("brain.Event:2"); });
     }
 
+    /// <summary>Whether a file is named as those that this writes.</summary>
+    internal static bool IsOne(string path) => Path.GetFileName(path) is var name && name.StartsWith("events.out.tfevents.", StringComparison.Ordinal) && name.EndsWith(".graft", StringComparison.Ordinal);
+
     /// <summary>A number at a step.</summary>
     public void Scalar(string tag, double value, long step)
     {

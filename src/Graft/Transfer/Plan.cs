@@ -3,6 +3,7 @@ using System.Text.Json.Serialization;
 using Graft.Data;
 using Graft.Heads;
 using Graft.Learning;
+using Graft.Models.Zoo;
 using Graft.Torch;
 
 namespace Graft.Transfer;
@@ -13,7 +14,7 @@ public sealed record Plan
     private static readonly JsonSerializerOptions s_json = new(JsonSerializerDefaults.Web)
     {
         WriteIndented = true, Converters = { new JsonStringEnumConverter(JsonNamingPolicy.KebabCaseLower) }, UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
-        Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
+        Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping, RespectNullableAnnotations = true,
     };
 
     /// <summary>The strategy that made it.</summary>
@@ -41,11 +42,33 @@ public sealed record Plan
         try
         {
             var plan = JsonSerializer.Deserialize<Plan>(json, s_json) ?? throw new GraftException($"{from} holds no plan");
-            return plan.Phases.Count > 0 ? plan : throw new GraftException($"{from}: a plan needs at least one phase");
+            if (plan.Phases.Count == 0) throw new GraftException($"{from}: a plan needs at least one phase");
+            return !plan.Phases.Contains(null!) ? plan : throw new GraftException($"{from}: a phase is null");
         }
         catch (JsonException reason)
         {
-            throw new GraftException($"{from}, line {reason.LineNumber + 1}: {reason.Message.Split(" Path:")[0]}", reason);
+            throw new GraftException($"{from}{JsonFault.Of(reason)}", reason);
+        }
+    }
+
+    /// <summary>Refuses a plan that cannot be carried out on a backbone.</summary>
+    /// <param name="backbone">What it is for.</param>
+    /// <param name="from">The file that it was read from, for the message; null: it was made here.</param>
+    /// <exception cref="GraftException">A field that cannot be: phase, field and bounds.</exception>
+    public void Validate(Backbone backbone, string? from = null)
+    {
+        var source = from ?? $"the plan '{Strategy}'";
+        try
+        {
+            if (Phases.Count == 0) throw Bounds.Refuse($"{source}: a plan needs at least one phase");
+            if (FeatureStage is { } name && backbone.Stages.All(stage => stage.Name != name))
+                throw Bounds.Refuse($"{source}, featureStage {name}: {backbone.Architecture} has no such stage. It has: {string.Join(", ", backbone.Stages.Select(stage => stage.Name))}");
+            for (var k = 0; k < Phases.Count; k++) Phases[k].Validate(backbone, Head, $"{source}, phase {k + 1} ({Phases[k].Name}),");
+        }
+        catch (GraftException reason) when (reason.IsUsage)
+        {
+            // The plan is at fault, and not what was typed.
+            throw new GraftException(reason.Message, reason);
         }
     }
 }
@@ -112,6 +135,47 @@ public sealed record Phase
 
     /// <summary>Beta parameter of CutMix; 0: none.</summary>
     public double CutMix { get; init; }
+
+    /// <summary>Refuses what cannot be; <paramref name="where"/> begins the message.</summary>
+    internal void Validate(Backbone backbone, HeadKind head, string where)
+    {
+        var stages = backbone.Stages.Count;
+        Bounds.Whole($"{where} trainFrom", TrainFrom, 0, stages);
+        if (Solve)
+        {
+            if (TrainFrom != stages) throw Bounds.Refuse($"{where} trainFrom {TrainFrom}: solving trains the head alone, which is {stages}, the number of stages. Set solve to false to train stages too");
+            return;
+        }
+        Bounds.Whole($"{where} epochs", Epochs, 1);
+        Bounds.Whole($"{where} batchSize", BatchSize, 1);
+        Bounds.Within($"{where} headRate", HeadRate, 0);
+        if (StageRates.Count != 0 && StageRates.Count != stages)
+            throw Bounds.Refuse($"{where} stageRates has {StageRates.Count} rates and {backbone.Architecture} {stages} stages ({string.Join(", ", backbone.Stages.Select(stage => stage.Name))}): one for each, or none for the head's rate everywhere");
+        foreach (var rate in StageRates) Bounds.Within($"{where} stageRates", rate, 0);
+        Bounds.Within($"{where} weightDecay", WeightDecay, 0);
+        Bounds.Within($"{where} labelSmoothing", LabelSmoothing, 0, 1);
+        Bounds.Within($"{where} clipNorm", ClipNorm, 0);
+        if (!(Ema >= 0 && Ema < 1)) throw Bounds.Refuse(FormattableString.Invariant($"{where} ema {Ema}: a number from 0 to below 1"));
+        Bounds.Whole($"{where} patience", Patience, 0);
+        Bounds.Whole($"{where} views", Views, 0);
+        Bounds.Within($"{where} mixup", Mixup, 0);
+        Bounds.Within($"{where} cutMix", CutMix, 0);
+        Bounds.Within($"{where} schedule's warmUp", Schedule.WarmUp, 0, 1);
+        if (Schedule is StepSchedule steps)
+        {
+            Bounds.Whole($"{where} schedule's parts", steps.Parts, 1);
+            Bounds.Within($"{where} schedule's gamma", steps.Gamma, 0);
+        }
+        if (Schedule is CosineSchedule cosine) Bounds.Within($"{where} schedule's floor", cosine.Floor, 0, 1);
+        if (Schedule is OneCycleSchedule cycle && !(cycle.Rise > 0 && cycle.Rise < 1)) throw Bounds.Refuse(FormattableString.Invariant($"{where} schedule's rise {cycle.Rise}: a number above 0 and below 1"));
+        if (head == HeadKind.Mean) throw Bounds.Refuse($"{where} has gradient steps, and the head mean has no gradient to follow: use softmax, svm or mlp, or solve it");
+        if (head == HeadKind.Svm && (Mixup > 0 || CutMix > 0 || LabelSmoothing > 0))
+            throw Bounds.Refuse($"{where} {(Mixup > 0 ? "mixup" : CutMix > 0 ? "cutMix" : "labelSmoothing")} with the head svm: its hinge takes a class for each picture, not shares of several. Set it to 0, or use softmax");
+        if (BatchSize == 1 && Normalises(backbone)) throw Bounds.Refuse($"{where} batchSize 1: BatchNorm takes its statistics from a batch, and one picture has none. Give 2 or more, or set freezeStatistics");
+    }
+
+    /// <summary>Whether a BatchNorm takes its statistics from the batches of this phase.</summary>
+    internal bool Normalises(Backbone backbone) => !FreezeStatistics && backbone.Stages.Skip(TrainFrom).Any(stage => stage.Modules.Any(module => module.Modules().OfType<INormStatistics>().Any()));
 
     internal Optimisation Optimisation() => new() { Optimizer = Optimizer, Rate = HeadRate, WeightDecay = WeightDecay, Schedule = Schedule, Epochs = Epochs, ClipNorm = ClipNorm, Ema = Ema, Patience = Patience };
 }

@@ -83,6 +83,7 @@ public sealed class PlanRunner(Backbone backbone, Plan plan, Dataset train, Data
     /// <exception cref="TrainingStoppedException">The loss is no number.</exception>
     public void Run()
     {
+        plan.Validate(backbone);
         using var state = (options.Folder is { } folder && options.Resume ? TrainingState.Load(folder) : null) ?? new TrainingState();
         _history.AddRange(state.History.Select(look => Record(look, plan.Phases[look.Phase])));
         try
@@ -122,6 +123,7 @@ public sealed class PlanRunner(Backbone backbone, Plan plan, Dataset train, Data
         using var rows = features.Rows;
         NoteBroken(features.Broken);
         Notes.AddRange(features.Notes);
+        train.RequireEveryClass(features.Indices, features.Broken);
         _trainItems = features.Indices;
         Fit = HeadFitter.Fit(features.Stage(backbone, FeatureStage), [.. features.Indices.Select(k => train.Labels[k])], train.Classes.Count,
             new HeadOptions { Kind = plan.Head, Seed = options.Seed, Balanced = options.Balanced });
@@ -171,12 +173,17 @@ public sealed class PlanRunner(Backbone backbone, Plan plan, Dataset train, Data
     private Tensor? ClassWeights()
     {
         if (!options.Balanced) return null;
-        var counts = train.CountsByClass();
-        var present = counts.Count(count => count > 0);
-        return Tensor.From([.. counts.Select(count => count == 0 ? 0f : (float)train.Count / (present * count))]).To(options.Device);
+        return Tensor.From(Array.ConvertAll(HeadFitter.ClassWeights(train.Labels, train.Classes.Count), weight => (float)weight)).To(options.Device);
     }
 
-    private PictureFeed ValidationFeed()
+    private void CheckNorms(Phase phase, int pictures)
+    {
+        if (pictures == 1 && phase.Normalises(backbone))
+            throw new GraftException($"phase '{phase.Name}' has one picture to train on, and BatchNorm needs at least two for its statistics: give more pictures, or set freezeStatistics in the plan (--plan)");
+    }
+
+    // With nothing held out the last weights are as good a guess as any, and have learned the most.
+    private PictureFeed? ValidationFeed()
     {
         if (_validationStore is null)
         {
@@ -184,7 +191,7 @@ public sealed class PlanRunner(Backbone backbone, Plan plan, Dataset train, Data
             (_validationItems, var broken) = _validationStore.Check(options.Cancel);
             NoteBroken(broken);
         }
-        return new PictureFeed(_validationStore, _validationItems!, backbone.Preprocessing, HeldOutBatch, options.Seed, shuffle: false);
+        return _validationItems!.Length == 0 ? null : new PictureFeed(_validationStore, _validationItems, backbone.Preprocessing, HeldOutBatch, options.Seed, shuffle: false);
     }
 
     private Feed<Batch> TrainingFeed(Phase phase)
@@ -195,6 +202,8 @@ public sealed class PlanRunner(Backbone backbone, Plan plan, Dataset train, Data
             var from = Math.Min(phase.TrainFrom, FeatureStage + 1);
             var extraction = new FeatureExtractor(backbone, options.Cache, options.Device).Activations(train, preprocessing, from, phase.Views, options.Seed, Report("frozen stages"), options.Cancel);
             NoteBroken(extraction.Broken);
+            train.RequireEveryClass(extraction.Indices, extraction.Broken);
+            CheckNorms(phase, extraction.Indices.Length);
             Notes.AddRange(extraction.Notes.Except(Notes));
             return new CachedFeed(extraction, train, phase.BatchSize, options.Seed);
         }
@@ -203,7 +212,9 @@ public sealed class PlanRunner(Backbone backbone, Plan plan, Dataset train, Data
             _trainStore = new PictureStore(train, options.PictureBudget);
             (_trainItems, var broken) = _trainStore.Check(options.Cancel);
             NoteBroken(broken);
+            train.RequireEveryClass(_trainItems, broken);
         }
+        CheckNorms(phase, _trainItems!.Length);
         return new PictureFeed(_trainStore, _trainItems!, preprocessing, phase.BatchSize, options.Seed);
     }
 }

@@ -49,12 +49,15 @@ public sealed class ReportBuilder(RunRecord run, Classifier model, Dataset train
         var data = JsonSerializer.Serialize(new
         {
             classes = run.Classes, confusion = metrics.Confusion, history = run.History,
-            grid = run.HeadGrid, probes = run.Advice?.Evidence.Probes ?? [], points,
+            grid = run.HeadGrid, probes = Probes, points,
         }, s_json);
         return Asset("report.html").Replace("{{title}}", Html($"Graft: {Path.GetFileName(run.Options.Data)}"), StringComparison.Ordinal).Replace("{{css}}", Asset("report.css"), StringComparison.Ordinal)
             .Replace("{{body}}", body.ToString(), StringComparison.Ordinal).Replace("{{script}}", Asset("report.js").Replace("</script", "<\\/script", StringComparison.OrdinalIgnoreCase), StringComparison.Ordinal)
             .Replace("{{data}}", data.Replace("<", "\\u003c", StringComparison.Ordinal), StringComparison.Ordinal);
     }
+
+    // Where a class has one picture only, probes could not be judged.
+    private IEnumerable<StageProbe> Probes => run.Advice?.Evidence.Probes.Where(probe => double.IsFinite(probe.Accuracy)) ?? [];
 
     private sealed record Judged(int Index, string Name, int Label, int Predicted, double Probability);
 
@@ -106,10 +109,12 @@ public sealed class ReportBuilder(RunRecord run, Classifier model, Dataset train
             <h1>{Html(string.Join(", ", run.Classes.Take(6)))}{(run.Classes.Count > 6 ? $" and {run.Classes.Count - 6} more" : "")}</h1>
             <p class="sub">{Html(run.Options.Data)} · {run.TrainImages} pictures trained on, {metrics.Count} held out · strategy <b>{Html(run.Plan.Strategy)}</b> on {Html(run.Architecture)}</p>
             <div class="figures">
+            {(metrics.Count == 0 ? "<div class=\"figure\"><b>?</b><span>accuracy: nothing was held out to judge by</span></div>" : FormattableString.Invariant($"""
             <div class="figure"><b>{Percent(metrics.Accuracy)}</b><span>accuracy ({Percent(metrics.Low)} to {Percent(metrics.High)}; always the largest class: {Percent(chance)})</span></div>
             <div class="figure"><b>{Percent(metrics.BalancedAccuracy)}</b><span>balanced accuracy</span></div>
             <div class="figure"><b>{metrics.MacroF1:0.000}</b><span>macro F1</span></div>
             <div class="figure"><b>{metrics.CalibrationError:0.000}</b><span>calibration error</span></div>
+            """))}
             <div class="figure"><b>{run.Seconds:0.0} s</b><span>from command to model</span></div>
             </div>
 
@@ -120,7 +125,7 @@ public sealed class ReportBuilder(RunRecord run, Classifier model, Dataset train
     {
         body.Append("<div class=\"row\">");
         if (run.History.Count > 0) body.Append("<section><h2>Loss</h2><div class=\"chart\" id=\"loss\"></div></section><section><h2>Accuracy</h2><div class=\"chart\" id=\"accuracy\"></div></section>");
-        if (run.Advice is { Evidence.Probes.Count: > 0 }) body.Append("<section><h2>Linear probes on each stage</h2><div class=\"chart\" id=\"probes\"></div></section>");
+        if (Probes.Any()) body.Append("<section><h2>Linear probes on each stage</h2><div class=\"chart\" id=\"probes\"></div></section>");
         if (run.HeadGrid.Count > 1) body.Append("<section><h2>Choosing the head's penalty</h2><div class=\"chart\" id=\"grid\"></div></section>");
         body.Append(CultureInfo.InvariantCulture, $"<section><h2>Confusion</h2><div class=\"chart{(metrics.Confusion.Length > 6 ? " tall" : "")}\" id=\"confusion\"></div></section>");
         body.Append("<section><h2>Features in the plane (PCA)</h2><div class=\"chart\" id=\"pca\"></div></section><section><h2>Features in the plane (t-SNE)</h2><div class=\"chart\" id=\"tsne\"></div></section></div>");
@@ -138,7 +143,7 @@ public sealed class ReportBuilder(RunRecord run, Classifier model, Dataset train
     {
         if (items.Count == 0)
         {
-            if (!heat) body.Append(CultureInfo.InvariantCulture, $"<section><h2>{title}</h2><p>There are none: every held-out picture is right.</p></section>");
+            if (!heat) body.Append(CultureInfo.InvariantCulture, $"<section><h2>{title}</h2><p>{(validation.Count == 0 ? "Nothing was held out." : "There are none: every held-out picture is right.")}</p></section>");
             return;
         }
         var figures = new StringBuilder();
@@ -196,6 +201,7 @@ public sealed class ReportBuilder(RunRecord run, Classifier model, Dataset train
             ("upstream", $"{run.Upstream.Source}: {run.Upstream.Domain}"), ("upstream's licence", run.Upstream.Licence), ("upstream's sha256", run.Upstream.Sha256),
             ("data fingerprint", run.DataFingerprint), ("training pictures", $"{train.Count}"), ("seed", $"{run.Options.Seed}"),
         };
+        rows.AddRange((run.Upstream.Lineage ?? []).SelectMany(before => new[] { ("made from", $"{before.Source}: {before.Domain}"), ("its licence", before.Licence), ("its sha256", before.Sha256) }));
         rows.AddRange(run.Environment.Select(item => (item.Key, item.Value)));
         rows.AddRange(run.Broken.Select(broken => ("left out", $"{broken.File}: {broken.Error}")));
         rows.AddRange(run.Notes.Select(note => ("note", note)));

@@ -1,3 +1,4 @@
+using System.Globalization;
 using Graft.Data;
 using Graft.Heads;
 using Graft.Models.Zoo;
@@ -21,19 +22,25 @@ public static class Strategies
         return kind switch
         {
             "feature" => Feature(backbone, head, option),
-            "partial" => Partial(backbone, pictures, int.TryParse(option, out var k) ? k : 2, head),
+            "partial" => Partial(backbone, pictures, option is null ? 2 : Deepest(option, backbone), head),
+            _ when option is not null => throw Unknown(name),
             "full" => Full(backbone, pictures, head),
             "head-then-full" => HeadThenFull(backbone, pictures, head),
             "gradual" => Gradual(backbone, pictures, head),
             "scratch" => Scratch(backbone, pictures, head),
-            _ => throw new GraftException($"there is no strategy '{name}'. There are: {string.Join(", ", Names)}; also partial:K and feature:STAGE"),
+            _ => throw Unknown(name),
         };
     }
+
+    private static GraftException Unknown(string name) => Bounds.Refuse($"{UnknownName.Of("strategy", name, Names).Message}; also partial:K and feature:STAGE");
+
+    private static int Deepest(string text, Backbone backbone) => int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var k) && k >= 1 && k <= backbone.Stages.Count ? k
+        : throw Bounds.Refuse($"--strategy partial:{text}: the K deepest stages of {backbone.Architecture} are a whole number from 1 to {backbone.Stages.Count}");
 
     /// <summary>Frozen backbone, head on its features, solved to a tolerance.</summary>
     public static Plan Feature(Backbone backbone, HeadKind head = HeadKind.Softmax, string? stage = null)
     {
-        if (stage is not null && backbone.Stages.All(found => found.Name != stage)) throw new GraftException($"{backbone.Architecture} has no stage '{stage}'. It has: {string.Join(", ", backbone.Stages.Select(found => found.Name))}");
+        if (stage is not null && backbone.Stages.All(found => found.Name != stage)) throw UnknownName.Of($"stage of {backbone.Architecture}", stage, backbone.Stages.Select(found => found.Name), NextCommand.Of("models", "show", backbone.Architecture));
         return new Plan { Strategy = stage is null ? "feature" : $"feature:{stage}", Head = head, FeatureStage = stage, Phases = [Solved(backbone)] };
     }
 
@@ -67,11 +74,11 @@ public static class Strategies
     public static Plan Scratch(Backbone backbone, int pictures, HeadKind head = HeadKind.Softmax) => new()
     {
         Strategy = "scratch", Head = Trainable(head),
-        Phases = [Tuned(backbone, pictures, "all", 0, 0.05, 1500) with { HeadRate = 0.05, FreezeStatistics = false, WeightDecay = 5e-4, Schedule = new OneCycleSchedule(), LabelSmoothing = 0.05 }],
+        Phases = [Tuned(backbone, pictures, "all", 0, 0.05, 1500) with { HeadRate = 0.05, FreezeStatistics = false, WeightDecay = 5e-4, Schedule = new OneCycleSchedule(), LabelSmoothing = head == HeadKind.Svm ? 0 : 0.05 }],
     };
 
-    // A mean has no gradient to follow; softmax is the linear head that has.
-    private static HeadKind Trainable(HeadKind head) => head == HeadKind.Mean ? HeadKind.Softmax : head;
+    private static HeadKind Trainable(HeadKind head) => head != HeadKind.Mean ? head
+        : throw Bounds.Refuse("--head mean has no gradient to follow, and this strategy takes gradient steps: use softmax, svm or mlp, or --strategy feature");
 
     /// <summary>A gradient phase. With a decay, each stage's rate is that of the one above divided by it (Howard and Ruder's discriminative rates).</summary>
     private static Phase Tuned(Backbone backbone, int pictures, string name, int from, double rate, int steps, double decay = 1)

@@ -1,7 +1,5 @@
 using System.Diagnostics;
 using System.Runtime.InteropServices;
-using System.Security.Cryptography;
-using System.Text;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using Graft.Data;
@@ -10,6 +8,7 @@ using Graft.Heads;
 using Graft.Inference;
 using Graft.Learning;
 using Graft.Models;
+using Graft.Models.Hub;
 using Graft.Models.Zoo;
 using Graft.Torch;
 
@@ -68,11 +67,39 @@ public sealed record TrainOptions
 
     /// <summary>Write no report.html.</summary>
     public bool NoReport { get; init; }
+
+    /// <summary>Replace the run that is in <see cref="Out"/>; files that are not a run's stay.</summary>
+    public bool Overwrite { get; init; }
+
+    /// <summary>Refuses what cannot be.</summary>
+    /// <exception cref="GraftException">An option out of its bounds, or one that has nothing to act on.</exception>
+    public TrainOptions Validate()
+    {
+        Input.Validate();
+        _ = Bounds.Device(Device);
+        Bounds.Whole("--epochs", Epochs, 1);
+        if (PlanFile is not null && (Strategy != "auto" || Head != HeadKind.Softmax)) throw BesidePlan();
+        HeadOptions.CheckBalanced(Head, Balanced);
+        return this;
+    }
+
+    internal static GraftException BesidePlan() => Bounds.Refuse("--strategy and --head beside --plan FILE: the plan says both. Edit them there (strategy, head), or leave the plan out");
+
+    /// <summary>The same, from whatever folder it is read: a resumed run must not find other files under the same names.</summary>
+    internal TrainOptions Absolute() => this with
+    {
+        Data = RunFolder.Absolute(Data)!, Validation = RunFolder.Absolute(Validation), PlanFile = RunFolder.Absolute(PlanFile), Weights = Weights is null ? null : RunFolder.Absolute(ModelHub.Resolve(Weights)),
+        Input = Input with { Labels = RunFolder.Absolute(Input.Labels) },
+    };
 }
 
 /// <summary>A finished run.</summary>
 public sealed record TrainResult(string Run, string Strategy, IReadOnlyList<string> Classes, int TrainImages, int ValImages, double Accuracy, double Seconds, Metrics Metrics, Plan Plan, Advice? Advice,
-    IReadOnlyList<BrokenPicture> Broken, IReadOnlyList<string> Notes, long TrainableParameters, string? Report);
+    IReadOnlyList<BrokenPicture> Broken, IReadOnlyList<string> Notes, long TrainableParameters, string? Report)
+{
+    /// <summary>What was noticed when the data was read.</summary>
+    public DatasetNotes DataNotes { get; init; } = DatasetNotes.None;
+}
 
 /// <summary>What run.json holds.</summary>
 public sealed record RunRecord
@@ -98,7 +125,7 @@ public sealed record RunRecord
     /// <summary>Counts.</summary>
     public int ValImages { get; init; }
 
-    /// <summary>A digest of the names and labels of the pictures.</summary>
+    /// <summary>A digest of the names, labels and bytes of the pictures.</summary>
     public required string DataFingerprint { get; init; }
 
     /// <summary>Upstream.</summary>
@@ -134,6 +161,8 @@ public sealed record RunRecord
         Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
     };
 
+    private static readonly JsonSerializerOptions s_strict = new(Json) { RespectNullableAnnotations = true };
+
     /// <summary>Reads a run folder's record.</summary>
     /// <exception cref="GraftException">It is no run folder.</exception>
     public static RunRecord Read(string run)
@@ -142,11 +171,11 @@ public sealed record RunRecord
         if (!File.Exists(path)) throw new GraftException($"{run} is no run folder: it has no run.json");
         try
         {
-            return JsonSerializer.Deserialize<RunRecord>(File.ReadAllText(path), Json)!;
+            return JsonSerializer.Deserialize<RunRecord>(File.ReadAllText(path), s_strict) ?? throw new JsonException("it holds null, and no run");
         }
         catch (JsonException reason)
         {
-            throw new GraftException($"{path}, line {reason.LineNumber + 1}: {reason.Message}", reason);
+            throw new GraftException($"{path}{JsonFault.Of(reason)}. The run cannot be read: start it anew", reason);
         }
     }
 
@@ -175,14 +204,30 @@ public sealed class TransferTask(TrainOptions options)
     public string RunFolder { get; private set; } = options.Out ?? "";
 
     /// <summary>Options of a stopped run, to go on with.</summary>
-    public static TrainOptions OptionsOf(string run) => RunRecord.Read(run).Options with { Out = run };
+    /// <exception cref="GraftException">There is none, or nothing had begun.</exception>
+    public static TrainOptions OptionsOf(string run)
+    {
+        _ = Learning.RunFolder.ReadRecord(run, "graft train");
+        return RunRecord.Read(run).Options with { Out = run };
+    }
 
     /// <summary>The pictures to train and to validate on.</summary>
     public static (Dataset Train, Dataset Validation, DatasetSplits Splits) OpenData(TrainOptions options)
     {
         var splits = DatasetReader.Open(options.Data);
         var (train, validation) = (splits.Train, splits.Validation ?? splits.Test);
-        if (options.Validation is { } path) validation = DatasetReader.OpenWithClasses(path, train.Classes, "val");
+        if (splits.Notes.LeftOut.FirstOrDefault(one => one is { Kind: LeftOutKind.UnreadableFolder, Part: "train" }) is { } closed)
+            throw new GraftException($"{options.Data}: {closed}, and what lies in it would not be learned. Make it readable, or take it out");
+        if (options.Validation is { } path)
+        {
+            splits = splits with { Notes = splits.TrainAlone.Notes };
+            validation = DatasetReader.OpenValidation(path, train.Classes);
+            splits = splits with { Notes = splits.Notes.With(validation.Notes) };
+        }
+        else if (splits is { Validation: null, Test: { } test })
+        {
+            splits = splits with { Notes = splits.Notes.With(new DatasetNotes([], [$"{options.Data} has no val part: the {test.Count} pictures of its test part are what is validated on"])) };
+        }
         if (validation is null) (train, validation) = train.SplitStratified(0.2, options.SplitSeed ?? options.Seed);
         return (train, validation, splits);
     }
@@ -193,8 +238,7 @@ public sealed class TransferTask(TrainOptions options)
         TorchRuntime.ManualSeed(options.Seed);
         if (options.Weights is { } weights)
         {
-            var (loaded, notes) = BackboneCatalogue.Load(weights, options.Backbone, options.Input.Size);
-            return (options.Input.Apply(loaded), notes);
+            return ModelOpener.Load(weights, options.Backbone, options.Input);
         }
         if (options.Backbone is { } name and not "convnet")
         {
@@ -202,13 +246,20 @@ public sealed class TransferTask(TrainOptions options)
             var card = BackboneCatalogue.Cards.FirstOrDefault(card => card.Name == name);
             return (options.Input.Apply(random), [$"no --weights were given: {name} starts from random values. Pretrained weights: {(card?.Url is { Length: > 0 } url ? url : card?.Weights)}"]);
         }
-        return (Quickstart.EmbeddedBackbone.Load(), ["no --weights were given: using the small embedded backbone, made for drawn shapes of 32×32. For photographs give an ImageNet checkpoint, such as --weights mobilenet_v2.safetensors (graft models show mobilenet_v2)"]);
+        return (Quickstart.EmbeddedBackbone.Load(), [$"no --weights were given: using the small embedded backbone, made for drawn shapes of 32×32. For photographs give an ImageNet checkpoint, such as --weights mobilenet_v2 ({NextCommand.Of("models", "pull", "mobilenet_v2")} fetches it)"]);
     }
 
     /// <summary>The plan that the options ask for, with the advice where it was the advisor's.</summary>
     public (Plan Plan, Advice? Advice) MakePlan(Backbone backbone, Dataset train)
     {
-        if (options.PlanFile is { } file) return (WithEpochs(Plan.FromJson(File.ReadAllText(file), file)), null);
+        options.Validate();
+        if (options.PlanFile is { } file)
+        {
+            var given = WithEpochs(Plan.FromJson(File.ReadAllText(file), file));
+            given.Validate(backbone, file);
+            HeadOptions.CheckBalanced(given.Head, options.Balanced);
+            return (given, null);
+        }
         Advice? advice = null;
         var strategy = options.Strategy;
         if (strategy == "auto")
@@ -222,43 +273,61 @@ public sealed class TransferTask(TrainOptions options)
         return (WithEpochs(plan with { Reasons = advice?.Reasons ?? [$"--strategy {strategy}"] }), advice);
     }
 
-    private Plan WithEpochs(Plan plan) => options.Epochs is { } epochs ? plan with { Phases = [.. plan.Phases.Select(phase => phase.Solve ? phase : phase with { Epochs = epochs })] } : plan;
+    private Plan WithEpochs(Plan plan)
+    {
+        if (options.Epochs is not { } epochs) return plan;
+        if (plan.Phases.All(phase => phase.Solve))
+        {
+            var nothing = $"--epochs {epochs} has nothing to act on: the strategy '{plan.Strategy}' solves its head, and takes no gradient steps";
+            // What auto would come to could not be known.
+            if (options.PlanFile is not null || options.Strategy != "auto") throw Bounds.Refuse($"{nothing}. Leave it out, or choose another strategy");
+            Log?.Invoke(nothing);
+        }
+        return plan with { Phases = [.. plan.Phases.Select(phase => phase.Solve ? phase : phase with { Epochs = epochs })] };
+    }
 
     /// <summary>Trains, evaluates, saves, reports.</summary>
     /// <param name="resume">Go on in the run folder.</param>
     public TrainResult Run(bool resume = false)
     {
         var clock = Stopwatch.StartNew();
+        options.Validate();
         var device = Device.Parse(options.Device);
+        var run = RunFolder = Path.GetFullPath(options.Out ?? Learning.RunFolder.New());
+        if (!resume) Learning.RunFolder.Check(run, options.Overwrite, options.Data, options.Validation, options.Weights, options.PlanFile);
         var (train, validation, splits) = OpenData(options);
-        var run = RunFolder = Path.GetFullPath(options.Out ?? Path.Combine("runs", DateTime.Now.ToString("yyyyMMdd-HHmmss")));
         var (upstream, loadNotes) = OpenBackbone(options);
         using var owned = upstream;
         foreach (var note in loadNotes) Log?.Invoke(note);
-        var fingerprint = Fingerprint(train, validation);
+        if (validation.Count > 0) RequireReadable(validation);
+        var fingerprint = DataFingerprint.Of(Cancel, ("train", train), ("val", validation));
         var earlier = resume ? RunRecord.Read(run) : null;
         if (earlier is { Status: "finished" }) throw new GraftException($"{run} is finished: there is nothing to go on with. Its model is {Path.Combine(run, Classifier.FileName)}");
-        if (earlier is not null && earlier.DataFingerprint != fingerprint) throw new GraftException($"{options.Data} is not what the run began with: pictures were added, removed or renamed. Start a new run, or bring them back");
+        if (earlier is not null && earlier.DataFingerprint != fingerprint) throw new GraftException($"{options.Data} is not what the run began with: pictures were added, removed, renamed or changed. Start a new run, or bring them back");
+        if (earlier is not null && earlier.Upstream.Sha256 != upstream.Provenance.Sha256) throw new GraftException($"{options.Weights ?? "the embedded backbone"} is not what the run began with: its weights have changed. Start a new run, or bring them back");
         var (plan, advice) = earlier is not null ? (earlier.Plan, earlier.Advice) : MakePlan(upstream, train);
         if (train.CountsByClass() is var counts && counts.Min() == 1) Log?.Invoke($"the class '{train.Classes[Array.IndexOf(counts, 1)]}' has one picture only: it is trained on, but nothing can be said about how well it is told apart");
+        IReadOnlyList<string> unjudged = validation.Count > 0 ? [] : ["nothing was held out, for no class has a second picture: how often the model is right is not known. Give pictures to judge by with --val DIR"];
         var record = new RunRecord
         {
-            Status = "running", Options = options with { Out = run }, Plan = plan, Advice = advice, Classes = train.Classes, TrainImages = train.Count, ValImages = validation.Count,
+            Status = "running", Options = options.Absolute() with { Out = run }, Plan = plan, Advice = advice, Classes = train.Classes, TrainImages = train.Count, ValImages = validation.Count,
             DataFingerprint = fingerprint, Upstream = upstream.Provenance, Architecture = upstream.Describe(), Environment = DescribeEnvironment(device), Notes = loadNotes,
         };
         Directory.CreateDirectory(run);
-        if (!resume) File.Delete(Path.Combine(run, TrainingState.FileName));
+        if (!resume) Learning.RunFolder.Clear(run);
         record.Write(run);
 
         // The upstream stays as it is: what trains is a copy.
         var backbone = plan.Strategy == "scratch" ? Fresh(upstream) : plan.Phases.All(phase => phase.Solve) ? upstream : upstream.Clone();
-        using var events = new EventWriter(Path.Combine(run, "events"));
-        var trainer = new PlanRunner(backbone, plan, train, validation, new PlanOptions
+        using var events = new EventWriter(Path.Combine(run, Learning.RunFolder.Events));
+        PlanRunner trainer = null!;
+        trainer = new PlanRunner(backbone, plan, train, validation, new PlanOptions
         {
             Seed = options.Seed, Folder = run, Resume = resume, Cache = Cache, Device = device, Balanced = options.Balanced, Strict = options.Strict, Progress = Progress, Cancel = Cancel,
             EpochEnded = epoch =>
             {
-                var step = trainerStep++;
+                // Epochs of the whole run, those before a resumption included.
+                var step = trainer.History.Count - 1;
                 events.Scalar("loss/train", epoch.Loss, step);
                 events.Scalar("loss/validation", epoch.ValidationLoss, step);
                 events.Scalar("accuracy/train", epoch.TrainAccuracy, step);
@@ -273,7 +342,7 @@ public sealed class TransferTask(TrainOptions options)
         }
         catch (OperationCanceledException)
         {
-            throw new OperationCanceledException($"Stopped. The run is kept: go on with graft train --resume {run}", Cancel);
+            throw new OperationCanceledException($"Stopped. The run is kept: go on with {NextCommand.Of("train", "--resume", run)}", Cancel);
         }
         var stage = plan.FeatureStage is { } name ? backbone.Stages.ToList().FindIndex(found => found.Name == name) : backbone.Stages.Count - 1;
         using var classifier = new Classifier(backbone, trainer.Head, stage, train.Classes);
@@ -296,28 +365,44 @@ public sealed class TransferTask(TrainOptions options)
         record = record with
         {
             Status = "finished", Metrics = metrics, History = trainer.History, HeadGrid = trainer.Fit?.Grid ?? [], Seconds = clock.Elapsed.TotalSeconds, Broken = trainer.Broken,
-            Notes = [.. loadNotes, .. trainer.Notes, .. splits.Ignored],
+            Notes = [.. loadNotes, .. unjudged, .. trainer.Notes, .. splits.Notes.Lines],
         };
         string? report = null;
         if (!options.NoReport)
         {
             var drawn = new ReportBuilder(record, classifier, train, validation, Cache).Build(extraction, probabilities);
-            report = Path.Combine(run, "report.html");
+            report = Path.Combine(run, Learning.RunFolder.Report);
             AtomicFile.WriteText(report, drawn);
         }
         // Last of all: a run that says that it is finished has everything.
         record.Write(run);
         File.Delete(Path.Combine(run, TrainingState.FileName));
         extraction.Rows.Dispose();
-        return new TrainResult(run, plan.Strategy, train.Classes, train.Count, validation.Count, metrics.Accuracy, record.Seconds, metrics, plan, advice, trainer.Broken, record.Notes, trainable, report);
+        return new TrainResult(run, plan.Strategy, train.Classes, train.Count, validation.Count, metrics.Accuracy, record.Seconds, metrics, plan, advice, trainer.Broken, record.Notes, trainable, report) { DataNotes = splits.Notes };
     }
 
-    private long trainerStep;
+    private static void RequireReadable(Dataset validation)
+    {
+        BrokenPicture? first = null;
+        for (var k = 0; k < validation.Count; k++)
+        {
+            try
+            {
+                using var picture = validation.Decode(k);
+                return;
+            }
+            catch (PictureException reason)
+            {
+                first ??= new BrokenPicture(validation.Name(k), reason.Message);
+            }
+        }
+        throw new GraftException($"none of the {validation.Count} pictures to validate on can be read{(first is null ? "" : $". The first: {first.File}: {first.Error}")}");
+    }
 
     private Backbone Fresh(Backbone like)
     {
         TorchRuntime.ManualSeed(options.Seed);
-        var fresh = BackboneCatalogue.Create(like.Architecture, null, like.Options);
+        var fresh = ModelOpener.Create(like.Architecture, null, like.Options);
         fresh.Preprocessing = like.Preprocessing;
         return fresh;
     }
@@ -327,16 +412,6 @@ public sealed class TransferTask(TrainOptions options)
         ["licence"] = record.Upstream.Licence, ["domain"] = $"fine-tuned by Graft on {record.TrainImages} pictures of {record.Classes.Count} classes; upstream: {record.Upstream.Domain}",
         ["data_fingerprint"] = record.DataFingerprint, ["seed"] = record.Options.Seed.ToString(), ["strategy"] = record.Plan.Strategy,
     };
-
-    private static string Fingerprint(Dataset train, Dataset validation)
-    {
-        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-        foreach (var (part, data) in new[] { ("train", train), ("val", validation) })
-        {
-            for (var k = 0; k < data.Count; k++) hash.AppendData(Encoding.UTF8.GetBytes($"{part}\t{data.Name(k)}\t{data.Classes[data.Labels[k]]}\n"));
-        }
-        return Convert.ToHexStringLower(hash.GetHashAndReset());
-    }
 
     internal static Dictionary<string, string> DescribeEnvironment(Device device) => new()
     {

@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using System.Text.Json;
 using Graft.Torch;
 
@@ -7,27 +8,35 @@ namespace Graft.Models.Checkpoints;
 public sealed record Checkpoint(string Path, IReadOnlyDictionary<string, Tensor> Tensors, IReadOnlyDictionary<string, string> Metadata)
 {
     /// <summary>Reads a checkpoint; its first bytes tell the format. Nothing in it is ever executed.</summary>
-    /// <exception cref="GraftException">Not there, damaged, or of another kind: what is wrong and what to do.</exception>
+    /// <exception cref="GraftException">Not there, damaged, of another kind, or with values that are not finite: what is wrong and what to do.</exception>
     public static Checkpoint Read(string path)
     {
+        if (Directory.Exists(path)) ForeignFile.Refuse(path);
         if (!File.Exists(path)) throw new GraftException($"{path}: there is no such file");
         try
         {
             if (path.EndsWith(".index.json", StringComparison.Ordinal)) return Sharded(path);
-            Span<byte> first = stackalloc byte[16];
-            using (var file = File.OpenRead(path)) first = first[..file.ReadAtLeast(first, 16, throwOnEndOfStream: false)];
-            if (first.Length == 0) throw new GraftException($"{path} is empty: download it again");
-            // A safetensors header's length may begin with any byte; its JSON begins with the ninth.
-            var named = first.Length > 8 && first[8] == '{' && first[7] == 0;
-            if (!named && first[0] == '<') throw new GraftException($"{path} is a web page, not a checkpoint: the download gave a page in place of the file. Download it again");
-            if (!named && (first is [0x80, _, ..] || first is [(byte)'P', (byte)'K', ..])) return new Checkpoint(path, PyTorchCheckpoint.Read(path), new Dictionary<string, string>());
-            var contents = Safetensors.Read(path);
-            return new Checkpoint(path, contents.Tensors, contents.Metadata);
+            ForeignFile.Refuse(path);
+            var found = Open(path);
+            Finite.Check(found.Tensors, path);
+            return found;
         }
         catch (Exception reason) when (reason is InvalidDataException or IOException or UnauthorizedAccessException)
         {
             throw new GraftException(reason.Message.Contains(path, StringComparison.Ordinal) ? reason.Message : $"{path}: {reason.Message}", reason);
         }
+    }
+
+    private static Checkpoint Open(string path)
+    {
+        Span<byte> first = stackalloc byte[16];
+        using (var file = File.OpenRead(path)) first = first[..file.ReadAtLeast(first, 16, throwOnEndOfStream: false)];
+        // A safetensors header's length may begin with any bytes; its JSON begins with the ninth.
+        var named = first.Length > 8 && first[8] == '{' && first[7] == 0;
+        if (!named && (first is [0x80, _, ..] || first is [(byte)'P', (byte)'K', ..])) return new Checkpoint(path, PyTorchCheckpoint.Read(path), first[0] == 'P' ? ArchiveCard.Read(path) : new Dictionary<string, string>());
+        if (first.Length >= 8 && BinaryPrimitives.ReadUInt64LittleEndian(first) > Safetensors.HeaderLimit) throw new InvalidDataException($"it is of no kind that Graft reads (safetensors, PyTorch, Keras, Caffe, ONNX, TorchScript): it begins with the bytes {Convert.ToHexStringLower(first[..8])}");
+        var contents = Safetensors.Read(path);
+        return new Checkpoint(path, contents.Tensors, contents.Metadata);
     }
 
     /// <summary>Hugging Face's index of a checkpoint in several files: which tensor lies in which.</summary>

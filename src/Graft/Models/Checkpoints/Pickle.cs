@@ -10,16 +10,21 @@ internal sealed record PickleGlobal(string Module, string Name)
     public override string ToString() => $"{Module}.{Name}";
 }
 
+/// <summary>An object of a class whose code would have to run: a placeholder, whatever the pickle puts into it. No tensor can be made of it.</summary>
+internal sealed record PickledObject(PickleGlobal Class);
+
 /// <summary>
 /// Python's pickle, as far as tensors need it (protocols 2 to 5): a stack machine that builds numbers, texts, lists, tuples and
-/// dictionaries. It never calls anything: what a pickle wants called goes to <c>reduce</c>, which knows what it allows.
+/// dictionaries. It never calls anything: what a pickle wants called goes to <paramref name="call"/>, which knows what it allows.
 /// </summary>
-internal sealed class Pickle(Func<PickleGlobal, bool> allowed, Func<PickleGlobal, object?[], object?> reduce, Func<object?, object?> persistent)
+/// <param name="call">A function or class with its arguments; a class of which an object is made without a call too.</param>
+/// <param name="persistent">What stands outside the pickle.</param>
+internal sealed class Pickle(Func<PickleGlobal, object?[], object?> call, Func<object?, object?> persistent)
 {
     // Far above any checkpoint's, far below what would fill the memory.
     private const int StackLimit = 10_000_000;
 
-    private static readonly object s_mark = new();
+    private static readonly object s_mark = new(), s_none = new();
 
     private readonly List<object?> _stack = [];
     private readonly Dictionary<int, object?> _memo = [];
@@ -101,6 +106,7 @@ internal sealed class Pickle(Func<PickleGlobal, bool> allowed, Func<PickleGlobal
             case ']': Push(new List<object?>()); break;
             case ')': Push(Array.Empty<object?>()); break;
             case '\x8f': Push(new List<object?>()); break;
+            case '\x91': Push(PopMark().ToList()); break;
             case '(': Push(s_mark); break;
             case '0': Pop(); break;
             case '1': PopMark(); break;
@@ -121,21 +127,15 @@ internal sealed class Pickle(Func<PickleGlobal, bool> allowed, Func<PickleGlobal
             case 'T': Push(reader.Text(reader.Int())); break;
             case 'C': Push(reader.Bytes(reader.Byte()).ToArray()); break;
             case 'B': Push(reader.Bytes(BinaryPrimitives.ReadUInt32LittleEndian(reader.Bytes(4))).ToArray()); break;
+            case '\x8e' or '\x96': Push(reader.Bytes(BinaryPrimitives.ReadInt64LittleEndian(reader.Bytes(8))).ToArray()); break;
             case '\x85': Push(new[] { Pop() }); break;
             case '\x86': { var b = Pop(); Push(new[] { Pop(), b }); break; }
             case '\x87': { var (c, b) = (Pop(), Pop()); Push(new[] { Pop(), b, c }); break; }
             case 't': Push(PopMark()); break;
-            case 'a': { var item = Pop(); ((List<object?>)_stack[^1]!).Add(item); break; }
-            case 'e': { var items = PopMark(); ((List<object?>)_stack[^1]!).AddRange(items); break; }
-            case '\x90': { var items = PopMark(); ((List<object?>)_stack[^1]!).AddRange(items); break; }
-            case 's': { var (value, key) = (Pop(), Pop()); ((Dictionary<object, object?>)_stack[^1]!)[key!] = value; break; }
-            case 'u':
-                {
-                    var items = PopMark();
-                    var into = (Dictionary<object, object?>)_stack[^1]!;
-                    for (var k = 0; k + 1 < items.Length; k += 2) into[items[k]!] = items[k + 1];
-                    break;
-                }
+            case 'a': { var item = Pop(); Append([item]); break; }
+            case 'e' or '\x90': Append(PopMark()); break;
+            case 's': { var (value, key) = (Pop(), Pop()); Set([key, value]); break; }
+            case 'u': Set(PopMark()); break;
             case 'q': _memo[reader.Byte()] = _stack[^1]; break;
             case 'r': _memo[reader.Int()] = _stack[^1]; break;
             case '\x94': _memo[_memo.Count] = _stack[^1]; break;
@@ -143,7 +143,9 @@ internal sealed class Pickle(Func<PickleGlobal, bool> allowed, Func<PickleGlobal
             case 'j': Push(_memo[reader.Int()]); break;
             case 'c': { var module = reader.Line(); Push(Global(module, reader.Line())); break; }
             case '\x93': { var name = (string)Pop()!; Push(Global((string)Pop()!, name)); break; }
-            case 'R' or '\x81': { var arguments = (object?[])Pop()!; Push(reduce((PickleGlobal)Pop()!, arguments)); break; }
+            case 'R': { var arguments = (object?[])Pop()!; Push(call((PickleGlobal)Pop()!, arguments)); break; }
+            case '\x81': { var arguments = (object?[])Pop()!; Push(Make((PickleGlobal)Pop()!, arguments)); break; }
+            case '\x92': { var (_, arguments) = (Pop(), (object?[])Pop()!); Push(Make((PickleGlobal)Pop()!, arguments)); break; }
             case 'Q': Push(persistent(Pop())); break;
             // State set on an object (an OrderedDict's _metadata): tensors need none of it.
             case 'b': Pop(); break;
@@ -151,12 +153,23 @@ internal sealed class Pickle(Func<PickleGlobal, bool> allowed, Func<PickleGlobal
         }
     }
 
-    private static object Long(ReadOnlySpan<byte> bytes) => bytes.Length <= 8 ? (long)new System.Numerics.BigInteger(bytes) : throw new InvalidDataException("the pickle holds a number of more than 64 bits");
+    // Above 64 bits: the states of random generators. Nobody reads them.
+    private static object Long(ReadOnlySpan<byte> bytes) => bytes.Length <= 8 ? (long)new System.Numerics.BigInteger(bytes) : bytes.ToArray();
 
-    private PickleGlobal Global(string module, string name)
+    private static PickleGlobal Global(string module, string name) => PickleNames.Runs(module, name) ? throw PickleNames.Refusal(new PickleGlobal(module, name)) : new PickleGlobal(module, name);
+
+    // An object made without a call: cls.__new__(cls, …) runs no code of the file's choosing.
+    private object? Make(PickleGlobal type, object?[] arguments) => PickleNames.IsContainer(type) ? call(type, arguments) : new PickledObject(type);
+
+    private void Append(object?[] items)
     {
-        var global = new PickleGlobal(module, name);
-        return allowed(global) ? global : throw new InvalidDataException(
-            $"it wants {global}, which is refused: only tensors and plain containers are read, and nothing is executed. If you trust the file, load it in PyTorch and save its state_dict()");
+        if (_stack[^1] is not PickledObject) ((List<object?>)_stack[^1]!).AddRange(items);
+    }
+
+    private void Set(object?[] items)
+    {
+        if (_stack[^1] is PickledObject) return;
+        var into = (Dictionary<object, object?>)_stack[^1]!;
+        for (var k = 0; k + 1 < items.Length; k += 2) into[items[k] ?? s_none] = items[k + 1];
     }
 }

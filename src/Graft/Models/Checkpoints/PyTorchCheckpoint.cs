@@ -16,11 +16,8 @@ public static class PyTorchCheckpoint
         ["LongStorage"] = DType.Int64, ["IntStorage"] = DType.Int32, ["ShortStorage"] = DType.Int16, ["CharStorage"] = DType.Int8, ["ByteStorage"] = DType.UInt8, ["BoolStorage"] = DType.Bool,
     };
 
-    private static readonly HashSet<string> s_allowed =
-    [
-        "collections.OrderedDict", "torch._utils._rebuild_tensor", "torch._utils._rebuild_tensor_v2", "torch._utils._rebuild_parameter", "torch.Size", "torch.device", "builtins.set", "__builtin__.set",
-        "torch.float32", "torch.float64", "torch.float16", "torch.bfloat16", "torch.int64", "torch.int32", "torch.int16", "torch.int8", "torch.uint8", "torch.bool",
-    ];
+    // Deeper than any wrapper; a pickle may hold itself.
+    private const int DepthLimit = 4;
 
     private static readonly string[] s_wrappers = ["state_dict", "model_state_dict", "model", "net", "weights", "params"];
 
@@ -29,7 +26,8 @@ public static class PyTorchCheckpoint
     /// <summary>A tensor described by the pickle before its storage's bytes are at hand.</summary>
     private sealed record Described(string Key, DType Type, long Offset, long[] Shape, long[] Strides, long StorageCount);
 
-    private sealed record StorageId(string Key, DType Type, long Count);
+    /// <param name="Start">Of a view's first element, in files from before PyTorch 0.4.</param>
+    private sealed record StorageId(string Key, DType Type, long Count, long Start);
 
     /// <summary>Reads the state dict.</summary>
     /// <exception cref="InvalidDataException">Damaged, refused, or no state dict: what is wrong and what to do.</exception>
@@ -41,44 +39,48 @@ public static class PyTorchCheckpoint
             using (var file = File.OpenRead(path)) file.ReadExactly(first);
             return first is [(byte)'P', (byte)'K'] ? ReadZip(path) : ReadLegacy(path);
         }
-        catch (Exception reason) when (reason is InvalidDataException or EndOfStreamException)
+        catch (Exception reason) when (reason is InvalidDataException or EndOfStreamException or OverflowException)
         {
             throw new InvalidDataException($"{path} is no PyTorch checkpoint that can be read: {reason.Message}", reason);
         }
     }
 
-    private static bool Allowed(PickleGlobal global) => s_allowed.Contains(global.ToString()) || (global.Module == "torch" && s_storages.ContainsKey(global.Name));
-
-    private static Pickle NewPickle() => new(Allowed, Reduce, Persistent);
-
-    private static object? Reduce(PickleGlobal function, object?[] arguments) => function.Name switch
+    /// <summary>A reader of pickles that notes every storage it is told of, in <paramref name="storages"/>: those of what is passed over too.</summary>
+    private static Pickle NewPickle(Dictionary<string, StorageId>? storages = null) => new(Call, id =>
     {
-        "OrderedDict" => new Dictionary<object, object?>(),
-        "set" => new List<object?>(),
-        "_rebuild_tensor" or "_rebuild_tensor_v2" => Describe(arguments),
-        "_rebuild_parameter" => arguments[0],
-        "Size" => arguments[0],
-        "device" => string.Join(":", arguments),
-        _ => throw new InvalidDataException($"it calls {function}, which is refused"),
+        // The older format tells a module's class with its source.
+        if (id is object?[] and ["module", PickleGlobal type, ..]) return type;
+        var found = Persistent(id);
+        storages?.TryAdd(found.Key, found);
+        return found;
+    });
+
+    private static object? Call(PickleGlobal function, object?[] arguments) => ($"{function}", arguments) switch
+    {
+        ("torch._utils._rebuild_tensor" or "torch._utils._rebuild_tensor_v2", _) => Describe(arguments),
+        ("torch._utils._rebuild_parameter" or "torch._utils._rebuild_parameter_with_state" or "torch.Size", [var of, ..]) => of,
+        ("torch.device", _) => new PickledObject(function),
+        _ => PickleNames.Call(function, arguments),
     };
 
     private static Described Describe(object?[] arguments)
     {
         if (arguments is not [StorageId storage, long offset, object?[] shape, object?[] strides, ..] || shape.Length != strides.Length || shape.Length > 16)
             throw new InvalidDataException("a tensor is described wrongly");
-        return new Described(storage.Key, storage.Type, offset, [.. shape.Select(size => (long)size!)], [.. strides.Select(size => (long)size!)], storage.Count);
+        return new Described(storage.Key, storage.Type, checked(storage.Start + offset), [.. shape.Select(size => (long)size!)], [.. strides.Select(size => (long)size!)], storage.Count);
     }
 
-    // ('storage', torch.FloatStorage, key, location, count[, view])
-    private static object Persistent(object? id) => id is object?[] and ["storage", PickleGlobal type, string key, _, long count, ..] && s_storages.TryGetValue(type.Name, out var found) && count >= 0
-        ? new StorageId(key, found, count)
+    // ('storage', torch.FloatStorage, key, location, count[, view: None or (its key, start, count)])
+    private static StorageId Persistent(object? id) => id is object?[] and ["storage", PickleGlobal type, string key, _, long count, .. var rest] && s_storages.TryGetValue(type.Name, out var found) && count >= 0
+        ? new StorageId(key, found, count, rest is [object?[] and [_, long start, _]] ? start : 0)
         : throw new InvalidDataException("a storage is described wrongly");
 
     private static Dictionary<string, Tensor> ReadZip(string path)
     {
         using var archive = ZipFile.OpenRead(path);
         var index = archive.Entries.FirstOrDefault(entry => entry.FullName.EndsWith("/data.pkl", StringComparison.Ordinal) || entry.FullName == "data.pkl")
-            ?? throw new InvalidDataException("it is a zip archive without data.pkl");
+            ?? throw new InvalidDataException(archive.Entries.Any(entry => entry.FullName.EndsWith(".npy", StringComparison.Ordinal))
+                ? "it is a zip archive of NumPy arrays (.npz): save them as safetensors (safetensors.numpy.save_file)" : "it is a zip archive without data.pkl: if a checkpoint lies in it, unpack it");
         if (archive.Entries.Any(entry => entry.FullName.Contains("/code/", StringComparison.Ordinal))) throw new InvalidDataException("it is a TorchScript archive, not a state dict: save model.state_dict() in PyTorch");
         var root = NewPickle().Read(Bytes(index, path), out _);
         var prefix = index.FullName[..^"data.pkl".Length];
@@ -121,60 +123,51 @@ public static class PyTorchCheckpoint
         using var file = new MappedFile(path);
         var data = file.Bytes(0, (int)file.Length);
         var at = 0;
+        var storages = new Dictionary<string, StorageId>();
         object? Next(ReadOnlySpan<byte> from)
         {
-            var value = NewPickle().Read(from[at..], out var used);
+            var value = NewPickle(storages).Read(from[at..], out var used);
             at += used;
             return value;
         }
-        // The magic number has 80 bits: the one number that is not read, but compared.
-        ReadOnlySpan<byte> magic = [0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19, 0x2e];
-        if (data.Length < 15 || !data[2..15].SequenceEqual(magic))
-        {
-            Next(data);
-            throw new InvalidDataException("it is a bare pickle, not a file that torch.save wrote");
-        }
-        at = 15;
+        // torch.save's magic number, of 80 bits.
+        ReadOnlySpan<byte> magic = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
+        var first = Next(data);
+        if (first is not byte[] number || !magic.SequenceEqual(number)) throw new InvalidDataException($"it is a bare pickle{(first is PickledObject { Class: var type } ? $" of a {type}" : "")}, not a file that torch.save wrote");
         Next(data);
         Next(data);
         var root = Next(data);
         if (Next(data) is not List<object?> keys) throw new InvalidDataException("the list of storages is missing: it is cut off");
         var starts = new Dictionary<string, long>();
-        var described = new Dictionary<string, Described>();
-        Collect(root, described);
         foreach (var key in keys.OfType<string>())
         {
             if (at > data.Length - 8) throw new InvalidDataException("it is cut off");
             var count = BinaryPrimitives.ReadInt64LittleEndian(data[at..]);
             at += 8;
-            if (!described.TryGetValue(key, out var about)) throw new InvalidDataException($"storage {key} belongs to no tensor: its length cannot be known");
+            if (!storages.TryGetValue(key, out var about)) throw new InvalidDataException($"storage {key} belongs to no tensor: its length cannot be known");
             var bytes = count < 0 || count > data.Length ? -1 : count * about.Type.Size();
-            if (count != about.StorageCount || bytes < 0 || bytes > data.Length - at) throw new InvalidDataException($"storage {key} says that it has {count} elements, beyond the end: it is cut off");
+            if (count != about.Count || bytes < 0 || bytes > data.Length - at) throw new InvalidDataException($"storage {key} says that it has {count} elements, beyond the end: it is cut off");
             starts[key] = at;
             at += (int)bytes;
         }
-        return Build(root, about => starts.TryGetValue(about.Key, out var start)
+        return Build(root, about => starts.TryGetValue(about.Key, out var start) && storages[about.Key] is var stored && (stored.Type, stored.Count) == (about.Type, about.StorageCount)
             ? file.Tensor(start, about.Type, [about.StorageCount])
-            : throw new InvalidDataException($"storage {about.Key} is missing"));
-    }
-
-    private static void Collect(object? value, Dictionary<string, Described> into)
-    {
-        if (value is Described described) into[described.Key] = described;
-        else if (value is Dictionary<object, object?> map) foreach (var item in map.Values) Collect(item, into);
-        else if (value is IEnumerable<object?> list) foreach (var item in list) Collect(item, into);
+            : throw new InvalidDataException($"storage {about.Key} is missing, or described in two ways"));
     }
 
     private static Dictionary<string, Tensor> Build(object? root, Func<Described, Tensor> read)
     {
-        var state = Unwrap(root) ?? throw new InvalidDataException("it holds no state dict (names with tensors): save model.state_dict() in PyTorch");
-        var storages = new Dictionary<string, Tensor>();
+        var state = Unwrap(root) ?? throw new InvalidDataException(Whole(root) is { } whole
+            ? $"it holds a {whole.Class}, an object that only its own code can read, and no state dict (names with tensors): load it in PyTorch and save model.state_dict()"
+            : "it holds no state dict (names with tensors): save model.state_dict() in PyTorch");
+        var storages = new Dictionary<(string, DType, long), Tensor>();
         var tensors = new Dictionary<string, Tensor>();
         foreach (var (key, value) in state)
         {
             if (key is not string name || value is not Described described) continue;
-            if (!storages.TryGetValue(described.Key, out var storage)) storages[described.Key] = storage = read(described);
-            var last = described.Offset + described.Shape.Zip(described.Strides, (size, stride) => (size - 1) * stride).Sum();
+            var place = (described.Key, described.Type, described.StorageCount);
+            if (!storages.TryGetValue(place, out var storage)) storages[place] = storage = read(described);
+            var last = described.Shape.Zip(described.Strides, (size, stride) => checked((size - 1) * stride)).Aggregate(described.Offset, (sum, step) => checked(sum + step));
             if (described.Offset < 0 || described.Shape.Any(size => size < 0) || described.Strides.Any(stride => stride < 0) || (described.Shape.All(size => size > 0) && last >= described.StorageCount))
                 throw new InvalidDataException($"tensor '{name}' reaches beyond its storage");
             tensors[name] = s_asStrided.Invoke(storage, described.Shape, described.Strides, described.Offset)[0];
@@ -183,10 +176,10 @@ public static class PyTorchCheckpoint
         return tensors;
     }
 
-    private static Dictionary<object, object?>? Unwrap(object? value)
-    {
-        if (value is not Dictionary<object, object?> map) return null;
-        if (map.Values.Any(item => item is Described)) return map;
-        return s_wrappers.Where(map.ContainsKey).Select(name => Unwrap(map[name])).FirstOrDefault(found => found is not null);
-    }
+    // A wrapper's state dict comes before tensors that stand beside it, such as a random generator's state.
+    private static Dictionary<object, object?>? Unwrap(object? value, int depth = 0) => value is not Dictionary<object, object?> map || depth > DepthLimit ? null
+        : s_wrappers.Where(map.ContainsKey).Select(name => Unwrap(map[name], depth + 1)).FirstOrDefault(found => found is not null) ?? (map.Values.Any(item => item is Described) ? map : null);
+
+    private static PickledObject? Whole(object? value) => value as PickledObject
+        ?? (value is Dictionary<object, object?> map ? s_wrappers.Select(name => map.GetValueOrDefault(name)).OfType<PickledObject>().FirstOrDefault() : null);
 }

@@ -12,19 +12,21 @@ namespace Graft.Models.Graphs;
 /// </summary>
 public sealed class GraphBackbone : Backbone
 {
+    internal const string ArchitectureName = "graph";
+
     private readonly string _name;
     private readonly string _digest;
     private readonly Graph _body;
 
     /// <summary>Takes a graph with its classifier, if it has one.</summary>
-    /// <param name="graph">From N×C×H×W to scores or features; a softmax at its end is taken off.</param>
+    /// <param name="graph">From N×C×H×W to scores or features; a softmax behind scores is taken off.</param>
     /// <param name="weights">By name; belong to the backbone from here on.</param>
     /// <param name="preprocessing">What its input has gone through.</param>
     /// <param name="name">To call it by.</param>
     /// <param name="headless">The graph gives features: no layer of it is a classifier.</param>
     public GraphBackbone(Graph graph, IReadOnlyDictionary<string, Tensor> weights, Preprocessing preprocessing, string name = "graph", bool headless = false)
     {
-        Graph = graph = WithoutSoftmax(graph);
+        Graph = graph = headless ? graph : WithoutSoftmax(graph);
         (_name, Preprocessing, Headless) = (name, preprocessing, headless);
         _digest = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(graph.ToJson())))[..16];
         var head = headless ? null : StageFinder.Head(graph);
@@ -62,7 +64,7 @@ public sealed class GraphBackbone : Backbone
     public bool Headless { get; }
 
     /// <inheritdoc/>
-    public override string Architecture => "graph";
+    public override string Architecture => ArchitectureName;
 
     /// <inheritdoc/>
     public override IReadOnlyList<Stage> Stages { get; }
@@ -83,7 +85,23 @@ public sealed class GraphBackbone : Backbone
     public string Name => _name;
 
     /// <summary>Every weight by the graph's names, the classifier's among them.</summary>
-    public IReadOnlyDictionary<string, Tensor> Weights => State();
+    public IReadOnlyDictionary<string, Tensor> Weights
+    {
+        get
+        {
+            var state = State();
+            if (UpstreamHead is null) return state;
+            // The classifier's own names are its layer's; a foreign file may call them anything.
+            var names = Graph.Nodes[StageFinder.Head(Graph)!.Value.Head].Weights.ToArray();
+            foreach (var (own, name) in new[] { "weight", "bias" }.Zip(names))
+            {
+                var head = state[$"{HeadName}.{own}"];
+                state.Remove($"{HeadName}.{own}");
+                state[name] = head;
+            }
+            return state;
+        }
+    }
 
     /// <inheritdoc/>
     public override string Describe() => $"graph name={_name.Replace(' ', '_').Replace('=', '_')} digest={_digest}";
@@ -98,6 +116,28 @@ public sealed class GraphBackbone : Backbone
     {
         var graph = Graph.FromJson(options?.GetValueOrDefault("graph") ?? throw new GraftException("the file names the architecture 'graph' and holds no graph"));
         return new GraphBackbone(graph, graph.Zeros(), Preprocessing.Small((int)graph.Shapes[graph.Input][^1], Normalize.ImageNet), options.GetValueOrDefault("name", "graph"), options.GetValueOrDefault("ends") != "scores");
+    }
+
+    /// <summary>A body with a dense layer on its pooled output, as the classifier that its own weights make it.</summary>
+    /// <param name="body">From pictures to features.</param>
+    /// <param name="classes">Outputs.</param>
+    /// <param name="layer">The name of the new layer, under which its weight and bias stand.</param>
+    internal static Graph WithHead(Graph body, long classes, out string layer)
+    {
+        layer = "graft_head";
+        var (nodes, shapes, features) = (body.Nodes.ToList(), new Dictionary<string, long[]>(body.Shapes), body.Output);
+        var shape = shapes[features];
+        if (shape.Length > 2)
+        {
+            // As Pool does it.
+            var over = shape.Length == 4 ? new long[] { 2, 3 } : [1];
+            nodes.Add(new Node("", "aten::mean.dim", [new Reference(features), new Literal(over), new Literal(false), new Literal(null)], [features = "graft_pooled"]));
+            shapes[features] = [-1, shape.Length == 4 ? shape[1] : shape[2]];
+        }
+        nodes.Add(new Node(layer, "aten::linear", [new Reference(features), new Weight($"{layer}.weight"), new Weight($"{layer}.bias")], ["graft_scores"]));
+        shapes["graft_scores"] = [-1, classes];
+        var weights = new Dictionary<string, WeightShape>(body.Weights) { [$"{layer}.weight"] = new([classes, shapes[features][1]], DType.Float32, false), [$"{layer}.bias"] = new([classes], DType.Float32, false) };
+        return body with { Nodes = nodes, Output = "graft_scores", Shapes = shapes, Weights = weights };
     }
 
     /// <inheritdoc/>
@@ -115,7 +155,7 @@ public sealed class GraphBackbone : Backbone
         foreach (var norm in backbone.Modules().OfType<INormStatistics>()) norm.Frozen = false;
         var classify = backbone.CanClassify;
         var (graph, weights) = ScriptGraph.Of(backbone, classify ? backbone.Classify : backbone.Forward, 3, backbone.Preprocessing.Height, backbone.Preprocessing.Width);
-        return new GraphBackbone(graph, weights.ToDictionary(weight => weight.Key, weight => TensorScope.Detach(weight.Value.Clone())), backbone.Preprocessing, backbone.Architecture, !classify) { Provenance = backbone.Provenance };
+        return new GraphBackbone(graph, weights.ToDictionary(weight => weight.Key, weight => TensorScope.Detach(weight.Value.Clone())), backbone.Preprocessing, backbone.Architecture, !classify) { Provenance = backbone.Provenance, ClassNames = backbone.ClassNames };
     }
 
     /// <summary>The same graph on an input of another size: its shapes are worked out anew.</summary>
@@ -125,7 +165,7 @@ public sealed class GraphBackbone : Backbone
         var input = builder.Input([3, side, side]);
         var output = Surgery.Replay(builder, backbone.Graph, backbone.Weights.ToDictionary(weight => weight.Key, weight => weight.Value.Detach()), new Dictionary<string, Symbol> { [backbone.Graph.Input] = input }, backbone.Graph.Output);
         var (graph, weights) = builder.Build(output);
-        return new GraphBackbone(graph, weights.ToDictionary(weight => weight.Key, weight => TensorScope.Detach(weight.Value.Clone())), backbone.Preprocessing, backbone.Name, backbone.Headless) { Provenance = backbone.Provenance };
+        return new GraphBackbone(graph, weights.ToDictionary(weight => weight.Key, weight => TensorScope.Detach(weight.Value.Clone())), backbone.Preprocessing, backbone.Name, backbone.Headless) { Provenance = backbone.Provenance, ClassNames = backbone.ClassNames };
     }
 
     private static Graph WithoutSoftmax(Graph graph)

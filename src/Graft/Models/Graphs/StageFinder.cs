@@ -54,7 +54,8 @@ internal static class StageFinder
     /// <param name="features">What the classifier reads.</param>
     public static List<GraphStage> Find(Graph graph, int end, string features)
     {
-        var cuts = Cuts(graph).Where(cut => cut.Node < end).ToList();
+        // Five dimensions are the middle of a shuffle of channels, not a place to stand on.
+        var cuts = Cuts(graph).Where(cut => cut.Node < end && (graph.Shapes[cut.Value].Length <= 4 || cut.Value == features)).ToList();
         if (cuts.Count == 0 || cuts[^1].Value != features) throw new GraftException("the network has no place where one value alone goes on to its classifier: it cannot be cut into stages");
         var chosen = new List<(int Node, string Value)>();
         string? Kind((int Node, string Value) cut) => graph.Shapes[cut.Value] switch
@@ -90,14 +91,14 @@ internal static class StageFinder
         return run.Count < 8 ? [last] : Enumerable.Range(1, 4).Select(k => k == 4 ? last : run[run.Count * k / 4 - 1]);
     }
 
-    // A stage without weights joins the one behind it; at the end, what only averages over positions is what pooling does anyhow.
+    // A stage without parameters joins the one behind it; at the end, what only averages over positions is what pooling does anyhow.
     private static void Trim(Graph graph, List<(int Node, string Value)> chosen)
     {
         for (var k = chosen.Count - 1; k >= 0 && chosen.Count > 1; k--)
         {
             var from = k == 0 ? 0 : chosen[k - 1].Node + 1;
             var nodes = graph.Nodes.Skip(from).Take(chosen[k].Node + 1 - from).ToArray();
-            if (nodes.Any(node => node.Weights.Any())) continue;
+            if (nodes.Any(node => node.Weights.Any(name => !graph.Weights[name].Buffer))) continue;
             if (k < chosen.Count - 1) { chosen.RemoveAt(k); continue; }
             var (before, after) = (graph.Shapes[chosen[k - 1].Value], graph.Shapes[chosen[k].Value]);
             var averages = before.Length == 4 && nodes.All(node => s_pooling.Contains(node.Kind)) && nodes.Any(node => node.Kind is "aten::adaptive_avg_pool2d" or "aten::avg_pool2d" or "aten::mean")

@@ -102,6 +102,7 @@ public static class Surgery
     /// <summary>A classifier of another number of classes in the place of its own, with starting values.</summary>
     public static GraphBackbone NewHead(Backbone backbone, int classes)
     {
+        Bounds.Whole("--classes", classes, 1);
         var (graph, weights, source) = Open(backbone);
         if (StageFinder.Head(graph) is not { } head) throw new GraftException("the network has no dense layer as its classifier: cut it with --cut and train a head on it");
         var node = graph.Nodes[head.Head];
@@ -110,13 +111,14 @@ public static class Surgery
         using var linear = new Linear(features, classes, names.Length > 1);
         weights[names[0]] = TensorScope.Detach(linear.Weight.Detach().Clone());
         if (names.Length > 1) weights[names[1]] = TensorScope.Detach(linear.Bias!.Detach().Clone());
+        source.ClassNames = null;
         return Again(graph, weights, source);
     }
 
     /// <summary>Another number of input channels.</summary>
     public static GraphBackbone InputChannels(Backbone backbone, int channels, ChannelRule rule)
     {
-        if (channels is not (1 or 3)) throw new GraftException("pictures have one channel (grey) or three (RGB)");
+        if (channels is not (1 or 3)) throw Bounds.Refuse($"--input-channels {channels}: pictures have one channel (grey) or three (RGB)");
         var (graph, weights, source) = Open(backbone);
         var first = graph.Nodes.FirstOrDefault(node => node.Kind == "aten::conv2d") ?? throw new GraftException("the network has no convolution that its input goes through");
         var name = first.Weights.First();
@@ -188,7 +190,7 @@ public static class Surgery
 
     private static Backbone Resized(VisionTransformer backbone, int side)
     {
-        var made = new VisionTransformer(backbone.Architecture, side, backbone.UpstreamClasses) { Preprocessing = backbone.Preprocessing, Provenance = backbone.Provenance };
+        var made = new VisionTransformer(backbone.Architecture, side, backbone.UpstreamClasses) { Preprocessing = backbone.Preprocessing, Provenance = backbone.Provenance, ClassNames = backbone.ClassNames };
         var state = backbone.State();
         state["encoder.pos_embedding"] = VisionTransformer.Interpolate(state["encoder.pos_embedding"], made.State()["encoder.pos_embedding"].Shape[1]);
         made.CopyFrom(state);
@@ -202,7 +204,7 @@ public static class Surgery
     }
 
     private static GraphBackbone Make(Graph graph, Dictionary<string, Tensor> weights, GraphBackbone source, bool headless = false, Preprocessing? preprocessing = null) =>
-        new(graph, graph.Weights.Keys.ToDictionary(name => name, name => TensorScope.Detach(weights[name].Detach().Clone())), preprocessing ?? source.Preprocessing, source.Name, headless || source.Headless) { Provenance = source.Provenance };
+        new(graph, graph.Weights.Keys.ToDictionary(name => name, name => TensorScope.Detach(weights[name].Detach().Clone())), preprocessing ?? source.Preprocessing, source.Name, headless || source.Headless) { Provenance = source.Provenance, ClassNames = source.ClassNames };
 
     /// <summary>Runs a changed graph anew on an example, so that its shapes are those that it now has.</summary>
     private static GraphBackbone Again(Graph graph, Dictionary<string, Tensor> weights, GraphBackbone source, Preprocessing? preprocessing = null)
@@ -292,5 +294,12 @@ public static class Surgery
 
     private static string Text(Graph graph, string value) => string.Join('×', graph.Shapes[value].Skip(1));
 
-    private static GraftException Unknown(Graph graph, string layer) => new($"the network has no layer '{layer}'. It has: {string.Join(", ", graph.Layers.Take(60))}{(graph.Layers.Count > 60 ? ", …" : "")}");
+    private static GraftException Unknown(Graph graph, string layer) => new(UnknownName.Sentence($"the network has no layer '{layer}'", layer, graph.Layers.SelectMany(Outer).Distinct(), $"{NextCommand.Of("graft")} MODEL"));
+
+    // layer1.0.conv1 can be asked for as layer1 and layer1.0 too.
+    private static IEnumerable<string> Outer(string layer)
+    {
+        var parts = layer.Split('.');
+        return Enumerable.Range(1, parts.Length).Select(count => string.Join('.', parts[..count]));
+    }
 }

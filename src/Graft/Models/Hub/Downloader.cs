@@ -21,6 +21,9 @@ public sealed class Downloader : IDisposable
     /// <summary>Nothing that comes for so long is a failure, after which it goes on where it stopped.</summary>
     public TimeSpan Patience { get; init; } = TimeSpan.FromSeconds(30);
 
+    /// <summary>What <see cref="Patience"/> is measured by.</summary>
+    internal TimeProvider Clock { get; init; } = TimeProvider.System;
+
     /// <summary>Waited before the second attempt; twice as long before each further one.</summary>
     public TimeSpan Pause { get; init; } = TimeSpan.FromSeconds(1);
 
@@ -63,7 +66,8 @@ public sealed class Downloader : IDisposable
             }
             catch (Exception reason) when ((reason is HttpRequestException or IOException or TimeoutException) && !IsFull(reason))
             {
-                if (attempt == Attempts) throw new GraftException($"{address} could not be fetched in {Attempts} attempts: {reason.Message}. What came is kept: the same command goes on from there", reason);
+                if (IsUnknown(reason)) throw new GraftException($"{address} could not be fetched: {reason.Message.TrimEnd('.')}. {Elsewhere}", reason);
+                if (attempt == Attempts) throw new GraftException($"{address} could not be fetched in {Attempts} attempts: {reason.Message.TrimEnd('.')}. What came is kept: the same command goes on from there", reason);
                 await Task.Delay(Pause * (1 << (attempt - 1)), cancel).ConfigureAwait(false);
             }
         }
@@ -80,9 +84,25 @@ public sealed class Downloader : IDisposable
     /// <summary>A response's headers, redirects not followed beyond the first that tells what is asked for.</summary>
     public async Task<HttpResponseMessage> Head(Uri address, CancellationToken cancel = default)
     {
-        using var request = Request(HttpMethod.Head, address, address);
-        return await _http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, cancel).ConfigureAwait(false);
+        for (var attempt = 1; ; attempt++)
+        {
+            using var request = Request(HttpMethod.Head, address, address);
+            try
+            {
+                return await Within(token => _http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, token), cancel).ConfigureAwait(false);
+            }
+            catch (Exception reason) when (reason is HttpRequestException or IOException or TimeoutException)
+            {
+                if (attempt == Attempts || IsUnknown(reason)) throw new GraftException($"{address.Host} could not be asked for {address.AbsolutePath[1..]}: {reason.Message.TrimEnd('.')}. {Elsewhere}", reason);
+                await Task.Delay(Pause * (1 << (attempt - 1)), cancel).ConfigureAwait(false);
+            }
+        }
     }
+
+    private const string Elsewhere = "Without a network: fetch the file elsewhere and give its path with --weights";
+
+    // A name that no server has will not have one in a moment either.
+    private static bool IsUnknown(Exception reason) => reason is HttpRequestException { HttpRequestError: HttpRequestError.NameResolutionError };
 
     private static bool IsFull(Exception reason) => reason is IOException { HResult: 28 or unchecked((int)0x80070070) };
 
@@ -148,8 +168,8 @@ public sealed class Downloader : IDisposable
 
     private async Task<T> Within<T>(Func<CancellationToken, Task<T>> work, CancellationToken cancel)
     {
-        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancel);
-        limit.CancelAfter(Patience);
+        using var late = new CancellationTokenSource(Patience, Clock);
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancel, late.Token);
         try
         {
             return await work(limit.Token).ConfigureAwait(false);

@@ -1,5 +1,5 @@
 using System.Text.Json;
-using Graft.Features;
+using Graft.Data;
 using Graft.Models.Zoo;
 
 namespace Graft.Models.Hub;
@@ -11,7 +11,7 @@ namespace Graft.Models.Hub;
 public sealed class ModelHub(Downloader downloader)
 {
     /// <summary>The folder of files from cards.</summary>
-    public static string Folder => Path.Combine(FeatureCache.DefaultFolder, "models");
+    public static string Folder => Path.Combine(CacheFolder.Path, "models");
 
     private static string HubFolder => Environment.GetEnvironmentVariable("HF_HUB_CACHE") is { Length: > 0 } set ? set
         : Path.Combine(Environment.GetEnvironmentVariable("HF_HOME") is { Length: > 0 } home ? home : Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".cache", "huggingface"), "hub");
@@ -41,7 +41,8 @@ public sealed class ModelHub(Downloader downloader)
             return await downloader.Fetch(Redirected(card.Url), Path.Combine(Folder, Path.GetFileName(new Uri(card.Url).LocalPath)), card.Sha256, cancel).ConfigureAwait(false);
         }
         return name.Split('/').Length == 2 ? await PullRepository(name, cancel).ConfigureAwait(false)
-            : throw new GraftException($"'{name}' is neither an architecture with public weights ({string.Join(", ", BackboneCatalogue.Cards.Where(found => found.Url.Length > 0).Select(found => found.Name).Take(6))}, …) nor a Hugging Face repository, owner/name");
+            : throw new GraftException(UnknownName.Sentence($"'{name}' is neither an architecture with public weights nor a Hugging Face repository, owner/name", name, BackboneCatalogue.Cards.Where(found => found.Url.Length > 0).Select(found => found.Name),
+                NextCommand.Of("models", "list")));
     }
 
     /// <summary>The file behind a name if it is already here; a path stays a path.</summary>
@@ -52,14 +53,20 @@ public sealed class ModelHub(Downloader downloader)
         if (BackboneCatalogue.Cards.FirstOrDefault(card => card.Name == pathOrName) is { Url.Length: > 0 } card)
         {
             var path = Path.Combine(Folder, Path.GetFileName(new Uri(card.Url).LocalPath));
-            return File.Exists(path) ? path : throw new GraftException($"the weights of {pathOrName} are not here yet: graft models pull {pathOrName}");
+            return File.Exists(path) ? path : throw new GraftException($"the weights of {pathOrName} are not here yet: {NextCommand.Of("models", "pull", pathOrName)}");
         }
         if (pathOrName.Split('/') is [{ Length: > 0 }, { Length: > 0 }] && Cached(pathOrName) is { } found) return found;
+        if (!Directory.Exists(pathOrName) && UnknownName.Near(pathOrName, BackboneCatalogue.Cards.Select(other => other.Name)).First() is var near && UnknownName.Distance(pathOrName, near) is > 0 and <= 2)
+            throw new GraftException(UnknownName.Sentence($"{pathOrName}: there is no such file or architecture", pathOrName, BackboneCatalogue.Cards.Select(other => other.Name), NextCommand.Of("models", "list")));
         return pathOrName;
     }
 
     // A mirror of torchvision's and others' addresses, where these cannot be reached.
-    private static Uri Redirected(string address) => Environment.GetEnvironmentVariable("GRAFT_MIRROR") is { Length: > 0 } mirror ? new Uri($"{mirror.TrimEnd('/')}/{Path.GetFileName(new Uri(address).LocalPath)}") : new Uri(address);
+    private static Uri Redirected(string address) => Environment.GetEnvironmentVariable("GRAFT_MIRROR") is { Length: > 0 } mirror
+        ? Address($"{mirror.TrimEnd('/')}/{Path.GetFileName(new Uri(address).LocalPath)}", "GRAFT_MIRROR") : new Uri(address);
+
+    private static Uri Address(string text, string from) => Uri.TryCreate(text, UriKind.Absolute, out var address) && address.Scheme is "http" or "https" ? address
+        : throw new GraftException($"{text} is no address: {from} should begin with https://");
 
     private static (string Repository, string Revision) Parts(string name) => name.Split('@') is [var repository, var revision] ? (repository, revision) : (name, "main");
 
@@ -88,8 +95,7 @@ public sealed class ModelHub(Downloader downloader)
         if (weights is null) throw new GraftException($"{Endpoint}/{repository} has none of {string.Join(", ", s_weights)} at {revision}");
         if (weights.EndsWith(".index.json", StringComparison.Ordinal))
         {
-            using var index = JsonDocument.Parse(await File.ReadAllTextAsync(weights, cancel).ConfigureAwait(false));
-            foreach (var part in index.RootElement.GetProperty("weight_map").EnumerateObject().Select(item => item.Value.GetString()!).Distinct())
+            foreach (var part in await FilesOf(weights, name, cancel).ConfigureAwait(false))
             {
                 if (Path.GetFileName(part) != part) throw new GraftException($"{name}: its index names '{part}', outside its folder: refused");
                 if (await Item(repository, revision, part, cancel).ConfigureAwait(false) is null) throw new GraftException($"{name} lacks {part}");
@@ -99,10 +105,23 @@ public sealed class ModelHub(Downloader downloader)
         return weights;
     }
 
+    private static async Task<string[]> FilesOf(string index, string name, CancellationToken cancel)
+    {
+        try
+        {
+            using var read = JsonDocument.Parse(await File.ReadAllTextAsync(index, cancel).ConfigureAwait(false));
+            return [.. read.RootElement.GetProperty("weight_map").EnumerateObject().Select(item => item.Value.GetString()!).Distinct()];
+        }
+        catch (Exception reason) when (reason is JsonException or KeyNotFoundException or InvalidOperationException)
+        {
+            throw new GraftException($"{name}: {index} is no index of a checkpoint (weight_map): {reason.Message}", reason);
+        }
+    }
+
     // blobs/DIGEST, snapshots/COMMIT/FILE → blob, refs/REVISION: Hugging Face's layout.
     private async Task<string?> Item(string repository, string revision, string file, CancellationToken cancel)
     {
-        var address = new Uri($"{Endpoint}/{repository}/resolve/{revision}/{file}");
+        var address = Address($"{Endpoint}/{repository}/resolve/{revision}/{file}", "HF_ENDPOINT");
         using var head = await downloader.Head(address, cancel).ConfigureAwait(false);
         string? Header(string key) => head.Headers.TryGetValues(key, out var values) ? values.First() : null;
         if ((int)head.StatusCode == 404) return null;

@@ -6,7 +6,7 @@ using TorchTensor = Graft.Torch.Tensor;
 
 namespace Graft.Models.Imports;
 
-/// <summary>Caffe's classifiers: the network from a .prototxt, the weights from the .caffemodel beside it (new layers and the older V1).</summary>
+/// <summary>Caffe's classifiers and detectors: the network from a .prototxt, the weights from the .caffemodel beside it (new layers and the older V1).</summary>
 internal static class CaffeReader
 {
     // V1LayerParameter's types, and what they are called since.
@@ -23,10 +23,18 @@ internal static class CaffeReader
     public static Imported Read(string path)
     {
         var (definition, weights) = Pair(path);
+        Checkpoints.ForeignFile.Refuse(path == weights ? definition : weights);
         using var builder = new GraphBuilder(1);
         var net = TextFormat.Parse(File.ReadAllText(definition));
-        var imported = new Network(net, Blobs(weights), builder).Read();
-        return imported with { Notes = [$"the network is {definition}, the weights are {weights}", .. imported.Notes] };
+        try
+        {
+            var imported = new Network(net, Blobs(weights), builder).Read();
+            return imported with { Notes = [$"the network is {definition}, the weights are {weights}", .. imported.Notes] };
+        }
+        catch (Exception reason) when (reason is IndexOutOfRangeException or ArgumentException or FormatException or DivideByZeroException or OverflowException)
+        {
+            throw new InvalidDataException($"the definition is damaged{(builder.Layer.Length > 0 ? $" at the layer '{builder.Layer}'" : "")}: {reason.Message}", reason);
+        }
     }
 
     private static (string Definition, string Weights) Pair(string path)
@@ -75,8 +83,11 @@ internal static class CaffeReader
     {
         private readonly Dictionary<string, Symbol> _values = [];
         private readonly List<string> _notes = [];
+        private bool _guessed;
         private Preprocessing? _preprocessing;
+        private readonly HashSet<string> _read = [];
         private Symbol? _last;
+        private string _lastName = "";
 
         public Imported Read()
         {
@@ -87,7 +98,8 @@ internal static class CaffeReader
             }
             foreach (var layer in net.Messages("layer").Concat(net.Messages("layers"))) Layer(layer);
             var (graph, weights) = builder.Build(_last ?? throw new GraftException("it has no layers"));
-            return new Imported(graph, weights, _preprocessing!, _notes);
+            if (_values.Keys.Where(name => name != _lastName && !_read.Contains(name)).ToArray() is { Length: > 0 } others) _notes.Add($"it has {others.Length + 1} outputs: the last, '{_lastName}', is used, and {string.Join(", ", others.Take(4))} not");
+            return new Imported(graph, weights, _preprocessing!, _notes) { Guessed = _guessed };
         }
 
         /// <summary>What a data layer does to its pictures.</summary>
@@ -100,13 +112,23 @@ internal static class CaffeReader
 
         private void Input(string name, long[] sizes, TextFormatTransform transform)
         {
-            if (sizes.Length != 4) throw new GraftException($"its input '{name}' has {sizes.Length} dimensions, not four");
-            var (channels, height, width) = (sizes[1], sizes[2], sizes[3]);
-            _values[name] = Imported.Picture(builder, channels, height, width, blueFirst: channels == 3);
+            if (sizes.Length is not (2 or 4)) throw new GraftException($"its input '{name}' has {sizes.Length} dimensions: four are a picture's, two a flattened one's");
+            long channels, height, width;
+            if (sizes.Length == 4)
+            {
+                (channels, height, width) = (sizes[1], sizes[2], sizes[3]);
+                _values[name] = Imported.Picture(builder, channels, height, width, blueFirst: channels == 3);
+            }
+            else
+            {
+                (_values[name], var flat) = Imported.Flattened(builder, sizes[1], channelsLast: false, blueFirst: true);
+                (channels, height, width) = (sizes[1] / (flat.Width * flat.Height), flat.Height, flat.Width);
+            }
             // (level − mean) · scale, as (level / 255 − m) / s; Caffe's means are of blue, green, red.
             var scale = 1 / (255 * transform.Scale);
             var mean = transform.Mean.Length == 3 ? transform.Mean.Reverse().ToArray() : transform.Mean.Length == 1 ? [.. Enumerable.Repeat(transform.Mean[0], 3)] : [0.0, 0, 0];
             _preprocessing = Imported.Usual(channels, height, width, new Normalize([.. mean.Select(value => value / 255)], [scale, scale, scale]));
+            _guessed = transform.Parameters?.Has("scale") != true && transform.Mean.Length == 0;
             if (transform.Parameters?.Text("mean_file") is { } file) _notes.Add($"its training subtracted the mean picture {file}, which is not read: give the mean with --mean");
         }
 
@@ -126,7 +148,13 @@ internal static class CaffeReader
                 if (!_values.ContainsKey(tops[0])) Input(tops[0], sizes, transform);
                 return;
             }
+            foreach (var bottom in bottoms) if (!tops.Contains(bottom)) _read.Add(bottom);
             if (kind is "Accuracy" or "Silence") return;
+            if (kind is "DetectionOutput")
+            {
+                _notes.Add($"layer '{name}', which makes boxes of scores and leaves out those that overlap, is left aside: '{_lastName}' is the output");
+                return;
+            }
             var inputs = bottoms.Where(bottom => kind != "SoftmaxWithLoss" || bottom == bottoms[0]).Select(bottom => _values.GetValueOrDefault(bottom) ?? throw new GraftException($"layer '{name}' reads '{bottom}', which no layer gives")).ToArray();
             if (inputs.Length == 0) throw new GraftException($"layer '{name}' (line {layer.Line}) has no input");
             if (kind is "Slice" or "Split")
@@ -135,8 +163,10 @@ internal static class CaffeReader
                 for (var k = 0; k < tops.Count; k++) _values[tops[k]] = parts[k];
                 return;
             }
-            _last = Call(layer, name, kind, inputs);
-            foreach (var top in tops) _values[top] = _last;
+            var made = Call(layer, name, kind, inputs);
+            foreach (var top in tops) _values[top] = made;
+            // What depends on sizes alone (prior boxes) is nobody's answer.
+            if (made.Batched && tops.Count > 0) (_last, _lastName) = (made, tops[^1]);
         }
 
         // A training definition that names no size: of the pictures that the first dense layer's weights allow, MNIST's.
@@ -158,7 +188,7 @@ internal static class CaffeReader
             var x = inputs[0];
             switch (kind)
             {
-                case "Convolution" or "Deconvolution": return Convolution(layer.Message("convolution_param"), name, x, kind == "Deconvolution");
+                case "Convolution" or "Deconvolution" or "DepthwiseConvolution" or "ConvolutionDepthwise": return Convolution(layer.Message("convolution_param"), name, x, kind == "Deconvolution");
                 case "InnerProduct":
                     var dense = layer.Message("inner_product_param");
                     var flat = x.Shape.Length == 2 ? x : builder.Call("aten::reshape", x, (long[])[-1, x.Shape.Skip(1).Aggregate(1L, (n, size) => n * size)]);
@@ -174,11 +204,11 @@ internal static class CaffeReader
                 case "TanH": return builder.Call("aten::tanh", x);
                 case "AbsVal": return builder.Call("aten::abs", x);
                 case "Dropout": return builder.Call("aten::dropout", x, layer.Message("dropout_param").Real("dropout_ratio", 0.5), false);
-                case "Softmax" or "SoftmaxWithLoss": return builder.Call("aten::softmax.int", x, layer.Message("softmax_param").Number("axis", 1), null);
+                case "Softmax" or "SoftmaxWithLoss": return builder.Call("aten::softmax.int", x, CaffeShapes.Axis(layer.Message("softmax_param"), "axis", x, 1), null);
                 case "LRN": return Normalise(layer.Message("lrn_param"), x, name);
                 case "Concat":
                     var concat = layer.Message("concat_param");
-                    return builder.Call("aten::cat", inputs, concat.Number("axis", concat.Number("concat_dim", 1)));
+                    return builder.Call("aten::cat", inputs, CaffeShapes.Axis(concat, "axis", x, concat.Number("concat_dim", 1)));
                 case "Eltwise": return Eltwise(layer.Message("eltwise_param"), inputs);
                 case "BatchNorm":
                     TorchTensor Scaled(TorchTensor tensor) => tensor.Reshape([-1]) * (Blob(name, 2).Item() is var factor && factor != 0 ? 1 / factor : 0);
@@ -191,12 +221,13 @@ internal static class CaffeReader
                     var power = layer.Message("power_param");
                     var line = builder.Call("aten::add.Scalar", builder.Call("aten::mul.Scalar", x, power.Real("scale", 1)), power.Real("shift", 0), 1L);
                     return power.Real("power", 1) is var exponent && exponent != 1 ? builder.Call("aten::pow.Tensor_Scalar", line, exponent) : line;
-                case "Flatten": return builder.Call("aten::reshape", x, (long[])[-1, x.Shape.Skip(1).Aggregate(1L, (n, size) => n * size)]);
-                case "Reshape":
-                    var sizes = layer.Message("reshape_param").Message("shape").Numbers("dim").Select((size, k) => size == 0 && k < x.Shape.Length ? x.Shape[k] : size).ToArray();
-                    var count = x.Shape.Skip(1).Aggregate(1L, (n, size) => n * size);
-                    var known = sizes.Skip(1).Where(size => size > 0).Aggregate(1L, (n, size) => n * size);
-                    return builder.Call("aten::reshape", x, (long[])[-1, .. sizes.Skip(1).Select(size => size < 0 ? count / known : size)]);
+                case "Flatten": return CaffeShapes.Flatten(builder, layer.Message("flatten_param"), x);
+                case "Reshape": return CaffeShapes.Reshape(builder, layer.Message("reshape_param"), x);
+                case "Permute": return CaffeShapes.Permute(builder, layer.Message("permute_param"), x);
+                case "Normalize": return CaffeShapes.Normalize(builder, layer.Message("norm_param"), x, () => Weight(name, "weight", 0, tensor => tensor.Reshape([1, -1, .. Enumerable.Repeat(1L, x.Shape.Length - 2)])));
+                case "PriorBox":
+                    if (inputs.Length < 2) throw new GraftException($"layer '{name}' (line {layer.Line}) makes prior boxes of two inputs, a map and the picture, and has one");
+                    return builder.Weight($"{name}.boxes", () => PriorBoxes.Of(layer.Message("prior_box_param"), x.Shape, inputs[1].Shape), buffer: true);
                 default: throw new GraftException($"layer '{name}' (line {layer.Line}) is a {kind}, which Graft does not know");
             }
         }
@@ -243,7 +274,7 @@ internal static class CaffeReader
 
         private Symbol[] Slice(TextFormat p, Symbol x, int parts)
         {
-            var (axis, points) = (p.Number("axis", p.Number("slice_dim", 1)), p.Numbers("slice_point"));
+            var (axis, points) = (CaffeShapes.Axis(p, "axis", x, p.Number("slice_dim", 1)), p.Numbers("slice_point"));
             long[] ends = points.Length > 0 ? [.. points, x.Shape[axis]] : [.. Enumerable.Range(1, parts).Select(k => x.Shape[axis] * k / parts)];
             return [.. ends.Select((end, k) => builder.Call("aten::narrow", x, axis, k == 0 ? 0 : ends[k - 1], end - (k == 0 ? 0 : ends[k - 1])))];
         }

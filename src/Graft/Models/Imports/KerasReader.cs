@@ -34,23 +34,31 @@ internal static class KerasReader
         public Imported Read()
         {
             var shape = InputShape(file.Config) ?? throw new GraftException("its input's shape is not in the file: save it after it was built or called once");
-            var first = ChannelsFirst(file.Config);
-            Symbol input;
-            var preprocessing = Preprocessing.Small(1, Normalize.Symmetric);
-            if (shape.Length == 3)
-            {
-                var (channels, height, width) = first ? (shape[0], shape[1], shape[2]) : (shape[2], shape[0], shape[1]);
-                input = Imported.Picture(builder, channels, height < 0 ? 224 : height, width < 0 ? 224 : width);
-                preprocessing = Imported.Usual(channels, input.Shape[2], input.Shape[3]);
-            }
-            else
-            {
-                input = builder.Input([.. shape.Select(size => size < 0 ? 64 : size)], shape.Length == 1 && ReadsWords(file.Config) ? DType.Int64 : DType.Float32);
-            }
+            var (input, preprocessing) = Input(shape, ChannelsFirst(file.Config));
             var output = Run(file.Config, input, [], "");
             var (graph, weights) = builder.Build(output);
-            if (_rescaled) preprocessing = preprocessing with { Normalize = new Normalize([0, 0, 0], [1 / 255.0, 1 / 255.0, 1 / 255.0]) };
-            return new Imported(graph, weights, preprocessing, _notes);
+            if (_rescaled) preprocessing = preprocessing with { Normalize = Normalize.Levels };
+            return new Imported(graph, weights, preprocessing, _notes) { Guessed = shape.Length == 3 && !_rescaled };
+        }
+
+        private (Symbol, Preprocessing) Input(long[] shape, bool channelsFirst)
+        {
+            if (shape.Length == 3)
+            {
+                var (channels, height, width) = channelsFirst ? (shape[0], shape[1], shape[2]) : (shape[2], shape[0], shape[1]);
+                var picture = Imported.Picture(builder, channels, height < 0 ? 224 : height, width < 0 ? 224 : width);
+                return (picture, Imported.Usual(channels, picture.Shape[2], picture.Shape[3]));
+            }
+            if (shape is [> 0 and var length] && !ReadsWords(file.Config))
+            {
+                var flat = Imported.Flattened(builder, length, !channelsFirst);
+                _notes.Add($"its input is a vector of {length} numbers: pictures of {flat.Preprocessing.Width}×{flat.Preprocessing.Height}, row after row, on the scale of 0 … 1 unless --scale, --mean and --std say otherwise");
+                return flat;
+            }
+            // Rows of a grey picture, without a dimension for its one channel; what is not square may be a series of measurements.
+            if (shape is [> 0 and var rows, > 0 and var columns] && (rows == columns || FirstLayer(file.Config) is "Flatten" or "Reshape"))
+                return (builder.Call("aten::squeeze.dim", Imported.Picture(builder, 1, rows, columns), 1L), Imported.Usual(1, rows, columns));
+            return (builder.Input([.. shape.Select(size => size < 0 ? 64 : size)], shape.Length == 1 && ReadsWords(file.Config) ? DType.Int64 : DType.Float32), Preprocessing.Small(1, Normalize.Symmetric));
         }
 
         private static JsonArray Layers(JsonNode model) => (model["config"] is JsonArray list ? list : model["config"]?["layers"]?.AsArray()) ?? throw new GraftException($"it is a {model["class_name"]}, which is neither Sequential nor Functional: its layers are in its code, not in the file");
@@ -69,6 +77,8 @@ internal static class KerasReader
         }
 
         private static bool ChannelsFirst(JsonNode model) => Layers(model).Any(layer => (string?)layer!["config"]?["data_format"] == "channels_first");
+
+        private static string? FirstLayer(JsonNode model) => Layers(model).Select(layer => (string?)layer!["class_name"]).FirstOrDefault(kind => kind != "InputLayer");
 
         private static bool ReadsWords(JsonNode model) => Layers(model).Any(layer => (string?)layer!["class_name"] == "Embedding");
 

@@ -2,6 +2,7 @@ using System.Runtime.InteropServices;
 using Google.Protobuf;
 using Graft.Data;
 using Graft.Models.Graphs;
+using Graft.Models.Zoo;
 using Graft.Torch;
 using TorchTensor = Graft.Torch.Tensor;
 
@@ -29,47 +30,85 @@ internal static class OnnxReader
         if (model.Graph is not { Node.Count: > 0 } graph) throw new InvalidDataException("it is no ONNX file: it holds no graph");
         var opset = model.OpsetImport.Where(set => set.Domain is "" or "ai.onnx").Select(set => set.Version).DefaultIfEmpty(1).Max();
         if (opset is < 7 or > 21) throw new GraftException($"it uses opset {opset}: 7 to 21 are read. Convert it with onnx.version_converter");
-        using var builder = new GraphBuilder(OnnxOperators.Marker);
+        GraphBuilder? builder = null;
         try
         {
             var constants = graph.Initializer.ToDictionary(tensor => tensor.Name, tensor => Tensor(tensor));
             var inputs = graph.Input.Where(input => !constants.ContainsKey(input.Name)).ToArray();
             if (inputs.Length != 1) throw new GraftException($"it has {inputs.Length} inputs ({string.Join(", ", inputs.Select(input => input.Name).Take(5))}): Graft gives one picture");
-            long[] sizes = [.. (inputs[0].Type?.TensorType?.Shape?.Dim ?? []).Select(dim => dim.HasDimValue ? dim.DimValue : -1)];
+            var type = inputs[0].Type?.TensorType;
+            long[] sizes = [.. (type?.Shape?.Dim ?? []).Select(dim => dim.HasDimValue ? dim.DimValue : -1)];
             if (sizes.Length != 4) throw new GraftException($"its input '{inputs[0].Name}' has {sizes.Length} dimensions: pictures have four");
+            if (sizes[0] > LargestBatch) throw new GraftException($"it runs for batches of {sizes[0]} pictures alone. {GraphBuilder.Advice}");
+            var last = ChannelsLast(graph, inputs[0].Name, sizes);
+            if (last) sizes = [sizes[0], sizes[3], sizes[1], sizes[2]];
             var (height, width) = (sizes[2] > 0 ? sizes[2] : size ?? 224, sizes[3] > 0 ? sizes[3] : size ?? 224);
             var channels = sizes[1] > 0 ? sizes[1] : 3;
-            var operators = new OnnxOperators(builder, opset, constants);
-            operators.Set(inputs[0].Name, Imported.Picture(builder, channels, height, width));
+            builder = new GraphBuilder(Math.Max(1, sizes[0]), twice: true);
+            var operators = new OnnxOperators(builder, opset, constants, sizes[0] > 0);
+            var picture = Imported.Picture(builder, channels, height, width);
+            operators.Set(inputs[0].Name, last ? operators.Permuted(picture, [0, 2, 3, 1]) : picture);
             foreach (var node in graph.Node) operators.Run(node);
-            var (built, weights) = builder.Build(operators.Output(graph.Output[0].Name));
-            var notes = graph.Output.Count > 1 ? [$"it has {graph.Output.Count} outputs: the first, '{graph.Output[0].Name}', is used"] : new List<string>();
-            return new Imported(built, weights, Stated(model, channels, height, width, notes), notes);
+            var outputs = graph.Output.Select(output => output.Name).ToArray();
+            var (built, weights) = builder.Build(operators.Output(outputs[0]));
+            var notes = new List<string>();
+            if (outputs.Length > 1)
+            {
+                var left = builder.Parameters(outputs.Select(operators.Output)) - builder.Parameters([operators.Output(outputs[0])]);
+                notes.Add($"it has {outputs.Length} outputs ({string.Join(", ", outputs.Take(5))}): the first is used{(left > 0 ? $"; {left:N0} parameters that only the others need are left aside" : "")}");
+            }
+            if (last) notes.Add("its input has the channels last, which Graft turns round: the network takes N×C×H×W here");
+            var card = model.MetadataProps.GroupBy(entry => entry.Key).ToDictionary(group => group.Key, group => group.Last().Value);
+            var stated = Stated(card, height, width, notes);
+            if (stated is null && type?.ElemType == Levels) notes.Add("its input is whole levels: taken to be 0 … 255");
+            return new Imported(built, weights, stated ?? Usual(channels, height, width, type?.ElemType == Levels), notes) { Card = card, Guessed = stated is null };
         }
-        catch (Exception reason) when (reason is IndexOutOfRangeException or ArgumentException or KeyNotFoundException or InvalidCastException or InvalidOperationException or NullReferenceException or OverflowException)
+        catch (Exception reason) when (reason is IndexOutOfRangeException or ArgumentException or KeyNotFoundException or InvalidCastException or InvalidOperationException or NullReferenceException or OverflowException or DivideByZeroException)
         {
-            throw new InvalidDataException($"the graph is damaged{(builder.Layer.Length > 0 ? $" at the node '{builder.Layer}'" : "")}: {reason.Message}", reason);
+            throw new InvalidDataException($"the graph is damaged{(builder?.Layer is { Length: > 0 } layer ? $" at the node '{layer}'" : "")}: {reason.Message}", reason);
+        }
+        finally
+        {
+            builder?.Dispose();
         }
     }
 
-    // Graft's own files say what their input has gone through.
-    private static Preprocessing Stated(Onnx.Model model, long channels, long height, long width, List<string> notes)
+    // A file for larger batches alone would take as much memory to read as to train.
+    private const long LargestBatch = 64;
+
+    // ONNX's number for uint8.
+    private const int Levels = 2;
+
+    /// <summary>Whether pictures come in as N×H×W×C (TensorFlow's way): by the sizes, else by what the graph does with them first.</summary>
+    private static bool ChannelsLast(Onnx.Graph graph, string input, long[] sizes)
     {
-        if (model.MetadataProps.FirstOrDefault(entry => entry.Key == "preprocessing") is { } stated)
+        bool first = sizes[1] is 1 or 3, last = sizes[3] is 1 or 3;
+        if (first != last) return last;
+        var readers = graph.Node.Where(node => node.Input.Contains(input)).ToArray();
+        return readers.Length > 0 && readers.All(node => node.OpType == "Transpose" && node.Attribute.FirstOrDefault(attribute => attribute.Name == "perm")?.Ints is [0, 3, 1, 2]);
+    }
+
+    // Graft's own files say what their input has gone through.
+    private static Preprocessing? Stated(Dictionary<string, string> card, long height, long width, List<string> notes)
+    {
+        try
         {
-            try
-            {
-                var read = Preprocessing.FromJson(stated.Value);
-                if (read.Width == width && read.Height == height) return read;
-                notes.Add($"its metadata speak of pictures of {read.Width}×{read.Height}, its graph of {width}×{height}");
-            }
-            catch (InvalidDataException reason)
-            {
-                notes.Add(reason.Message);
-            }
+            if (ModelCard.Preprocessing(card) is not { } read) return null;
+            if (read.Width == width && read.Height == height) return read;
+            notes.Add($"its metadata speak of pictures of {read.Width}×{read.Height}, its graph of {width}×{height}");
         }
-        notes.Add($"the file does not say what its input has gone through: taken to be {(channels == 3 ? "ImageNet's mean and deviation" : "0 … 1")}; change it with --mean, --std and --scale");
-        return Imported.Usual(channels, height, width, channels == 3 ? Normalize.ImageNet : null) is var usual && channels == 3 && height == width && height >= 128 ? Preprocessing.Evaluation((int)(height * 8 / 7), (int)height, Normalize.ImageNet) : usual;
+        catch (InvalidDataException reason)
+        {
+            notes.Add(reason.Message);
+        }
+        return null;
+    }
+
+    private static Preprocessing Usual(long channels, long height, long width, bool levels)
+    {
+        if (levels) return Imported.Usual(channels, height, width, new Normalize([0, 0, 0], [1 / 255.0, 1 / 255.0, 1 / 255.0]));
+        return channels == 3 && height == width && height >= 128 ? Preprocessing.Evaluation((int)(height * 8 / 7), (int)height, Normalize.ImageNet)
+            : Imported.Usual(channels, height, width, channels == 3 ? Normalize.ImageNet : null);
     }
 
     /// <summary>A stored tensor.</summary>

@@ -1,5 +1,6 @@
 using Graft.Data;
 using Graft.Models.Graphs;
+using Graft.Models.Zoo;
 using Graft.Torch;
 
 namespace Graft.Models.Imports;
@@ -14,27 +15,33 @@ internal static class TorchScriptReader
     {
         // libtorch's own reader takes the archive's word for much: it only sees archives whose bytes are those that were written.
         Checkpoints.StoredEntries.Verify(path);
+        var card = Checkpoints.ArchiveCard.Read(path);
+        var stated = ModelCard.Preprocessing(card);
         using var script = Script.Load(path);
         var problem = "";
-        foreach (var (channels, side) in size is { } given ? [(3, given), (1, given)] : new[] { (3, 224), (3, 32), (1, 28), (3, 64), (3, 299), (1, 32) })
+        (int Channels, int Height, int Width)[] sizes = stated is not null ? [(3, stated.Height, stated.Width)] : size is { } given ? [(3, given, given), (1, given, given)]
+            : [(3, 224, 224), (3, 32, 32), (1, 28, 28), (3, 64, 64), (3, 299, 299), (1, 32, 32)];
+        foreach (var (channels, height, width) in sizes)
         {
             try
             {
                 using (Autograd.NoGrad())
-                using (new TensorScope()) script.Run(Ops.Zeros([1, channels, side, side]));
+                using (new TensorScope()) script.Run(Ops.Zeros([1, channels, height, width]));
             }
             catch (TorchException reason)
             {
                 if (problem.Length == 0) problem = reason.Message;
                 continue;
             }
-            var (graph, weights) = ScriptGraph.Read(script, channels, side, side);
+            var (graph, weights) = ScriptGraph.Read(script, channels, height, width);
             var owned = weights.ToDictionary(weight => weight.Key, weight => TensorScope.Detach(weight.Value.Detach().Clone()));
-            return new Imported(channels == 1 ? Grey(graph, side) : graph, owned, Imported.Usual(channels, side, side, channels == 3 ? Normalize.ImageNet : null) is var usual && channels == 3 && side >= 224 ? Preprocessing.Evaluation(side * 8 / 7, side, Normalize.ImageNet) : usual,
-                [$"an archive does not say what its input has gone through: taken to be {(channels == 3 ? "ImageNet's mean and deviation" : "0 … 1")} at {side}×{side}; change it with --mean, --std, --scale and --size"]);
+            return new Imported(channels == 1 ? Grey(graph, height) : graph, owned, stated ?? Usual(channels, height), []) { Card = card, Guessed = stated is null };
         }
         throw new GraftException($"its forward runs on no picture of the usual sizes: give its size with --size ({problem})");
     }
+
+    private static Preprocessing Usual(int channels, int side) => channels == 3 && side >= 224 ? Preprocessing.Evaluation(side * 8 / 7, side, Normalize.ImageNet)
+        : Imported.Usual(channels, side, side, channels == 3 ? Normalize.ImageNet : null);
 
     // Graft gives three equal channels: the first is taken.
     private static Graph Grey(Graph graph, int side)

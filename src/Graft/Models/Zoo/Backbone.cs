@@ -1,5 +1,6 @@
 using System.Security.Cryptography;
 using System.Text;
+using System.Text.Json.Serialization;
 using Graft.Data;
 using Graft.Torch;
 
@@ -28,6 +29,10 @@ public sealed record Stage(string Name, int Channels, IReadOnlyList<Module> Modu
 public sealed record Provenance(string Source, string Licence, string Sha256, string Domain)
 {
     private readonly Task<string>? _digest;
+
+    /// <summary>What the weights were before, from the nearest to the first: the upstream of a run, its upstream, and so on; null where nothing is known.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public IReadOnlyList<Provenance>? Lineage { get; init; }
 
     /// <summary>Of the file, in hexadecimal; empty for random weights.</summary>
     public string Sha256 { get => _digest is null ? field : _digest.GetAwaiter().GetResult(); init; } = Sha256;
@@ -73,6 +78,9 @@ public abstract class Backbone : Module
     /// <summary>The classifier that it was trained with, if its checkpoint had one.</summary>
     public Linear? UpstreamHead { get; protected set; }
 
+    /// <summary>What the outputs of its own classifier are called, where its file says so.</summary>
+    public IReadOnlyList<string>? ClassNames { get; set; }
+
     /// <summary>The name under which <see cref="UpstreamHead"/> stands in checkpoints.</summary>
     public abstract string HeadName { get; }
 
@@ -100,7 +108,7 @@ public abstract class Backbone : Module
 
     /// <summary>N×3×H×W inputs to N×classes scores, by the classifier that it was trained with.</summary>
     /// <exception cref="GraftException">It has none.</exception>
-    public virtual Tensor Classify(Tensor x) => (UpstreamHead ?? throw new GraftException($"{Architecture} has no classifier of its own: train one with graft train")).Forward(Forward(x));
+    public virtual Tensor Classify(Tensor x) => (UpstreamHead ?? throw new GraftException($"{Architecture} has no classifier of its own: train one with {NextCommand.Of("train")}")).Forward(Forward(x));
 
     /// <summary>Outputs of its own classifier.</summary>
     public virtual int? UpstreamClasses => UpstreamHead is { } head ? (int)head.Weight.Shape[0] : null;
@@ -112,6 +120,7 @@ public abstract class Backbone : Module
         copy.CopyFrom(State());
         copy.Preprocessing = Preprocessing;
         copy.Provenance = Provenance;
+        copy.ClassNames = ClassNames;
         return copy;
     }
 

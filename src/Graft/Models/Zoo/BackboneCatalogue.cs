@@ -3,8 +3,6 @@ using System.Text;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using Graft.Data;
-using Graft.Models.Checkpoints;
-using Graft.Models.Hub;
 using Graft.Torch;
 
 namespace Graft.Models.Zoo;
@@ -82,7 +80,6 @@ public static class BackboneCatalogue
         int[] Widths(params int[] fallback) => Option("widths") is { } text ? [.. text.Split('-').Select(int.Parse)] : fallback;
         return name switch
         {
-            "graph" => Graphs.GraphBackbone.FromOptions(options),
             "mobilenet_v2" => new MobileNetV2(Option("padding") == "same", classes),
             "convnet" => new ConvNet(Widths(32, 64, 96, 128), Number("side", 32), classes, Number("channels", 3), Option("pools") is null ? null : Number("pools", 0), Option("strided") == "yes", Option("depths") is { } depths ? [.. depths.Split('-').Select(int.Parse)] : null),
             "mlp" => new Mlp(Widths(300, 100, 50, 50, 50), Number("side", 28), Number("channels", 1), classes),
@@ -101,56 +98,8 @@ public static class BackboneCatalogue
             _ when SwinTransformer.Names.Contains(name) => new SwinTransformer(name, classes),
             _ when VisionTransformer.Names.Contains(name) => new VisionTransformer(name, Number("side", 224), classes),
             _ when name.StartsWith("cifar_resnet", StringComparison.Ordinal) && int.TryParse(name["cifar_resnet".Length..], out var depth) => new CifarResNet(depth, classes),
-            _ => throw new GraftException($"there is no backbone '{name}'. There are: {string.Join(", ", Cards.Select(card => card.Name))}"),
+            _ => throw UnknownName.Of("backbone", name, Cards.Select(card => card.Name), NextCommand.Of("models", "list")),
         };
-    }
-
-    /// <summary>Loads a checkpoint into the architecture that it is of; a file that holds a whole network, as that network.</summary>
-    /// <param name="path">safetensors (or the index of several), .pt, .pth, .th, .bin; .h5, .keras, .caffemodel, .onnx, TorchScript.</param>
-    /// <param name="name">The architecture, where the checkpoint does not tell.</param>
-    /// <param name="size">Pixels of the square input, where the network takes several.</param>
-    /// <returns>The backbone, and what was noticed while its tensors were matched.</returns>
-    /// <exception cref="GraftException">It does not tell, or its tensors do not fit.</exception>
-    public static (Backbone Backbone, IReadOnlyList<string> Notes) Load(string path, string? name = null, int? size = null)
-    {
-        path = ModelHub.Resolve(path);
-        try
-        {
-            return LoadChecked(path, name, size);
-        }
-        catch (GraftException reason) when (!reason.Message.Contains(path, StringComparison.Ordinal))
-        {
-            throw new GraftException($"{path}: {reason.Message}", reason);
-        }
-        catch (Exception reason) when (reason is InvalidDataException or JsonException or FormatException or OverflowException or ArgumentException or TorchException)
-        {
-            throw new GraftException($"{path}: what it says of itself is damaged ({reason.Message})", reason);
-        }
-    }
-
-    private static (Backbone Backbone, IReadOnlyList<string> Notes) LoadChecked(string path, string? name, int? size)
-    {
-        if (!path.EndsWith(".index.json", StringComparison.Ordinal) && ModelFiles.Open(path, size) is { } whole) return whole;
-        var checkpoint = Checkpoint.Read(path);
-        var options = new Dictionary<string, string>(checkpoint.Metadata);
-        if (size is { } side) options["side"] = $"{side}";
-        var state = Renames.Apply(CheckpointMatcher.Bare(checkpoint.Tensors));
-        name ??= checkpoint.Metadata.GetValueOrDefault("architecture") ?? Recognise(state)
-            ?? throw new GraftException($"{path}: its tensors ({string.Join(", ", state.Keys.Take(3))}, …) are of no architecture that is known. Name one with --backbone: {string.Join(", ", Cards.Select(card => card.Name))}");
-        using var skip = Initialisers.Skip();
-        var headName = Cards.FirstOrDefault(card => card.Name == name)?.Head ?? "head";
-        var classes = state.TryGetValue(headName + ".weight", out var head) && head.Dimensions is 2 or 4 ? (int?)head.Shape[0] : null;
-        var backbone = Create(name, classes, options);
-        if (state.TryGetValue("encoder.pos_embedding", out var positions) && backbone.State().GetValueOrDefault("encoder.pos_embedding") is { } own && own.Shape[1] != positions.Shape[1])
-            state = new Dictionary<string, Tensor>(state) { ["encoder.pos_embedding"] = VisionTransformer.Interpolate(positions, own.Shape[1]) };
-        var match = CheckpointMatcher.Load(backbone, state, path);
-        if (checkpoint.Metadata.GetValueOrDefault("preprocessing") is { } saved) backbone.Preprocessing = Preprocessing.FromJson(saved);
-        else if (checkpoint.Metadata.GetValueOrDefault("input")?.Contains("x/127.5-1", StringComparison.Ordinal) == true) backbone.Preprocessing = backbone.Preprocessing with { Normalize = Normalize.Symmetric };
-        else if (HuggingFaceCard.Preprocessing(path, backbone.Preprocessing) is { } published) backbone.Preprocessing = published;
-        var card = Cards.FirstOrDefault(card => card.Name == name);
-        backbone.Provenance = Provenance.OfFile(path, checkpoint.Metadata.GetValueOrDefault("licence") ?? card?.Licence ?? "",
-            checkpoint.Metadata.GetValueOrDefault("domain") ?? (classes is { } n ? $"{n} classes ({Path.GetFileNameWithoutExtension(path)})" : Path.GetFileNameWithoutExtension(path)));
-        return (backbone, match);
     }
 
     /// <summary>A digest of the names and shapes of tensors, those of a classifier, of counters and of auxiliary classifiers left out.</summary>
@@ -162,7 +111,8 @@ public static class BackboneCatalogue
         return Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(string.Join('\n', lines))))[..12];
     }
 
-    private static string? Recognise(IReadOnlyDictionary<string, Tensor> state)
+    /// <summary>The architecture whose tensors have these names and shapes; null: none that is known.</summary>
+    internal static string? Recognise(IReadOnlyDictionary<string, Tensor> state)
     {
         var shapes = state.ToDictionary(item => item.Key, item => item.Value.Shape);
         foreach (var heads in Cards.Where(card => card.Signature.Length > 0).GroupBy(card => card.Head))

@@ -16,7 +16,7 @@ public sealed class CifarResNet : Backbone
     /// <param name="classes">Outputs of the upstream classifier, or null for none.</param>
     public CifarResNet(int depth, int? classes = null)
     {
-        if (depth < 8 || (depth - 2) % 6 != 0) throw new ArgumentException($"a CIFAR ResNet has 6n + 2 layers (20, 32, 44, 56, 110), not {depth}");
+        if (depth < 8 || (depth - 2) % 6 != 0) throw new GraftException($"a CIFAR ResNet has 6n + 2 layers (20, 32, 44, 56, 110), not {depth}");
         _depth = depth;
         var convolution = Child("conv1", new Conv2d(3, 16, 3, 1, 1, bias: false));
         var norm = Child("bn1", new BatchNorm2d(16));

@@ -25,9 +25,9 @@ public sealed class ConvNet : Backbone
     public ConvNet(int[] widths, int side, int? classes = null, int channels = 3, int? pools = null, bool strided = false, int[]? depths = null)
     {
         _depths = depths ?? [.. widths.Select(_ => 1)];
-        if (_depths.Length != widths.Length || _depths.Any(depth => depth < 1)) throw new ArgumentException($"{widths.Length} blocks take as many depths of at least 1, not {string.Join('-', _depths)}");
+        if (_depths.Length != widths.Length || _depths.Any(depth => depth < 1)) throw new GraftException($"{widths.Length} blocks take as many depths of at least 1, not {string.Join('-', _depths)}");
         (_widths, _side, _channels, _pools, _strided) = (widths, side, channels, pools ?? widths.Length, strided);
-        if (!strided && side >> _pools < 1) throw new ArgumentException($"{_pools} poolings leave nothing of {side} pixels");
+        if (!strided && side >> _pools < 1) throw new GraftException($"{_pools} poolings leave nothing of {side} pixels");
         var stages = new List<Stage>();
         var inputs = channels;
         for (var k = 0; k < widths.Length; k++)

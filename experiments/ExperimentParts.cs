@@ -8,7 +8,7 @@ namespace Graft.Experiments;
 /// What an experiment that was stopped has already: results by name, networks that are trained, and one that was being trained. Run again,
 /// it goes on from there; once it has finished, its parts are deleted. Parts of another build are not taken up.
 /// </summary>
-public sealed class Parts
+public sealed class ExperimentParts
 {
     private const string BuildFile = "build", NetworkFile = "network.safetensors";
 
@@ -17,16 +17,16 @@ public sealed class Parts
     private readonly string? _folder;
 
     /// <summary>Nothing is kept.</summary>
-    public static Parts None { get; } = new(null);
+    public static ExperimentParts None { get; } = new(null);
 
-    private Parts(string? folder) => _folder = folder;
+    private ExperimentParts(string? folder) => _folder = folder;
 
     /// <summary>Kept in a folder, which is made when there is something to keep.</summary>
     /// <param name="folder">Of this experiment alone.</param>
     /// <param name="log">Told what is taken up.</param>
-    public static Parts In(string folder, Action<string> log)
+    public static ExperimentParts In(string folder, Action<string> log)
     {
-        var build = $"{typeof(Parts).Module.ModuleVersionId} {typeof(Training).Module.ModuleVersionId}";
+        var build = $"{typeof(ExperimentParts).Module.ModuleVersionId} {typeof(Training).Module.ModuleVersionId}";
         var mark = Path.Combine(folder, BuildFile);
         if (File.Exists(mark) && File.ReadAllText(mark) != build)
         {
@@ -39,7 +39,7 @@ public sealed class Parts
         }
         Directory.CreateDirectory(folder);
         AtomicFile.WriteText(mark, build);
-        return new Parts(folder);
+        return new ExperimentParts(folder);
     }
 
     /// <summary>A result that is worked out once, however often the experiment is stopped.</summary>

@@ -1,0 +1,65 @@
+namespace Graft.Data;
+
+/// <summary>What a path holds, each part with classes of its own; a dataset without parts is one part, train.</summary>
+internal sealed record DatasetParts(string Root, string Layout, bool HasParts, IReadOnlyDictionary<string, Dataset> All, DatasetNotes Notes)
+{
+    /// <summary>Makes the parts of labelled pictures.</summary>
+    /// <param name="root">The path.</param>
+    /// <param name="layout">What it is, in words.</param>
+    /// <param name="hasParts">Whether the parts are the dataset's own.</param>
+    /// <param name="pictures">A part and a class for each picture.</param>
+    /// <param name="notes">What was noticed.</param>
+    /// <param name="open">Opens some of the pictures.</param>
+    public static DatasetParts Of(string root, string layout, bool hasParts, IReadOnlyList<(string Part, string Class)> pictures,
+        DatasetNotes notes, Func<int[], PictureSource> open)
+    {
+        var parts = Enumerable.Range(0, pictures.Count).GroupBy(k => pictures[k].Part).ToDictionary(group => group.Key, group =>
+        {
+            int[] chosen = [.. group];
+            string[] classes = [.. chosen.Select(k => pictures[k].Class).Distinct().Order(StringComparer.Ordinal)];
+            var number = classes.Select((name, k) => (name, k)).ToDictionary(pair => pair.name, pair => pair.k);
+            return new Dataset(open(chosen), [.. chosen.Select(k => number[pictures[k].Class])], classes)
+            {
+                Part = hasParts ? group.Key : null,
+                Notes = notes.OfPart(group.Key),
+            };
+        });
+        return new DatasetParts(root, layout, hasParts, parts, notes);
+    }
+
+    /// <summary>The part, or null.</summary>
+    public Dataset? Part(string name) => All.GetValueOrDefault(name);
+
+    /// <summary>The parts that there are, for messages.</summary>
+    public string Names => string.Join(" and ", Parts.All.Where(All.ContainsKey));
+
+    /// <summary>The part that is asked for; without a wish test, else val, else train.</summary>
+    /// <exception cref="GraftException">It is not there, or there is no such word.</exception>
+    public Dataset Pick(string? wish)
+    {
+        if (wish is null) return Part(Parts.Test) ?? Part(Parts.Validation) ?? All.Values.First();
+        var name = Parts.Of(wish) ?? throw new GraftException($"--split {wish}: there is no such part: train, val or test");
+        if (!HasParts) throw new GraftException($"--split {wish}: {Root} has no parts, its pictures lie in class folders alone: leave --split out");
+        return Part(name) ?? throw new GraftException($"--split {wish}: {Root} has no part '{name}', only {Names}");
+    }
+
+    /// <summary>For training: every other part with the classes of the train part.</summary>
+    /// <exception cref="GraftException">It cannot be learned from.</exception>
+    public DatasetSplits ToSplits()
+    {
+        var train = Part(Parts.Train) ?? throw new GraftException($"{Root} has no part to train on, only {Names}: call one part train{Notes.Hint}");
+        if (train.Classes.Count < 2)
+            throw new GraftException($"{Root} holds one class only ('{train.Classes[0]}'), of {train.Count} pictures: "
+                + $"a classifier needs at least two to tell apart{Notes.Hint}");
+        var notes = Notes;
+        Dataset? Matched(string name)
+        {
+            if (Part(name) is not { } part) return null;
+            var matched = ClassNames.Match(part, train.Classes);
+            notes = notes.With(matched.Notes);
+            return matched.Count > 0 ? matched : null;
+        }
+        var (validation, test) = (Matched(Parts.Validation), Matched(Parts.Test));
+        return new DatasetSplits(Root, Layout, train, validation, test, notes);
+    }
+}

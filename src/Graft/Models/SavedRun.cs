@@ -1,0 +1,101 @@
+using System.Globalization;
+using Graft.Data;
+using Graft.Models.Checkpoints;
+using Graft.Models.Graphs;
+using Graft.Models.Zoo;
+using Graft.Torch;
+
+namespace Graft.Models;
+
+/// <summary>What runs end with, as upstreams for others: their networks under the names that architectures give.</summary>
+internal static class SavedRun
+{
+    /// <summary>The models of runs of train and of fewshot train.</summary>
+    public static readonly string[] FileNames = ["model.safetensors", "fewshot.safetensors"];
+
+    /// <summary>The model in a run's folder; any other path as it is.</summary>
+    /// <exception cref="GraftException">A folder without one.</exception>
+    public static string FileOf(string path)
+    {
+        if (!Directory.Exists(path)) return path;
+        if (FileNames.Select(name => Path.Combine(path, name)).FirstOrDefault(File.Exists) is { } found) return found;
+        throw new GraftException(File.Exists(Path.Combine(path, "run.json")) ? $"{path} has no {FileNames[0]}: its training did not finish. Go on with: {NextCommand.Of("train", "--resume", path)}"
+            : $"{path} is no run folder (it has neither run.json nor {FileNames[0]}): it is {ForeignFile.Folder(path)}");
+    }
+
+    /// <summary>
+    /// A file that Graft saved as one network: what stands under <c>backbone.</c> under the architecture's own names, and a linear head on the
+    /// last stage as its classifier, the temperature in its weights. Any other checkpoint as it is.
+    /// </summary>
+    /// <returns>The network, and what was left out.</returns>
+    /// <exception cref="GraftException">It is saved by Graft and holds no network of pictures.</exception>
+    public static (Checkpoint Network, string? Note) AsNetwork(Checkpoint saved) => saved.Metadata.GetValueOrDefault("format") switch
+    {
+        ModelCard.Classifier => OfClassifier(saved),
+        ModelCard.FewShot => (OfFewShot(saved), null),
+        ModelCard.Support => throw new GraftException("it is a set of graft fewshot classify, which is given with --support: the weights of its network are what it was made with"),
+        _ => (saved, null),
+    };
+
+    private static (Checkpoint, string?) OfClassifier(Checkpoint saved)
+    {
+        string Meta(string key) => saved.Metadata.GetValueOrDefault(key) ?? throw new InvalidDataException($"its metadata has no '{key}'");
+        var tensors = Part(saved.Tensors, "backbone.");
+        var metadata = new Dictionary<string, string>(saved.Metadata) { ["format"] = ModelCard.Network };
+        var (kind, stage) = (Meta("head"), Meta("stage"));
+        string? aside = null;
+        using (Initialisers.Skip())
+        using (var body = ModelOpener.Create(Meta("architecture"), null, metadata))
+        {
+            if (saved.Tensors.GetValueOrDefault("head.weight") is not { Dimensions: 2 } weight || saved.Tensors.GetValueOrDefault("head.bias") is not { } bias) aside = "is not linear";
+            else if (stage != body.Stages[^1].Name) aside = $"stands on its stage {stage}";
+            else if (Joined(body, metadata, weight.Shape[0]) is not { } name) aside = $"has no place in {body.Architecture}, whose own classifier is no dense layer";
+            else
+            {
+                var temperature = double.Parse(Meta("temperature"), CultureInfo.InvariantCulture);
+                using var mode = Autograd.NoGrad();
+                (tensors[$"{name}.weight"], tensors[$"{name}.bias"]) = (TensorScope.Detach(weight * temperature), TensorScope.Detach(bias * temperature));
+            }
+        }
+        if (aside is not null) metadata.Remove("classes");
+        return (saved with { Tensors = tensors, Metadata = metadata }, aside is null ? null : $"its head ({kind.ToLowerInvariant()}) {aside}: the backbone alone is taken");
+    }
+
+    /// <summary>The name that the head gets as the network's own classifier; null where the architecture has no such place.</summary>
+    private static string? Joined(Backbone body, Dictionary<string, string> metadata, long classes)
+    {
+        if (body is GraphBackbone { Graph: var graph })
+        {
+            var whole = GraphBackbone.WithHead(graph, classes, out var layer);
+            using var made = new GraphBackbone(whole, whole.Zeros(), body.Preprocessing);
+            if (!made.Stages.Select(stage => (stage.Name, stage.Channels)).SequenceEqual(body.Stages.Select(stage => (stage.Name, stage.Channels)))) return null;
+            (metadata["graph"], metadata["ends"]) = (whole.ToJson(), "scores");
+            return layer;
+        }
+        using var with = ModelOpener.Create(body.Architecture, (int)classes, metadata);
+        return with.UpstreamHead is null ? null : with.HeadName;
+    }
+
+    private static Checkpoint OfFewShot(Checkpoint saved)
+    {
+        var method = saved.Metadata.GetValueOrDefault("method");
+        if (!saved.Metadata.ContainsKey("architecture"))
+            throw new GraftException($"it was trained by graft fewshot with the method '{method}', whose file holds no network that gives features of a picture: give the weights that it began with, or a run of protonet, matching, relation, local or siamese");
+        var tensors = Part(saved.Tensors, "embedder.");
+        var metadata = new Dictionary<string, string>(saved.Metadata) { ["format"] = ModelCard.Network };
+        if (metadata.GetValueOrDefault("grey") == "yes" && ModelCard.Preprocessing(metadata) is { } stated && !stated.Steps.Any(step => step is Grayscale))
+            metadata["preprocessing"] = (stated with { Steps = [new Grayscale(), .. stated.Steps] }).ToJson();
+        if (metadata["architecture"] == "convnet" && metadata.GetValueOrDefault("channels") == "1")
+        {
+            // An upstream sees three channels: of a grey picture they are equal, and a third of the weight on each gives the same.
+            metadata.Remove("channels");
+            using var mode = Autograd.NoGrad();
+            foreach (var (name, weight) in tensors.Where(item => item.Key.StartsWith("block1.", StringComparison.Ordinal) && item.Value is { Dimensions: 4 }).ToList())
+                tensors[name] = TensorScope.Detach((weight / 3.0).Expand([weight.Shape[0], 3, weight.Shape[2], weight.Shape[3]]).Contiguous());
+        }
+        return saved with { Tensors = tensors, Metadata = metadata };
+    }
+
+    private static Dictionary<string, Tensor> Part(IReadOnlyDictionary<string, Tensor> tensors, string prefix) =>
+        tensors.Where(item => item.Key.StartsWith(prefix, StringComparison.Ordinal)).ToDictionary(item => item.Key[prefix.Length..], item => item.Value);
+}
