@@ -77,31 +77,20 @@ public sealed record FewShotResult(string Run, string Method, int TrainClasses, 
 /// <summary>From pictures in class folders to a few-shot model, tested on classes that it never saw.</summary>
 public sealed class FewShotTask(FewShotTrainOptions options)
 {
-    private static readonly JsonSerializerOptions s_json = new(JsonSerializerDefaults.Web) { WriteIndented = true, NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals, Converters = { new JsonStringEnumConverter(JsonNamingPolicy.KebabCaseLower) } };
-
-    private static readonly JsonSerializerOptions s_strict = new(s_json) { RespectNullableAnnotations = true };
+    private static readonly RunRecords<RunFile> s_records = new("graft fewshot train", RunFolder.FewShotModel);
 
     /// <summary>What run.json holds; the result is there when the run has finished.</summary>
-    private sealed record RunFile(FewShotTrainOptions Options, string DataFingerprint, string Libtorch, FewShotResult? Result)
+    private sealed record RunFile(FewShotTrainOptions Options, string DataFingerprint, string Libtorch, FewShotResult? Result) : IRunRecord
     {
         /// <summary>The pretrained network that it began with.</summary>
         [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
         public Provenance? Upstream { get; init; }
 
-        public void Write(string run) => AtomicFile.WriteText(Path.Combine(run, RunFolder.Record), JsonSerializer.Serialize(this, s_json));
+        [JsonIgnore]
+        public bool IsFinished => Result is { } result && result.Training.Steps >= Options.Training.Steps;
 
-        public static RunFile Read(string run)
-        {
-            var text = RunFolder.ReadRecord(run, "graft fewshot train");
-            try
-            {
-                return JsonSerializer.Deserialize<RunFile>(text, s_strict) is { Options.Method: not null, DataFingerprint: not null } found ? found : throw new JsonException("it has no options of a few-shot training");
-            }
-            catch (JsonException reason)
-            {
-                throw new GraftException($"{Path.Combine(run, RunFolder.Record)} is damaged{JsonFault.Of(reason)}. The run cannot go on: start it anew", reason);
-            }
-        }
+        [JsonIgnore]
+        public string? UpstreamSha256 => Upstream?.Sha256;
     }
 
     /// <summary>Told while it goes on.</summary>
@@ -115,7 +104,7 @@ public sealed class FewShotTask(FewShotTrainOptions options)
 
     /// <summary>The options of a run that was stopped or killed, with which it goes on.</summary>
     /// <exception cref="GraftException">There is none.</exception>
-    public static FewShotTrainOptions OptionsOf(string run) => RunFile.Read(run).Options with { Out = run };
+    public static FewShotTrainOptions OptionsOf(string run) => s_records.Read(run).Options with { Out = run };
 
     /// <summary>Reads the data, trains, tests and saves.</summary>
     /// <param name="resume">Go on in the run folder.</param>
@@ -124,17 +113,16 @@ public sealed class FewShotTask(FewShotTrainOptions options)
     {
         options.Validate();
         var run = Path.GetFullPath(options.Out ?? RunFolder.New("fewshot-"));
-        var earlier = resume ? RunFile.Read(run) : null;
+        var earlier = resume ? s_records.Unfinished(run) : null;
         if (!resume) RunFolder.Check(run, options.Overwrite, options.Data, options.Test, options.Method.Weights);
-        if (earlier?.Result is { } finished && finished.Training.Steps >= options.Training.Steps) throw new GraftException($"{run} is finished: there is nothing to go on with. Its model is {Path.Combine(run, FewShotModel.FileName)}");
         TorchRuntime.ManualSeed(options.Seed);
         // Before the pictures are read, which takes longer.
         using var pretrained = options.Method.Weights is { } file ? FewShotMethods.Pretrained(file, Log) : null;
         var preprocessing = PreprocessingOf(options, pretrained);
         if (options.Trim) preprocessing = preprocessing with { Steps = [new Trim(), .. preprocessing.Steps] };
         var data = FewShotData.Open(options.Data, options.Test, preprocessing, options.Episodes.WithinGroup, options.DropSeen, options.Seed, (done, total) => Progress?.Invoke(new ProgressReport("pictures", done, total, 0)), Cancel);
-        if (earlier is not null && earlier.DataFingerprint != data.Fingerprint) throw new GraftException($"{options.Data}{(options.Test is { } other ? $" or {other}" : "")} is not what the run began with: pictures were added, removed, renamed or changed. Start a new run, or bring them back");
-        if (earlier is not null && earlier.Upstream?.Sha256 != pretrained?.Provenance.Sha256) throw new GraftException($"{options.Method.Weights} is not what the run began with: its weights have changed. Start a new run, or bring them back");
+        var sources = $"{options.Data}{(options.Test is { } other ? $" or {other}" : "")}";
+        if (earlier is not null) RunRecords<RunFile>.RequireSame(earlier, data.Fingerprint, sources, pretrained?.Provenance.Sha256, options.Method.Weights);
         var turned = options.Turns switch { 4 => data.Train.WithTurns(), 8 => data.Train.WithTurns(mirrored: true), _ => data.Train };
         var sampler = new EpisodeSampler(turned, options.Episodes with { Seed = options.Seed });
         var validation = data.Validation is { } held ? Unseen(held, "validation") : null;
@@ -154,7 +142,7 @@ public sealed class FewShotTask(FewShotTrainOptions options)
         var state = Path.Combine(run, TrainingState.FileName);
         if (!resume) RunFolder.Clear(run);
         else if (!File.Exists(state)) Log?.Invoke($"there is no {state}: the training begins anew");
-        record.Write(run);
+        s_records.Write(run, record);
         var model = new FewShotModel(learner, data.Train.Preprocessing, data.Train.Channels == 1, [.. data.Train.Classes.Select(found => found.Name)]) { Upstream = pretrained?.Provenance };
         Log?.Invoke($"{data.Train.Classes.Count} classes to learn from{(turned == data.Train ? "" : $" ({turned.Classes.Count} with turned ones)")}, {data.Test.Classes.Count} to be tested on; {learner.ParameterCount:N0} parameters");
         using var progress = (resume ? TrainingState.Load(run) : null) ?? new TrainingState();
@@ -171,7 +159,7 @@ public sealed class FewShotTask(FewShotTrainOptions options)
         var transductive = learner.Modules().OfType<BatchNorm2d>().Any(norm => !norm.Frozen) ? Evaluate(true) : null;
         learner.Prepare(transductive: false);
         var result = new FewShotResult(run, options.Method.Method, data.Train.Classes.Count, data.Test.Classes.Count, inductive, transductive, training, [.. data.Train.Broken.Concat(data.Validation?.Broken ?? []).Concat(data.Test.Broken).Distinct()]) { DataNotes = data.Notes };
-        (record with { Result = result }).Write(run);
+        s_records.Write(run, record with { Result = result });
         if (training.Steps >= options.Training.Steps) File.Delete(state);
         return result;
     }

@@ -1,6 +1,5 @@
 using System.Text.Json;
-using Graft.Inference;
-using Graft.Transfer;
+using Graft.FewShot;
 
 namespace Graft.Learning;
 
@@ -16,7 +15,10 @@ internal static class RunFolder
     /// <summary>The page for people.</summary>
     public const string Report = "report.html";
 
-    private static readonly string[] s_own = [Record, Classifier.FileName, "fewshot.safetensors", TrainingState.FileName, Report];
+    /// <summary>The models that runs end with: of training, and of few-shot training.</summary>
+    public const string Model = "model.safetensors", FewShotModel = "fewshot.safetensors";
+
+    private static readonly string[] s_own = [Record, Model, FewShotModel, TrainingState.FileName, Report];
 
     /// <summary>A folder below runs/ that is named after the time and is not there yet.</summary>
     public static string New(string prefix = "")

@@ -1,5 +1,6 @@
 using System.Globalization;
 using Graft.Data;
+using Graft.Learning;
 using Graft.Models.Checkpoints;
 using Graft.Models.Graphs;
 using Graft.Models.Zoo;
@@ -11,7 +12,7 @@ namespace Graft.Models;
 internal static class SavedRun
 {
     /// <summary>The models of runs of train and of fewshot train.</summary>
-    public static readonly string[] FileNames = ["model.safetensors", "fewshot.safetensors"];
+    public static readonly string[] FileNames = [RunFolder.Model, RunFolder.FewShotModel];
 
     /// <summary>The model in a run's folder; any other path as it is.</summary>
     /// <exception cref="GraftException">A folder without one.</exception>

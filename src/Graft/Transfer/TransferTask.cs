@@ -102,7 +102,7 @@ public sealed record TrainResult(string Run, string Strategy, IReadOnlyList<stri
 }
 
 /// <summary>What run.json holds.</summary>
-public sealed record RunRecord
+public sealed record RunRecord : IRunRecord
 {
     /// <summary>running or finished.</summary>
     public required string Status { get; init; }
@@ -155,31 +155,17 @@ public sealed record RunRecord
     /// <summary>What was noticed.</summary>
     public IReadOnlyList<string> Notes { get; init; } = [];
 
-    internal static JsonSerializerOptions Json { get; } = new(JsonSerializerDefaults.Web)
-    {
-        WriteIndented = true, NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals, Converters = { new JsonStringEnumConverter(JsonNamingPolicy.KebabCaseLower) },
-        Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
-    };
+    internal static RunRecords<RunRecord> Records { get; } = new("graft train", Learning.RunFolder.Model);
 
-    private static readonly JsonSerializerOptions s_strict = new(Json) { RespectNullableAnnotations = true };
+    bool IRunRecord.IsFinished => Status == "finished";
+
+    string? IRunRecord.UpstreamSha256 => Upstream.Sha256;
 
     /// <summary>Reads a run folder's record.</summary>
     /// <exception cref="GraftException">It is no run folder.</exception>
-    public static RunRecord Read(string run)
-    {
-        var path = Path.Combine(run, "run.json");
-        if (!File.Exists(path)) throw new GraftException($"{run} is no run folder: it has no run.json");
-        try
-        {
-            return JsonSerializer.Deserialize<RunRecord>(File.ReadAllText(path), s_strict) ?? throw new JsonException("it holds null, and no run");
-        }
-        catch (JsonException reason)
-        {
-            throw new GraftException($"{path}{JsonFault.Of(reason)}. The run cannot be read: start it anew", reason);
-        }
-    }
+    public static RunRecord Read(string run) => Records.Read(run);
 
-    internal void Write(string run) => AtomicFile.WriteText(Path.Combine(run, "run.json"), JsonSerializer.Serialize(this, Json));
+    internal void Write(string run) => Records.Write(run, this);
 }
 
 /// <summary>The whole road: dataset, backbone, plan, training, evaluation, model file, report.</summary>
@@ -207,7 +193,6 @@ public sealed class TransferTask(TrainOptions options)
     /// <exception cref="GraftException">There is none, or nothing had begun.</exception>
     public static TrainOptions OptionsOf(string run)
     {
-        _ = Learning.RunFolder.ReadRecord(run, "graft train");
         return RunRecord.Read(run).Options with { Out = run };
     }
 
@@ -301,10 +286,8 @@ public sealed class TransferTask(TrainOptions options)
         foreach (var note in loadNotes) Log?.Invoke(note);
         if (validation.Count > 0) RequireReadable(validation);
         var fingerprint = DataFingerprint.Of(Cancel, ("train", train), ("val", validation));
-        var earlier = resume ? RunRecord.Read(run) : null;
-        if (earlier is { Status: "finished" }) throw new GraftException($"{run} is finished: there is nothing to go on with. Its model is {Path.Combine(run, Classifier.FileName)}");
-        if (earlier is not null && earlier.DataFingerprint != fingerprint) throw new GraftException($"{options.Data} is not what the run began with: pictures were added, removed, renamed or changed. Start a new run, or bring them back");
-        if (earlier is not null && earlier.Upstream.Sha256 != upstream.Provenance.Sha256) throw new GraftException($"{options.Weights ?? "the embedded backbone"} is not what the run began with: its weights have changed. Start a new run, or bring them back");
+        var earlier = resume ? RunRecord.Records.Unfinished(run) : null;
+        if (earlier is not null) RunRecords<RunRecord>.RequireSame(earlier, fingerprint, options.Data, upstream.Provenance.Sha256, options.Weights);
         var (plan, advice) = earlier is not null ? (earlier.Plan, earlier.Advice) : MakePlan(upstream, train);
         if (train.CountsByClass() is var counts && counts.Min() == 1) Log?.Invoke($"the class '{train.Classes[Array.IndexOf(counts, 1)]}' has one picture only: it is trained on, but nothing can be said about how well it is told apart");
         IReadOnlyList<string> unjudged = validation.Count > 0 ? [] : ["nothing was held out, for no class has a second picture: how often the model is right is not known. Give pictures to judge by with --val DIR"];
