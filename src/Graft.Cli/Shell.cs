@@ -72,16 +72,29 @@ internal sealed class Shell : IDisposable
     /// <summary>Nothing that is there is written over without it.</summary>
     public static Option<bool> OverwriteOption(string what) => new("--overwrite") { Description = $"Replace {what}, which is otherwise left as it is" };
 
+    private const string ThreadsName = "--threads";
+
+    /// <summary>How many threads are asked for; null: as many as there are.</summary>
+    /// <exception cref="GraftException">Less than one.</exception>
+    public static int? ThreadsOf(ParseResult parsed)
+    {
+        var threads = parsed.GetValue<int?>(ThreadsName);
+        Bounds.Whole(ThreadsName, threads, 1, 4096);
+        return threads;
+    }
+
     /// <summary>Runs a command's body; errors become one sentence on stderr and an exit status.</summary>
     public static void Handle(Command command, Action<Shell, ParseResult> body)
     {
         var json = JsonOption;
         command.Options.Add(json);
+        command.Options.Add(new Option<int?>(ThreadsName) { Description = "Processor threads to work with (default: OMP_NUM_THREADS, or all)", HelpName = "N" });
         command.SetAction(parsed =>
         {
             using var shell = new Shell(parsed.GetValue(json));
             try
             {
+                if (ThreadsOf(parsed) is { } threads) Torch.Cores.Use(threads);
                 body(shell, parsed);
                 shell.CloseLine();
                 return shell.Status;

@@ -16,26 +16,22 @@ internal sealed class TrainArguments
     public Option<string?> Weights { get; } = new("--weights") { Description = "The pretrained network: a run, .safetensors (or the index of several), .pt, .pth, .th, .bin, .h5, .keras, .caffemodel, .onnx, TorchScript", HelpName = "FILE" };
     public Option<long> Seed { get; } = new("--seed") { Description = "Of everything that is random", HelpName = "N" };
     public Option<string> Device { get; } = new("--device") { Description = "cpu or cuda:0", DefaultValueFactory = _ => "cpu", HelpName = "NAME" };
-    public Option<int?> Threads { get; } = new("--threads") { Description = "Processor threads (default: all)", HelpName = "N" };
     public Option<bool> NoCache { get; } = new("--no-cache") { Description = "Neither read nor keep features on disk" };
 
     public void AddTo(Command command)
     {
         command.Arguments.Add(Data);
-        foreach (var option in new Option[] { Validation, Backbone, Weights, Seed, Device, Threads, NoCache }) command.Options.Add(option);
+        foreach (var option in new Option[] { Validation, Backbone, Weights, Seed, Device, NoCache }) command.Options.Add(option);
         _input.AddTo(command, labels: false);
     }
 
     public TrainOptions Read(ParseResult parsed)
     {
-        var threads = parsed.GetValue(Threads);
-        Bounds.Whole("--threads", threads, 1, 4096);
-        if (threads is { } count) Torch.TorchRuntime.Threads = count;
         return new TrainOptions
         {
             Data = parsed.GetValue(Data) ?? throw Bounds.Refuse("DATA is missing: give a folder of class folders, such as photos/ with photos/ants and photos/bees"),
             Validation = parsed.GetValue(Validation), Backbone = parsed.GetValue(Backbone), Weights = parsed.GetValue(Weights), Input = _input.Read(parsed), Seed = parsed.GetValue(Seed),
-            Device = parsed.GetValue(Device)!, NoCache = parsed.GetValue(NoCache),
+            Device = parsed.GetValue(Device)!, NoCache = parsed.GetValue(NoCache), Threads = Shell.ThreadsOf(parsed),
         }.Validate();
     }
 

@@ -37,7 +37,7 @@ public sealed class BatchingPredictor : IDisposable
         using (Autograd.NoGrad())
         using (var traced = Script.Trace(new ClassifierModule(model), inputs => [model.Forward(inputs[0])], Ops.Zeros([1, 3, _height, _width])))
             _script = traced.Optimize();
-        _workers = [.. Enumerable.Range(0, workers ?? TorchRuntime.DefaultThreads).Select(_ => new Thread(Work) { IsBackground = true, Name = "predict" })];
+        _workers = [.. Enumerable.Range(0, workers ?? Cores.Count).Select(_ => new Thread(Work) { IsBackground = true, Name = "predict" })];
         foreach (var worker in _workers) worker.Start();
         // The first runs compile: no request should wait for that.
         for (var k = 0; k < 3 * _workers.Length; k++) Enqueue(new float[3 * _width * _height]).GetAwaiter().GetResult();

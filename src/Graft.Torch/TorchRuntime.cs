@@ -8,9 +8,8 @@ public static class TorchRuntime
     static TorchRuntime()
     {
         // libtorch starts with one thread where OMP_NUM_THREADS is not set.
-        if (!int.TryParse(Environment.GetEnvironmentVariable("OMP_NUM_THREADS"), out var wanted) || wanted < 1) wanted = Environment.ProcessorCount;
-        Native.gt_set_threads(wanted);
-        DefaultThreads = wanted;
+        Native.gt_set_threads(Cores.Count);
+        Cores.InUse = true;
     }
 
     /// <summary>Runs the initialisation above once, however libtorch is first reached.</summary>
@@ -18,9 +17,6 @@ public static class TorchRuntime
 
     /// <summary>The libtorch that is loaded, such as 1.13.1.</summary>
     public static string Version => Marshal.PtrToStringUTF8(Native.gt_version()) ?? "";
-
-    /// <summary>Threads that one operator may use unless <see cref="Threads"/> says otherwise.</summary>
-    public static int DefaultThreads { get; }
 
     /// <summary>Threads that an operator called from this thread may use (OpenMP keeps the number per calling thread).</summary>
     public static int Threads

@@ -1,5 +1,6 @@
 using System.Security.Cryptography;
 using System.Text;
+using Graft.Torch;
 
 namespace Graft.Data;
 
@@ -16,7 +17,7 @@ internal static class DataFingerprint
         {
             if (data is null) continue;
             var digests = new byte[data.Count][];
-            Parallel.For(0, data.Count, new ParallelOptions { CancellationToken = cancel, MaxDegreeOfParallelism = Environment.ProcessorCount }, k => digests[k] = data.Digest(k) ?? s_unreadable);
+            Parallel.For(0, data.Count, new ParallelOptions { CancellationToken = cancel, MaxDegreeOfParallelism = Cores.Count }, k => digests[k] = data.Digest(k) ?? s_unreadable);
             for (var k = 0; k < data.Count; k++)
             {
                 hash.AppendData(Encoding.UTF8.GetBytes($"{part}\t{data.Name(k)}\t{data.Classes[data.Labels[k]]}\n"));

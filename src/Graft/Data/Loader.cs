@@ -28,7 +28,7 @@ public sealed class Loader(PictureStore store, Preprocessing preprocessing, int 
     public IEnumerable<Batch> Batches(IReadOnlyList<int> items, int epoch, bool shuffle, int skip = 0, bool joinLastOne = false)
     {
         int[] order = shuffle ? [.. new Rng(seed, 1, epoch).Permutation(items.Count).Select(k => items[k])] : [.. items];
-        var ahead = Environment.ProcessorCount + 1;
+        var ahead = Cores.Count + 1;
         var made = new Queue<Task<Batch>>();
         var batches = Cut(order, batchSize, joinLastOne).Skip(skip).GetEnumerator();
         try

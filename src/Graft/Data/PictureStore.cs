@@ -1,3 +1,5 @@
+using Graft.Torch;
+
 namespace Graft.Data;
 
 /// <summary>A picture that was left out, and why.</summary>
@@ -37,7 +39,7 @@ public sealed class PictureStore(Dataset dataset, long budget = PictureStore.Def
     public (int[] Usable, BrokenPicture[] Broken) Check(CancellationToken cancel = default)
     {
         var errors = new string?[Dataset.Count];
-        Parallel.For(0, Dataset.Count, new ParallelOptions { CancellationToken = cancel, MaxDegreeOfParallelism = Environment.ProcessorCount }, k =>
+        Parallel.For(0, Dataset.Count, new ParallelOptions { CancellationToken = cancel, MaxDegreeOfParallelism = Cores.Count }, k =>
         {
             try { Use(k, _ => { }); }
             catch (PictureException reason) { errors[k] = reason.Message; }

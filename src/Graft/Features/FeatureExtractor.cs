@@ -135,7 +135,7 @@ public sealed class FeatureExtractor(Backbone backbone, FeatureCache? cache, Dev
 
         public void Run()
         {
-            var threads = _device.IsCuda ? 1 : Math.Max(1, Math.Min(TorchRuntime.DefaultThreads, (Items + BatchSize - 1) / BatchSize));
+            var threads = _device.IsCuda ? 1 : Math.Max(1, Math.Min(Cores.Count, (Items + BatchSize - 1) / BatchSize));
             var before = TorchRuntime.Threads;
             if (_device.IsCuda) _backbone.To(_device);
             var workers = Enumerable.Range(0, threads).Select(_ => new Thread(Worker) { IsBackground = true }).ToArray();
@@ -152,7 +152,7 @@ public sealed class FeatureExtractor(Backbone backbone, FeatureCache? cache, Dev
         {
             try
             {
-                TorchRuntime.Threads = _device.IsCuda ? TorchRuntime.DefaultThreads : 1;
+                TorchRuntime.Threads = _device.IsCuda ? Cores.Count : 1;
                 using var mode = Autograd.Inference();
                 var size = _device.IsCuda ? CudaBatchSize : BatchSize;
                 using var inputs = Ops.Zeros([size, 3, _job.Preprocessing.Height, _job.Preprocessing.Width]);

@@ -48,7 +48,7 @@ public static class EpisodeEvaluator
     /// <param name="balanced">Queries are known to be spread evenly over the classes (<see cref="BalancedAssignment"/>); transductive.</param>
     public static EpisodeAccuracy Evaluate(EpisodeLearner learner, EpisodeSampler sampler, int episodes = LeastEpisodes, bool transductive = false, long first = 0, Action<int, int>? progress = null, CancellationToken cancel = default, int views = 1, bool balanced = false)
     {
-        using var workers = Workers.Of(learner, Math.Min(episodes, TorchRuntime.DefaultThreads));
+        using var workers = Workers.Of(learner, Math.Min(episodes, Cores.Count));
         return Evaluate(workers, sampler, episodes, transductive, first, progress, cancel, views, balanced);
     }
 

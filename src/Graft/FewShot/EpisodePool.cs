@@ -59,7 +59,7 @@ public sealed class EpisodePool
         var pictures = TensorScope.Detach(Ops.Zeros([data.Count, channels, preprocessing.Height, preprocessing.Width], dtype: DType.UInt8));
         var errors = new string?[data.Count];
         var done = 0;
-        Parallel.For(0, data.Count, new ParallelOptions { CancellationToken = cancel, MaxDegreeOfParallelism = Environment.ProcessorCount }, k =>
+        Parallel.For(0, data.Count, new ParallelOptions { CancellationToken = cancel, MaxDegreeOfParallelism = Cores.Count }, k =>
         {
             try { Write(data, k, steps, pictures, channels * plane); }
             catch (PictureException reason) { errors[k] = reason.Message; }

@@ -45,6 +45,9 @@ public sealed record FewShotTrainOptions
     /// <summary>Of everything that is random.</summary>
     public long Seed { get; init; }
 
+    /// <summary>Processor threads that the process works with from the task's beginning on (<see cref="Cores"/>); null: as it is.</summary>
+    public int? Threads { get; init; }
+
     /// <summary>Replace the run that is in <see cref="Out"/>; files that are not a run's stay.</summary>
     public bool Overwrite { get; init; }
 
@@ -57,6 +60,7 @@ public sealed record FewShotTrainOptions
         Training.Validate();
         if (Turns is not (1 or 4 or 8)) throw Bounds.Refuse($"--turns {Turns}: 1, 4 or 8");
         Bounds.Whole("--side", Side, 8, 1024);
+        Bounds.Whole("--threads", Threads, 1);
         return this;
     }
 
@@ -112,6 +116,7 @@ public sealed class FewShotTask(FewShotTrainOptions options)
     public FewShotResult Run(bool resume = false)
     {
         options.Validate();
+        if (options.Threads is { } threads) Cores.Use(threads);
         var run = Path.GetFullPath(options.Out ?? RunFolder.New("fewshot-"));
         var earlier = resume ? s_records.Unfinished(run) : null;
         if (!resume) RunFolder.Check(run, options.Overwrite, options.Data, options.Test, options.Method.Weights);

@@ -9,7 +9,7 @@ internal static class SmallWork
     public static void InParallel(int n, Action<int> body)
     {
         var before = TorchRuntime.Threads;
-        Parallel.For(0, n, new ParallelOptions { MaxDegreeOfParallelism = TorchRuntime.DefaultThreads }, k =>
+        Parallel.For(0, n, new ParallelOptions { MaxDegreeOfParallelism = Cores.Count }, k =>
         {
             TorchRuntime.Threads = 1;
             using var mode = Autograd.NoGrad();

@@ -19,7 +19,7 @@ public sealed class Workers : IDisposable
     public Workers(IReadOnlyList<Module> replicas)
     {
         Replicas = replicas;
-        var count = replicas.Count == 1 ? 0 : Math.Min(replicas.Count, TorchRuntime.DefaultThreads);
+        var count = replicas.Count == 1 ? 0 : Math.Min(replicas.Count, Cores.Count);
         _queues = [.. Enumerable.Range(0, count).Select(_ => new BlockingCollection<Action>())];
         _threads = [.. _queues.Select(queue => new Thread(() => Work(queue)) { IsBackground = true })];
         _oneThread = count > 0 ? TorchRuntime.OneBlasThread() : null;

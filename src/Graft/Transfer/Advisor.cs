@@ -122,7 +122,7 @@ public sealed class Advisor(Backbone backbone, FeatureCache? cache, Device devic
     {
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         hash.AppendData(new ReadOnlySpan<byte>((void*)pooled.Rows.Data, checked((int)Math.Min(pooled.Rows.Bytes, int.MaxValue))));
-        hash.AppendData(Encoding.UTF8.GetBytes($"2 {string.Join(',', pooled.Indices.Select(k => train.Labels[k]))} {seed} {backbone.Fingerprint()} {Environment.ProcessorCount} {device}"));
+        hash.AppendData(Encoding.UTF8.GetBytes($"2 {string.Join(',', pooled.Indices.Select(k => train.Labels[k]))} {seed} {backbone.Fingerprint()} {Cores.Count} {device}"));
         return Convert.ToHexStringLower(hash.GetHashAndReset())[..32];
     }
 

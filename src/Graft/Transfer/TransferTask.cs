@@ -53,6 +53,9 @@ public sealed record TrainOptions
     /// <summary>cpu or cuda:0.</summary>
     public string Device { get; init; } = "cpu";
 
+    /// <summary>Processor threads that the process works with from the task's beginning on (<see cref="Cores"/>); null: as it is.</summary>
+    public int? Threads { get; init; }
+
     /// <summary>End at the first broken picture.</summary>
     public bool Strict { get; init; }
 
@@ -78,6 +81,7 @@ public sealed record TrainOptions
         Input.Validate();
         _ = Bounds.Device(Device);
         Bounds.Whole("--epochs", Epochs, 1);
+        Bounds.Whole("--threads", Threads, 1);
         if (PlanFile is not null && (Strategy != "auto" || Head != HeadKind.Softmax)) throw BesidePlan();
         HeadOptions.CheckBalanced(Head, Balanced);
         return this;
@@ -277,6 +281,7 @@ public sealed class TransferTask(TrainOptions options)
     {
         var clock = Stopwatch.StartNew();
         options.Validate();
+        if (options.Threads is { } threads) Cores.Use(threads);
         var device = Device.Parse(options.Device);
         var run = RunFolder = Path.GetFullPath(options.Out ?? Learning.RunFolder.New());
         if (!resume) Learning.RunFolder.Check(run, options.Overwrite, options.Data, options.Validation, options.Weights, options.PlanFile);

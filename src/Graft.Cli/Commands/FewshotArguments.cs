@@ -1,0 +1,40 @@
+using System.CommandLine;
+using System.CommandLine.Parsing;
+using Graft.FewShot;
+
+namespace Graft.Cli.Commands;
+
+/// <summary>Options that the few-shot commands share.</summary>
+internal static class FewshotArguments
+{
+    public static Option<int> Number(string name, string description, int standard) => new(name) { Description = description, DefaultValueFactory = _ => standard, HelpName = "N" };
+
+    public static Option<string?> File(string name, string description, string help = "FILE") => new(name) { Description = description, HelpName = help };
+
+    public static Option<string?> Blocks(string name, string description)
+    {
+        var option = new Option<string?>(name) { Description = description, HelpName = "N-N-…" };
+        option.Validators.Add(found =>
+        {
+            var text = found.Tokens.Count > 0 ? found.Tokens[0].Value : "";
+            if (!text.Split('-').All(part => int.TryParse(part, out var number) && number is > 0 and <= 4096)) found.AddError($"{name} '{text}': numbers above zero with hyphens between, one for each block, such as 1-2-2-2");
+        });
+        return option;
+    }
+
+    public static Option<DistanceKind> DistanceOption(DistanceKind standard) => new("--distance")
+    {
+        Description = "cosine, euclidean, squared-euclidean, manhattan; with class means also mahalanobis", HelpName = "NAME", DefaultValueFactory = _ => standard,
+        CustomParser = found => ReadDistance(found),
+    };
+
+    public static DistanceKind ReadDistance(ArgumentResult found)
+    {
+        var text = found.Tokens[0].Value.Replace("-", "", StringComparison.Ordinal);
+        if (Enum.TryParse<DistanceKind>(text, ignoreCase: true, out var kind)) return kind;
+        found.AddError($"there is no distance '{found.Tokens[0].Value}': cosine, euclidean, squared-euclidean, manhattan or mahalanobis");
+        return default;
+    }
+
+    public const string WeightsHelp = "A pretrained network in any format, a run of train, or a run of fewshot train (protonet, matching, siamese)";
+}
