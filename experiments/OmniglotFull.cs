@@ -50,7 +50,7 @@ internal static class OmniglotFull
         foreach (var found in wanted)
         {
             options.Cancel.ThrowIfCancellationRequested();
-            var entry = options.Steps is { } steps ? found with { Training = found.Training with { Steps = steps } } : found;
+            var entry = options.Steps is { } steps ? found with { Label = $"{found.Label}, {steps} steps", Training = found.Training with { Steps = steps } } : found;
             var challenge = entry.Episodes.WithinGroup;
             if (!sets.TryGetValue((challenge, entry.Side), out var pools)) sets[(challenge, entry.Side)] = pools = Open(challenge, entry.Side, options);
             EpisodePool.CheckDisjoint(pools.Train, pools.Validation);
