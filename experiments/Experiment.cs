@@ -14,6 +14,12 @@ public sealed record ExperimentOptions(string? Data, bool Short, int? Seeds, Act
     /// <summary>Where charts go.</summary>
     public string Output { get; init; } = "runs";
 
+    /// <summary>On the whole of the data, as the papers have it, where the experiment has such a form: hours.</summary>
+    public bool Full { get; init; }
+
+    /// <summary>Steps of every training of the full form, in place of its own.</summary>
+    public int? Steps { get; init; }
+
     /// <summary>What an earlier try that was stopped has done already.</summary>
     public ExperimentParts Parts { get; init; } = ExperimentParts.None;
 
@@ -55,6 +61,9 @@ public abstract class Experiment
 
     /// <summary>In a line.</summary>
     public abstract string Summary { get; }
+
+    /// <summary>Whether there is a form on the whole of the data (<see cref="ExperimentOptions.Full"/>).</summary>
+    public virtual bool HasFull => false;
 
     /// <summary>Runs it.</summary>
     public abstract ExperimentResult Run(ExperimentOptions options);

@@ -10,6 +10,8 @@ internal static class ReproduceCommand
         var name = new Argument<string?>("NAME") { Description = "Which result; without it, the list", Arity = ArgumentArity.ZeroOrOne };
         var data = new Option<string?>("--data") { Description = "The folder of the datasets", HelpName = "DIR" };
         var brief = new Option<bool>("--short") { Description = "A short form of the experiment" };
+        var full = new Option<bool>("--full") { Description = "On the whole of the data, as the papers have it (omniglot); hours" };
+        var steps = new Option<int?>("--steps") { Description = "With --full: steps of every training, in place of its own", HelpName = "N" };
         var seeds = new Option<int?>("--seeds") { Description = "How many seeds, in place of the experiment's own", HelpName = "N" };
         var output = new Option<string>("--out") { Description = "Where charts go", DefaultValueFactory = _ => "runs", HelpName = "DIR" };
         var only = new Option<string[]>("--only") { Description = "Some of its parts, such as methods of omniglot", HelpName = "NAME", AllowMultipleArgumentsPerToken = true };
@@ -20,7 +22,8 @@ internal static class ReproduceCommand
               graft reproduce
               graft reproduce model-a-task-b --data ../shared/data
               graft reproduce omniglot --only protonet maml
-            """) { name, data, brief, seeds, output, only };
+              graft reproduce omniglot --full --only challenge
+            """) { name, data, brief, full, steps, seeds, output, only };
         Shell.Handle(command, (shell, parsed) =>
         {
             var wanted = parsed.GetValue(name);
@@ -32,8 +35,16 @@ internal static class ReproduceCommand
             }
             Bounds.Whole("--seeds", parsed.GetValue(seeds), 1, 1000);
             var experiment = Experiment.All.FirstOrDefault(found => found.Name == wanted) ?? throw UnknownName.Of("experiment", wanted, Experiment.All.Select(found => found.Name), NextCommand.Of("reproduce"));
-            var parts = ExperimentParts.In(Path.Combine(parsed.GetValue(output)!, $"reproduce-{wanted}{(parsed.GetValue(brief) ? "-short" : "")}"), shell.Log);
-            var result = experiment.Run(new ExperimentOptions(parsed.GetValue(data), parsed.GetValue(brief), parsed.GetValue(seeds), shell.Log, shell.Stop) { Output = parsed.GetValue(output)!, Only = parsed.GetValue(only) ?? [], Parts = parts });
+            Refuse(experiment, parsed.GetValue(brief), parsed.GetValue(full), parsed.GetValue(steps));
+            var parts = ExperimentParts.In(Path.Combine(parsed.GetValue(output)!, $"reproduce-{wanted}{(parsed.GetValue(brief) ? "-short" : parsed.GetValue(full) ? "-full" : "")}"), shell.Log);
+            var result = experiment.Run(new ExperimentOptions(parsed.GetValue(data), parsed.GetValue(brief), parsed.GetValue(seeds), shell.Log, shell.Stop)
+            {
+                Output = parsed.GetValue(output)!,
+                Only = parsed.GetValue(only) ?? [],
+                Full = parsed.GetValue(full),
+                Steps = parsed.GetValue(steps),
+                Parts = parts,
+            });
             parts.Finish();
             shell.Result(result);
             if (shell.Json) return;
@@ -41,5 +52,13 @@ internal static class ReproduceCommand
             foreach (var line in result.Remarks) shell.Say(line);
         });
         return command;
+    }
+
+    private static void Refuse(Experiment experiment, bool brief, bool full, int? steps)
+    {
+        Bounds.Whole("--steps", steps, 1);
+        if (full && !experiment.HasFull) throw Bounds.Refuse($"{experiment.Name} has no full form: leave --full out. Those that have one: {string.Join(", ", Experiment.All.Where(found => found.HasFull).Select(found => found.Name))}");
+        if (full && brief) throw Bounds.Refuse("--full and --short: give one of them");
+        if (steps is not null && !full) throw Bounds.Refuse("--steps is of the full form: give --full too, or leave it out");
     }
 }

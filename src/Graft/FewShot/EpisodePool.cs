@@ -127,6 +127,19 @@ public sealed class EpisodePool
 
     private EpisodePool With(IReadOnlyList<PoolClass> classes) => new(Pictures, classes, Preprocessing) { Broken = Broken };
 
+    /// <summary>The classes of both, of pictures of one size and preprocessing.</summary>
+    /// <exception cref="GraftException">A class stands in both, or the pictures differ in size or colour.</exception>
+    internal EpisodePool With(EpisodePool other)
+    {
+        if (!Pictures.Shape.Skip(1).SequenceEqual(other.Pictures.Shape.Skip(1))) throw new GraftException("pools of pictures of different sizes or colours cannot be joined");
+        CheckDisjoint(this, other);
+        var rows = (int)Pictures.Shape[0];
+        return new EpisodePool(TensorScope.Detach(Ops.Cat([Pictures, other.Pictures], 0)), [.. Classes, .. other.Classes.Select(found => found with { Rows = Array.ConvertAll(found.Rows, row => row + rows) })], Preprocessing)
+        {
+            Broken = [.. Broken, .. other.Broken],
+        };
+    }
+
     /// <summary>Every class also turned by 90°, 180° and 270° as classes of their own (Santoro et al. 2016), and mirrored where asked.</summary>
     public EpisodePool WithTurns(bool mirrored = false) => With([.. Classes.SelectMany(found => Enumerable.Range(0, mirrored ? 8 : 4)
         .Select(turn => turn == 0 ? found : found with { Name = $"{found.Name} turned {turn}", Group = $"{found.Group} turned {turn}", Turn = turn }))]);
