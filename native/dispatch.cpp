@@ -158,16 +158,6 @@ GT_API char* gt_schema(void* op) {
   return strdup(c10::toString(static_cast<c10::OperatorHandle*>(op)->schema()).c_str());
 }
 
-// Every operator's "name.overload", one a line, for gt_free.
-GT_API char* gt_operator_names() {
-  std::string text;
-  for (const auto& name : c10::Dispatcher::singleton().getAllOpNames()) {
-    if (!c10::Dispatcher::singleton().findSchema(name)) continue;
-    text += name.name + (name.overload_name.empty() ? "" : "." + name.overload_name) + "\n";
-  }
-  return strdup(text.c_str());
-}
-
 // Arguments by position; those left off take the schema's defaults. *n_results: room in, count out.
 GT_API int gt_call(void* op, const GtValue* arguments, int n_arguments, GtValue* results, int* n_results) {
   return guarded([&] {

@@ -117,7 +117,6 @@ __attribute__((constructor)) static void keep_freed_memory() {
 }
 
 GP_API const char* gp_error() { return error_text().c_str(); }
-GP_API void gp_free(void* memory) { std::free(memory); }
 
 // Width and height as shown (after orientation), from the header alone.
 GP_API int gp_jpeg_size(const uint8_t* bytes, int64_t length, int* width, int* height) {
@@ -130,7 +129,7 @@ GP_API int gp_jpeg_size(const uint8_t* bytes, int64_t length, int* width, int* h
   return GP_OK;
 }
 
-// *pixels: width × height × 3 bytes, for gp_free. Only the region (x, y, w, h; w = 0: all of it) is filled, and only where the
+// *pixels: width × height × 3 bytes, for free(). Only the region (x, y, w, h; w = 0: all of it) is filled, and only where the
 // picture stands upright as it is: the transform and the colours of what a crop leaves out are not computed.
 GP_API int gp_jpeg_decode(const uint8_t* bytes, int64_t length, int64_t pixel_limit, const int* region, uint8_t** pixels, int* width,
                           int* height) {
@@ -197,7 +196,7 @@ GP_API int gp_jpeg_decode(const uint8_t* bytes, int64_t length, int64_t pixel_li
   return GP_OK;
 }
 
-// RGB to JPEG, for the pictures of a report. *bytes for gp_free.
+// RGB to JPEG, for the pictures of a report. *bytes for free().
 GP_API int gp_jpeg_encode(const uint8_t* pixels, int width, int height, int quality, uint8_t** bytes, int64_t* length) {
   tjhandle encoder = tjInitCompress();
   unsigned char* made = nullptr;

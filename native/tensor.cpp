@@ -46,7 +46,6 @@ struct GtMeta {
   int32_t type;         // c10::ScalarType
   int32_t device;       // as in GT_DEVICE
   int32_t requires_grad;
-  int32_t is_leaf;
   int32_t owns_storage; // the only tensor on its storage
 };
 
@@ -66,7 +65,6 @@ GT_API int gt_tensor_meta(void* handle, GtMeta* meta) {
     auto device = tensor.device();
     meta->device = static_cast<int32_t>(device.type()) << 8 | (device.index() + 1);
     meta->requires_grad = tensor.requires_grad();
-    meta->is_leaf = tensor.is_leaf();
     bool has_storage = strided && tensor.has_storage();
     meta->bytes = has_storage ? static_cast<int64_t>(tensor.storage().nbytes()) : 0;
     meta->owns_storage = has_storage && tensor.storage().use_count() == 1;
@@ -136,11 +134,6 @@ GT_API int gt_cuda_devices() {
   int n = 0;
   guarded([&] { n = at::hasCUDA() ? static_cast<int>(torch::cuda::device_count()) : 0; });
   return n;
-}
-GT_API int gt_synchronize(int device) {
-  return guarded([&] {
-    if (at::hasCUDA()) torch::cuda::synchronize(device);
-  });
 }
 
 // A file mapped privately: reads share the page cache, writes are copied (the file never changes).

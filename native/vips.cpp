@@ -52,7 +52,7 @@ const char* loader_options(const uint8_t* b, int64_t n) {
 GP_API const char* gv_error() { return error_text().c_str(); }
 GP_API void gv_free(void* memory) { g_free(memory); }
 
-GP_API int gv_decode(const uint8_t* bytes, int64_t length, int64_t pixel_limit, int header_only, uint8_t** pixels, int* width, int* height) {
+GP_API int gv_decode(const uint8_t* bytes, int64_t length, int64_t pixel_limit, uint8_t** pixels, int* width, int* height) {
   start();
   const char* options = loader_options(bytes, length);
   if (!options) return fail(GP_BROKEN, "not a picture: the first bytes are of no known format");
@@ -62,12 +62,6 @@ GP_API int gv_decode(const uint8_t* bytes, int64_t length, int64_t pixel_limit, 
   if (!in.image) return fail(GP_BROKEN, vips_error_buffer());
   int64_t w = in.image->Xsize, h = in.image->Ysize;
   if (w * h > pixel_limit) return fail(GP_TOO_LARGE, std::to_string(w) + "x" + std::to_string(h) + " pixels");
-  if (header_only) {
-    bool turned = vips_image_get_orientation_swap(in.image);
-    *width = static_cast<int>(turned ? h : w);
-    *height = static_cast<int>(turned ? w : h);
-    return GP_OK;
-  }
   VipsImage* next = nullptr;
   // Autorotation reads out of order, so a turned picture is first brought into memory.
   if (vips_image_get_orientation(in.image) > 1) {

@@ -26,7 +26,6 @@ internal unsafe struct NativeMeta
     public int Type;
     public int Device;
     public int RequiresGrad;
-    public int IsLeaf;
     public int OwnsStorage;
 }
 
@@ -39,7 +38,6 @@ internal static unsafe partial class Native
     [LibraryImport(Lib)] public static partial nint gt_version();
     [LibraryImport(Lib, StringMarshalling = StringMarshalling.Utf8)] public static partial nint gt_operator(string name, string overload);
     [LibraryImport(Lib)] public static partial nint gt_schema(nint op);
-    [LibraryImport(Lib)] public static partial nint gt_operator_names();
     [LibraryImport(Lib)] public static partial int gt_call(nint op, NativeValue* arguments, int count, NativeValue* results, int* resultCount);
     [LibraryImport(Lib)] public static partial void gt_tensor_free(nint tensor);
     [LibraryImport(Lib)] public static partial int gt_tensor_meta(nint tensor, NativeMeta* meta);
@@ -57,7 +55,6 @@ internal static unsafe partial class Native
     [LibraryImport(Lib)] public static partial int gt_threads();
     [LibraryImport(Lib)] public static partial int gt_set_blas_threads(int count);
     [LibraryImport(Lib)] public static partial int gt_cuda_devices();
-    [LibraryImport(Lib)] public static partial int gt_synchronize(int device);
     [LibraryImport(Lib, StringMarshalling = StringMarshalling.Utf8)] public static partial int gt_map_open(string path, out nint mapping, out nint start, out long length);
     [LibraryImport(Lib)] public static partial int gt_map_tensor(nint mapping, long offset, int type, long* sizes, int dimensions, out nint result);
     [LibraryImport(Lib)] public static partial void gt_map_close(nint mapping);

@@ -200,7 +200,6 @@ internal unsafe ref struct Call
     }
 
     public bool Bool() => Int() != 0;
-    public double Double() => BitConverter.Int64BitsToDouble(Int());
 
     public Tensor[] AnyResults()
     {

@@ -166,9 +166,6 @@ public sealed unsafe partial class Tensor : IDisposable
     /// <summary>A tensor with a copy of the values.</summary>
     public static Tensor From<T>(T[] values, params long[] shape) where T : unmanaged => From<T>(values.AsSpan(), shape);
 
-    /// <summary>A tensor of no dimension.</summary>
-    public static Tensor FromScalar(float value) => Ops.Full([], value, dtype: DType.Float32);
-
     /// <summary>The same tensor on another device (itself when it is there already).</summary>
     public Tensor To(Device device) => device == Device ? this : To(Type, device);
 

@@ -2,7 +2,7 @@ namespace Graft.Torch;
 
 /// <summary>
 /// Disposes, when it ends, every tensor made on this thread since it began, but for those that were handed out by
-/// <see cref="Keep(Tensor)"/> (they then belong to the scope outside, if there is one).
+/// <see cref="Keep"/> (they then belong to the scope outside, if there is one).
 /// </summary>
 /// <example><code>using var scope = new TensorScope(); var loss = scope.Keep(Loss(model.Forward(x), y));</code></example>
 public sealed class TensorScope : IDisposable
@@ -36,25 +36,11 @@ public sealed class TensorScope : IDisposable
         return tensor;
     }
 
-    /// <summary>Hands tensors to the scope outside.</summary>
-    public Tensor[] Keep(Tensor[] tensors)
-    {
-        foreach (var tensor in tensors) Keep(tensor);
-        return tensors;
-    }
-
     /// <summary>Takes a tensor out of every scope: it lives until it is disposed, or collected.</summary>
     public static Tensor Detach(Tensor tensor)
     {
         tensor.Scope = null;
         return tensor;
-    }
-
-    /// <summary>Runs a function in a scope of its own and keeps its result.</summary>
-    public static Tensor Run(Func<Tensor> body)
-    {
-        using var scope = new TensorScope();
-        return scope.Keep(body());
     }
 
     /// <inheritdoc/>

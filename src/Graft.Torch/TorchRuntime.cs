@@ -70,13 +70,4 @@ public static class TorchRuntime
 
     /// <summary>Seeds every generator (processor and devices).</summary>
     public static void ManualSeed(long seed) => Native.Check(Native.gt_manual_seed(unchecked((ulong)seed)), "manual_seed");
-
-    /// <summary>Waits until a CUDA device has finished what it was given; returns at once on the processor.</summary>
-    public static void Synchronize(Device device)
-    {
-        if (device.IsCuda) Native.Check(Native.gt_synchronize(device.Index), "synchronize");
-    }
-
-    /// <summary>The names of every operator that this libtorch has.</summary>
-    public static string[] OperatorNames() => Native.Take(Native.gt_operator_names()).Split('\n', StringSplitOptions.RemoveEmptyEntries);
 }

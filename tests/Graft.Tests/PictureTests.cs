@@ -46,7 +46,6 @@ public class PictureTests
         {
             using var picture = Picture.Decode(File.ReadAllBytes(shop[name]));
             Assert.Equal((name, 120, 90), (name, picture.Width, picture.Height));
-            Assert.Equal((120, 90), Picture.Size(File.ReadAllBytes(shop[name])));
         }
         using var turned = Picture.Decode(File.ReadAllBytes(shop["turned.jpg"]));
         Assert.Equal((90, 120), (turned.Width, turned.Height));

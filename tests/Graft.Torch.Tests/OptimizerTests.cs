@@ -42,17 +42,6 @@ public class OptimizerTests
     public void AdamW_is_torchs() => Assert.Equal(Theirs("torch.optim.AdamW([w], lr=0.1, weight_decay=0.01)"), Ours(groups => new AdamW(groups)));
 
     [Fact]
-    public void LBfgs_finds_the_minimum_of_Rosenbrocks_function()
-    {
-        using var scope = new TensorScope();
-        var x = Tensor.From([-1.2, 1.0]);
-        x.RequiresGrad = true;
-        var outcome = new LBfgs([x], tolerance: 1e-8).Minimise(() => (1 - x[0]).Square() + 100 * (x[1] - x[0].Square()).Square());
-        Assert.True(outcome.Converged);
-        Assert.All(x.ToArray<double>(), value => Assert.Equal(1, value, 5));
-    }
-
-    [Fact]
     public void Schedules_rise_and_fall()
     {
         Assert.Equal(1, new CosineSchedule().Factor(0, 100));

@@ -33,9 +33,6 @@ public sealed class BatchNorm2d : Module, INormStatistics
     /// <summary>The share of a batch's statistics in the running ones: 0 leaves those as they are, 1 takes the batch's.</summary>
     public double Momentum { get; set; }
 
-    /// <summary>Scale, one for each channel.</summary>
-    public Tensor Weight => _weight.Value;
-
     /// <inheritdoc/>
     public override Tensor Forward(Tensor x)
     {

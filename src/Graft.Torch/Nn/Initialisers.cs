@@ -55,14 +55,8 @@ public static class Initialisers
     /// <summary>He et al. 2015, eq. 10: normal with variance 2 / fan.</summary>
     public static Tensor KaimingNormal(Tensor weight, bool fanOut = false) => Normal(weight, Math.Sqrt(2 / (fanOut ? Fans(weight).Out : Fans(weight).In)));
 
-    /// <summary>He et al. 2015 with a uniform distribution of the same variance.</summary>
-    public static Tensor KaimingUniform(Tensor weight) => Uniform(weight, Math.Sqrt(6 / Fans(weight).In));
-
     /// <summary>Glorot and Bengio 2010, eq. 16.</summary>
     public static Tensor XavierUniform(Tensor weight) => Uniform(weight, Math.Sqrt(6 / (Fans(weight).In + Fans(weight).Out)));
-
-    /// <summary>Glorot and Bengio 2010 with a normal distribution of the same variance.</summary>
-    public static Tensor XavierNormal(Tensor weight) => Normal(weight, Math.Sqrt(2 / (Fans(weight).In + Fans(weight).Out)));
 
     /// <summary>Every element the same.</summary>
     public static Tensor Constant(Tensor tensor, double value) => InPlace(tensor, () => tensor.FillInPlace((Scalar)value));

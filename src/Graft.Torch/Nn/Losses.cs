@@ -10,9 +10,6 @@ public static class Losses
     /// <summary>Sigmoid cross-entropy of each output by itself; both N×outputs.</summary>
     public static Tensor BinaryCrossEntropy(Tensor logits, Tensor targets) => logits.BinaryCrossEntropyWithLogits(targets);
 
-    /// <summary>Mean of (a − b)².</summary>
-    public static Tensor MeanSquaredError(Tensor a, Tensor b) => a.MseLoss(b);
-
     /// <summary>
     /// One against the rest, squared hinge: mean over pictures of Σ max(0, 1 − y·score)², weighted by the picture's class where there are
     /// weights; scores: N×classes, labels: N, weights: classes.
@@ -25,12 +22,4 @@ public static class Losses
         var weights = classWeights.IndexSelect(0, labels);
         return (each * weights).Sum() / weights.Sum();
     }
-
-    /// <summary>Distillation (Hinton et al. 2015): KL divergence at a temperature T, times T².</summary>
-    public static Tensor Distillation(Tensor student, Tensor teacher, double temperature) =>
-        (student / temperature).LogSoftmax(1).KlDiv((teacher / temperature).LogSoftmax(1), Reduction.Sum, true) * (temperature * temperature / student.Shape[0]);
-
-    /// <summary>Hadsell et al. 2006: pulls pairs of the same class together, pushes others apart to a margin; distances: N, same: N of 0 or 1.</summary>
-    public static Tensor Contrastive(Tensor distances, Tensor same, double margin = 1) =>
-        (same * distances.Square() + (1 - same) * (margin - distances).Relu().Square()).Mean();
 }

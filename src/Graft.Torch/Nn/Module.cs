@@ -23,9 +23,6 @@ public abstract class Module : IDisposable
     /// <summary>Whether layers that differ between training and inference (dropout, BatchNorm) act as in training.</summary>
     public bool Training { get; private set; } = true;
 
-    /// <summary>Children in the order in which they were added.</summary>
-    public IReadOnlyList<(string Name, Module Module)> Children => _children;
-
     /// <summary>What the module does.</summary>
     public abstract Tensor Forward(Tensor x);
 

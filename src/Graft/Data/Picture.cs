@@ -80,27 +80,8 @@ public sealed unsafe class Picture : IDisposable
                 if (status == PictureNative.Ok) return new Picture((nint)pixels, width, height);
                 if (status != PictureNative.OtherReader) throw Failure(status, PictureNative.gp_error());
             }
-            var other = PictureNative.gv_decode(start, bytes.Length, PixelLimit, 0, &pixels, &width, &height);
+            var other = PictureNative.gv_decode(start, bytes.Length, PixelLimit, &pixels, &width, &height);
             return other == PictureNative.Ok ? new Picture((nint)pixels, width, height) : throw Failure(other, PictureNative.gv_error());
-        }
-    }
-
-    /// <summary>Width and height from the header alone.</summary>
-    /// <exception cref="PictureException">Not a picture, or too large.</exception>
-    public static (int Width, int Height) Size(ReadOnlySpan<byte> bytes)
-    {
-        if (bytes.Length == 0) throw new PictureException("the file is empty");
-        fixed (byte* start = bytes)
-        {
-            int width, height;
-            byte* unused;
-            if (IsJpeg(bytes))
-            {
-                var status = PictureNative.gp_jpeg_size(start, bytes.Length, &width, &height);
-                return status == PictureNative.Ok ? (width, height) : throw Failure(status, PictureNative.gp_error());
-            }
-            var other = PictureNative.gv_decode(start, bytes.Length, PixelLimit, 1, &unused, &width, &height);
-            return other == PictureNative.Ok ? (width, height) : throw Failure(other, PictureNative.gv_error());
         }
     }
 

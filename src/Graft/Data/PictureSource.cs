@@ -105,8 +105,6 @@ internal sealed class IdxSource(string path, byte[] pixels, int width, int heigh
 {
     private int Size => width * height;
 
-    public int Count => pixels.Length / Size;
-
     public override string Name(int index) => $"{Path.GetFileName(path)}#{index}";
 
     public override byte[] Read(int index) => pixels.AsSpan(index * Size, Size).ToArray();

@@ -120,9 +120,6 @@ public sealed class FeatureCache(string root, long limitBytes = FeatureCache.Def
             }
         }
 
-        /// <summary>How many rows are known.</summary>
-        public int Count => _rows.Count;
-
         /// <summary>Copies a row out.</summary>
         public bool TryRead(ReadOnlySpan<byte> hash, Span<float> row)
         {

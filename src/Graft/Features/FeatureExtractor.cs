@@ -46,7 +46,7 @@ public sealed class FeatureExtractor(Backbone backbone, FeatureCache? cache, Dev
     private const int CudaBatchSize = 64;
     private const long SegmentBytes = 64L << 20;
 
-    private sealed record Job(Dataset Data, Preprocessing Preprocessing, long Seed, int Views, string Function, int RowLength, Func<Tensor, Tensor> Forward, Action<int, int>? Progress, CancellationToken Cancel);
+    private sealed record Job(Dataset Data, Preprocessing Preprocessing, long Seed, int Views, int RowLength, Func<Tensor, Tensor> Forward, Action<int, int>? Progress, CancellationToken Cancel);
 
     /// <summary>Every stage's pooled output, one after another: what heads and the advisor use.</summary>
     public Extraction Pooled(Dataset data, Preprocessing preprocessing, int views = 1, long seed = 0, Action<int, int>? progress = null, CancellationToken cancel = default)
@@ -83,7 +83,7 @@ public sealed class FeatureExtractor(Backbone backbone, FeatureCache? cache, Dev
         var random = preprocessing.IsRandom ? $"seed {seed}" : "";
         if (!preprocessing.IsRandom) views = 1;
         var function = $"{backbone.Fingerprint()} {JsonSerializer.Serialize(preprocessing)} {stages} {random} libtorch {TorchRuntime.Version} {(device.IsCuda ? "cuda" : "cpu")}";
-        var job = new Job(data, preprocessing, seed, views, function, rowLength, forward, progress, cancel);
+        var job = new Job(data, preprocessing, seed, views, rowLength, forward, progress, cancel);
         using var shelf = cache?.Open(function, rowLength);
         var key = $"{stages} {preprocessing.Width}x{preprocessing.Height}";
         using var work = new Work(job, shelf, backbone, device, _kept.GetValueOrDefault(key));

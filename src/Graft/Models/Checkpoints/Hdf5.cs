@@ -26,28 +26,20 @@ public sealed class Hdf5
 
     /// <summary>A dataset: its place, sizes and type; the values are read when asked for.</summary>
     /// <param name="Shape">Sizes.</param>
-    internal sealed record Dataset(long[] Shape, DataType Type, Layout Layout, IReadOnlyList<int> Filters, byte[]? Fill);
+    internal sealed record Dataset(long[] Shape, DataType Type, Layout Layout, IReadOnlyList<int> Filters);
 
     internal sealed record DataType(int Class, int Size, bool Signed, bool BigEndian, bool Variable);
 
-    internal sealed record Layout(int Class, long Address, long Size, byte[] Inline, long[] Chunk);
+    internal sealed record Layout(int Class, long Address, byte[] Inline, long[] Chunk);
 
     /// <summary>A group or a dataset, with its attributes.</summary>
     public sealed class Node
     {
-        internal SortedDictionary<string, Lazy<Node>> Links { get; } = new(StringComparer.Ordinal);
-
-        internal List<string> Order { get; } = [];
+        internal Dictionary<string, Lazy<Node>> Links { get; } = [];
 
         internal Dictionary<string, object> Values { get; } = [];
 
         internal Dataset? Data { get; set; }
-
-        /// <summary>Names below, in the order of the file.</summary>
-        public IReadOnlyList<string> Names => Order;
-
-        /// <summary>Whether it holds values, not more names.</summary>
-        public bool IsDataset => Data is not null;
 
         /// <summary>What stands below a name; null where there is nothing.</summary>
         public Node? Child(string name)
@@ -217,7 +209,6 @@ public sealed class Hdf5
         {
             case 0x01: node.Data = (node.Data ?? Empty) with { Shape = Shape(at) }; break;
             case 0x03: node.Data = (node.Data ?? Empty) with { Type = ReadType(at) }; break;
-            case 0x05 when Byte(at) is 1 or 2 or 3: node.Data = (node.Data ?? Empty) with { Fill = FillValue(at) }; break;
             case 0x06: Link(node, at, depth); break;
             case 0x02 when Byte(at) == 0 && (_ = Byte(at + 1)) >= 0 && LinkHeap(at) != -1: throw Bad("it keeps a group's names in a fractal heap (libver='latest'): save it again with h5py's default");
             case 0x08: node.Data = (node.Data ?? Empty) with { Layout = ReadLayout(at) }; break;
@@ -228,21 +219,11 @@ public sealed class Hdf5
         }
     }
 
-    private static readonly Dataset Empty = new([], null!, null!, [], null);
+    private static readonly Dataset Empty = new([], null!, null!, []);
 
     private long LinkHeap(long at) => Offset(at + 2 + ((Byte(at + 1) & 1) != 0 ? 8 : 0));
 
     private long AttributeHeap(long at) => Offset(at + 2 + ((Byte(at + 1) & 1) != 0 ? 2 : 0));
-
-    private byte[]? FillValue(long at)
-    {
-        var version = Byte(at);
-        var defined = version == 3 ? (Byte(at + 1) & 0x20) != 0 : version == 1 || Byte(at + 3) != 0;
-        if (!defined) return null;
-        var start = version == 3 ? at + 2 : at + 4;
-        var size = U32(start);
-        return size is 0 or > 16 ? null : Bytes(start + 4, size).ToArray();
-    }
 
     private long[] Shape(long at)
     {
@@ -269,17 +250,17 @@ public sealed class Hdf5
             var address = kind == 0 ? -1 : Offset(at + 8);
             var p = at + 8 + (kind == 0 ? 0 : _offsetSize);
             long[] sizes = [.. Enumerable.Range(0, rank).Select(k => (long)U32(p + 4 * k))];
-            return kind == 0 ? new Layout(0, -1, 0, Bytes(p + 4 * rank + 4, U32(p + 4 * rank)).ToArray(), []) : new Layout(kind, address, -1, [], kind == 2 ? sizes[..^1] : []);
+            return kind == 0 ? new Layout(0, -1, Bytes(p + 4 * rank + 4, U32(p + 4 * rank)).ToArray(), []) : new Layout(kind, address, [], kind == 2 ? sizes[..^1] : []);
         }
         if (version is not 3) throw Bad($"a dataset's layout of version {version} (libver='latest'): save it again with h5py's default");
         switch (Byte(at + 1))
         {
-            case 0: return new Layout(0, -1, 0, Bytes(at + 4, U16(at + 2)).ToArray(), []);
-            case 1: return new Layout(1, Offset(at + 2), Length(at + 2 + _offsetSize), [], []);
+            case 0: return new Layout(0, -1, Bytes(at + 4, U16(at + 2)).ToArray(), []);
+            case 1: return new Layout(1, Offset(at + 2), [], []);
             case 2:
                 var rank = Byte(at + 2);
                 var address = Offset(at + 3);
-                return rank is > 1 and <= 17 ? new Layout(2, address, 0, [], [.. Enumerable.Range(0, rank - 1).Select(k => (long)U32(at + 3 + _offsetSize + 4 * k))]) : throw Bad($"chunks of {rank} dimensions");
+                return rank is > 1 and <= 17 ? new Layout(2, address, [], [.. Enumerable.Range(0, rank - 1).Select(k => (long)U32(at + 3 + _offsetSize + 4 * k))]) : throw Bad($"chunks of {rank} dimensions");
             default: throw Bad($"a dataset's layout of class {Byte(at + 1)}");
         }
     }
@@ -301,10 +282,7 @@ public sealed class Hdf5
         return filters;
     }
 
-    private void Add(Node node, string name, long address, int depth)
-    {
-        if (node.Links.TryAdd(name, new Lazy<Node>(() => Object(address, depth + 1)))) node.Order.Add(name);
-    }
+    private void Add(Node node, string name, long address, int depth) => node.Links.TryAdd(name, new Lazy<Node>(() => Object(address, depth + 1)));
 
     private void Link(Node node, long at, int depth)
     {
