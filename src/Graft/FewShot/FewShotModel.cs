@@ -1,6 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using Graft.Data;
+using Graft.Learning;
 using Graft.Models.Checkpoints;
 using Graft.Models.Zoo;
 using Graft.Torch;
@@ -15,7 +16,7 @@ namespace Graft.FewShot;
 public sealed record FewShotModel(EpisodeLearner Learner, Preprocessing Preprocessing, bool Grey, IReadOnlyList<string> TrainClasses) : IDisposable
 {
     /// <summary>The file's name within a run folder.</summary>
-    public const string FileName = "fewshot.safetensors";
+    public const string FileName = RunFolder.FewShotModel;
 
     private const string Format = ModelCard.FewShot;
 

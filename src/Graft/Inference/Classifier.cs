@@ -3,6 +3,7 @@ using System.Text.Json;
 using Graft.Data;
 using Graft.Features;
 using Graft.Heads;
+using Graft.Learning;
 using Graft.Models;
 using Graft.Models.Checkpoints;
 using Graft.Models.Hub;
@@ -36,7 +37,7 @@ public sealed record Prediction(string File, string Label, double Probability, I
 public sealed class Classifier : IDisposable
 {
     /// <summary>The file's name within a run folder.</summary>
-    public const string FileName = "model.safetensors";
+    public const string FileName = RunFolder.Model;
 
     private static readonly string[] s_about = ["licence", "domain", "data_fingerprint", "seed", "strategy"];
 

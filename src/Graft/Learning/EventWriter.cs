@@ -2,7 +2,7 @@ using System.Buffers.Binary;
 using System.Numerics;
 using Google.Protobuf;
 
-namespace Graft.Transfer;
+namespace Graft.Learning;
 
 /// <summary>
 /// TensorBoard's event files: records of length, masked CRC-32C, an <c>Event</c> message, and its CRC
