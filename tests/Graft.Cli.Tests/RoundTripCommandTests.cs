@@ -71,16 +71,16 @@ public sealed class RoundTripCommandTests : IDisposable
         string[] Sources(JsonElement provenance) => [.. provenance.GetProperty("lineage").EnumerateArray().Select(before => before.GetProperty("source").GetString()!)];
         var shown = Json("models", "show", _shop["third"]);
         Assert.Equal("third/model.safetensors", shown.GetProperty("provenance").GetProperty("source").GetString());
-        Assert.Equal(["second/model.safetensors", "first/model.safetensors", "embedded: graft pretrain-shapes"], Sources(shown.GetProperty("provenance")));
+        Assert.Equal(["second/model.safetensors", "first/model.safetensors", "shapes.safetensors"], Sources(shown.GetProperty("provenance")));
         Assert.Equal(JsonValueKind.Null, shown.GetProperty("classes").ValueKind);
         Assert.Contains("stands on its stage s2", shown.GetProperty("notes")[0].GetString(), StringComparison.Ordinal);
         using (var record = JsonDocument.Parse(File.ReadAllText(_shop["second", "run.json"])))
         {
-            Assert.Equal(["embedded: graft pretrain-shapes"], Sources(record.RootElement.GetProperty("upstream")));
+            Assert.Equal(["shapes.safetensors"], Sources(record.RootElement.GetProperty("upstream")));
             Assert.Equal(64, record.RootElement.GetProperty("upstream").GetProperty("sha256").GetString()!.Length);
         }
-        Assert.Contains("embedded: graft pretrain-shapes", File.ReadAllText(_shop["second", "report.html"]), StringComparison.Ordinal);
-        Assert.Matches("made from +│ embedded: graft pretrain-shapes", Graft("models", "show", _shop["first"]).Output);
+        Assert.Contains("shapes.safetensors", File.ReadAllText(_shop["second", "report.html"]), StringComparison.Ordinal);
+        Assert.Matches("made from +│ shapes.safetensors", Graft("models", "show", _shop["first"]).Output);
         // The head is what LEEP asks.
         Assert.Equal(JsonValueKind.Number, Json("advise", _shop["data"], "--weights", _shop["second"]).GetProperty("evidence").GetProperty("leep").ValueKind);
         Json("graft", _shop["first"], "--out", _shop["whole.safetensors"]);

@@ -49,7 +49,7 @@ public sealed class ExceptionTests : IDisposable
         string[] files = [.. new[] { "safetensors", "pt", "pth", "th", "bin", "h5", "keras", "caffemodel", "prototxt", "onnx", "index.json", "zip", "csv", "jpg" }.Select(extension => File($"bad.{extension}", "these bytes are no such file"))];
         var picture = Directory.GetFiles(Path.Combine(shapes, "gear")).First();
         using var network = BackboneCatalogue.Create("cifar_resnet20", 2);
-        using var model = new Classifier(EmbeddedBackbone.Load(), Heads.Head.Create(Heads.HeadKind.Softmax, EmbeddedBackbone.Load().FeatureSize, 2), EmbeddedBackbone.Load().Stages.Count - 1, ["a", "b"]);
+        using var model = new Classifier(ModelOpener.Load("shapes").Backbone, Heads.Head.Create(Heads.HeadKind.Softmax, ModelOpener.Load("shapes").Backbone.FeatureSize, 2), ModelOpener.Load("shapes").Backbone.Stages.Count - 1, ["a", "b"]);
         TransferTask Task(Func<TrainOptions, TrainOptions> change) => new(change(new TrainOptions { Data = shapes, Out = _shop["out"], NoCache = true, NoReport = true }));
 
         (string What, Action Do)[] refusals =

@@ -68,7 +68,7 @@ public sealed class OptionTests : IDisposable
     public void A_plan_that_cannot_be_carried_out_names_file_phase_and_field()
     {
         ShapeWorld.Write(_shop["d"], ["star4", "gear"], 5, 1);
-        using var backbone = EmbeddedBackbone.Load();
+        using var backbone = ModelOpener.Load("shapes").Backbone;
         var plan = Strategies.HeadThenFull(backbone, 10);
         Plan With(Func<Phase, Phase> change, HeadKind head = HeadKind.Softmax) => plan with { Head = head, Phases = [plan.Phases[0], change(plan.Phases[1])] };
         foreach (var (bad, sentence) in new (Plan, string)[]
@@ -110,7 +110,7 @@ public sealed class OptionTests : IDisposable
     [InlineData("magic")]
     public void A_strategy_that_is_none_is_refused(string strategy)
     {
-        using var backbone = EmbeddedBackbone.Load();
+        using var backbone = ModelOpener.Load("shapes").Backbone;
         Assert.Contains(strategy, Refused(() => Strategies.ByName(strategy, backbone, 10)).Message, StringComparison.Ordinal);
     }
 

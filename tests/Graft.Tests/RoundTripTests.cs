@@ -30,9 +30,9 @@ public sealed class RoundTripTests : IDisposable
 
     private static Backbone Network(string name)
     {
-        if (name == "embedded") return EmbeddedBackbone.Load();
+        if (name == "embedded") return ModelOpener.Load("shapes").Backbone;
         // A graph as it comes from a file of another kind.
-        if (name == "graph") return GraphBackbone.From(EmbeddedBackbone.Load());
+        if (name == "graph") return GraphBackbone.From(ModelOpener.Load("shapes").Backbone);
         var parts = name.Split(' ');
         var backbone = BackboneCatalogue.Create(parts[0], null, parts.Length > 1 ? new Dictionary<string, string> { ["padding"] = parts[1] } : null);
         ZooTests.Fill(backbone);

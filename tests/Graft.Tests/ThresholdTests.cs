@@ -52,7 +52,7 @@ public sealed class ThresholdTests(ITestOutputHelper output) : IDisposable
         string[] shapes = ["star4", "gear"];
         ShapeWorld.Write(_shop["shapes"], shapes, 20, 1);
         var (stars, gears) = (Files(_shop["shapes", "star4"]), Files(_shop["shapes", "gear"]));
-        using var set = new SupportSet(PictureEncoder.Of(EmbeddedBackbone.Load()));
+        using var set = new SupportSet(PictureEncoder.Of(ModelOpener.Load("shapes").Backbone));
         Put(gears[0], _shop["first", "gear"]);
         set.Add(Pictures.Support(_shop["first"]));
         Assert.Null(set.Threshold);

@@ -2,6 +2,7 @@ using Graft.Data;
 using Graft.Features;
 using Graft.Inference;
 using Graft.Learning;
+using Graft.Models;
 using Graft.Models.Zoo;
 using Graft.Quickstart;
 using Graft.Testing;
@@ -51,7 +52,7 @@ public class TransferTests
     public void The_cache_is_exact_and_follows_content()
     {
         using var shop = World();
-        using var backbone = EmbeddedBackbone.Load();
+        using var backbone = ModelOpener.Load("shapes").Backbone;
         var data = DatasetReader.Open(shop["d"]).Train;
         var cache = new FeatureCache(shop["cache"]);
         float[] Rows(FeatureCache? with, out int fromCache)
@@ -84,7 +85,7 @@ public class TransferTests
     public void A_cache_that_is_full_or_damaged_does_no_harm()
     {
         using var shop = World();
-        using var backbone = EmbeddedBackbone.Load();
+        using var backbone = ModelOpener.Load("shapes").Backbone;
         var data = DatasetReader.Open(shop["d"]).Train;
         var small = new FeatureExtractor(backbone, new FeatureCache(shop["cache"], 100)).Pooled(data, backbone.Preprocessing);
         Assert.Contains("larger than the cache", Assert.Single(small.Notes), StringComparison.Ordinal);
@@ -119,7 +120,7 @@ public class TransferTests
     public void A_loss_that_is_no_number_stops_the_run_and_names_step_and_tensor()
     {
         using var shop = World();
-        using var backbone = EmbeddedBackbone.Load();
+        using var backbone = ModelOpener.Load("shapes").Backbone;
         var plan = Strategies.Full(backbone, 18) with { };
         plan = plan with { Phases = [plan.Phases[0] with { HeadRate = 1e30, StageRates = [1e30, 1e30, 1e30, 1e30], ClipNorm = 0, Epochs = 9, Schedule = new ConstantSchedule() }] };
         File.WriteAllText(shop["plan.json"], plan.ToJson());
@@ -133,7 +134,7 @@ public class TransferTests
     public void Averaging_mixing_smoothing_weights_and_patience_work_together_and_resume()
     {
         using var shop = World();
-        using var backbone = EmbeddedBackbone.Load();
+        using var backbone = ModelOpener.Load("shapes").Backbone;
         var plan = Strategies.HeadThenFull(backbone, 18);
         plan = plan with { Phases = [plan.Phases[0], plan.Phases[1] with { Ema = 0.9, Mixup = 0.2, CutMix = 1, LabelSmoothing = 0.1, Optimizer = new AdamRule(Decoupled: true), Patience = 2, Epochs = 30, BatchSize = 8 }] };
         File.WriteAllText(shop["plan.json"], plan.ToJson());

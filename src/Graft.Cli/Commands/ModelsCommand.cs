@@ -76,7 +76,7 @@ internal static class ModelsCommand
     }
 
     /// <summary>A file or a run; an architecture's name stays one, whatever folder is called so.</summary>
-    internal static bool IsFile(string name) => File.Exists(name) || (Directory.Exists(name) && BackboneCatalogue.Cards.All(card => card.Name != name));
+    internal static bool IsFile(string name) => File.Exists(name) || name == EmbeddedWeights.Name || (Directory.Exists(name) && BackboneCatalogue.Cards.All(card => card.Name != name));
 
     private static string Short(long count) => count switch { 0 => "", >= 1_000_000_000 => $"{count / 1e9:0.00} G", >= 1_000_000 => $"{count / 1e6:0.0} M", _ => $"{count / 1e3:0.0} k" };
 }

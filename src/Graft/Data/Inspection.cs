@@ -1,7 +1,6 @@
 using System.Numerics;
 using System.Security.Cryptography;
 using System.Text.Json.Serialization;
-using Graft.Learning;
 
 namespace Graft.Data;
 

@@ -1,5 +1,3 @@
-using Graft.FewShot;
-
 namespace Graft.Data;
 
 /// <summary>Why something of a dataset was left out.</summary>

@@ -1,5 +1,4 @@
 using System.Runtime.InteropServices;
-using Graft.FewShot;
 
 namespace Graft.Data;
 

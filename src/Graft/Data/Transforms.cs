@@ -192,6 +192,16 @@ public sealed record Preprocessing(int Width, int Height, IReadOnlyList<Transfor
     /// <summary>Resize the short side, crop the middle: the usual evaluation of ImageNet networks.</summary>
     public static Preprocessing Evaluation(int resize, int crop, Normalize normalize) => new(crop, crop, [new Resize(resize), new CenterCrop(crop)], normalize);
 
+    /// <summary>Pixels of the largest side that is made.</summary>
+    internal const int SideLimit = 8192;
+
+    /// <summary>The same for a square of another size, its steps in proportion.</summary>
+    internal Preprocessing AtSize(int side) => side == Width && side == Height ? this : this with
+    {
+        Width = side, Height = side,
+        Steps = [.. Steps.Select(step => step switch { Resize resize => resize with { Side = resize.Side * side / Width }, CenterCrop => new CenterCrop(side), ResizeExact => new ResizeExact(side, side), _ => step })],
+    };
+
     /// <summary>Small pictures straight to their size.</summary>
     public static Preprocessing Small(int side, Normalize normalize) => new(side, side, [new ResizeExact(side, side)], normalize);
 
@@ -204,7 +214,6 @@ public sealed record Preprocessing(int Width, int Height, IReadOnlyList<Transfor
     /// <exception cref="InvalidDataException">It is damaged, or asks for what cannot be.</exception>
     public static Preprocessing FromJson(string text)
     {
-        const int SideLimit = 8192;
         Preprocessing? read;
         try
         {

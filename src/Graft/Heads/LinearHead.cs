@@ -1,4 +1,3 @@
-using Graft.Models.Zoo;
 using Graft.Torch;
 
 namespace Graft.Heads;

@@ -1,5 +1,4 @@
 using Graft.Learning;
-using Graft.Models.Graphs;
 using Graft.Torch;
 
 namespace Graft.Heads;

@@ -1,5 +1,3 @@
-using Graft.Models.Zoo;
-
 using System.Globalization;
 
 namespace Graft.Learning;

@@ -1,5 +1,4 @@
 using System.Text.Json;
-using Graft.FewShot;
 
 namespace Graft.Learning;
 
@@ -9,16 +8,22 @@ internal static class RunFolder
     /// <summary>What the run is: options, plan, results.</summary>
     public const string Record = "run.json";
 
+    /// <summary>What a run ends with.</summary>
+    public const string Model = "model.safetensors";
+
+    /// <summary>What a run of few-shot training ends with.</summary>
+    public const string FewShotModel = "fewshot.safetensors";
+
+    /// <summary>Both.</summary>
+    public static readonly string[] Models = [Model, FewShotModel];
+
     /// <summary>TensorBoard's files.</summary>
     public const string Events = "events";
 
     /// <summary>The page for people.</summary>
     public const string Report = "report.html";
 
-    /// <summary>The models that runs end with: of training, and of few-shot training.</summary>
-    public const string Model = "model.safetensors", FewShotModel = "fewshot.safetensors";
-
-    private static readonly string[] s_own = [Record, Model, FewShotModel, TrainingState.FileName, Report];
+    private static readonly string[] s_own = [Record, .. Models, TrainingState.FileName, Report];
 
     /// <summary>A folder below runs/ that is named after the time and is not there yet.</summary>
     public static string New(string prefix = "")

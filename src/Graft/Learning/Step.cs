@@ -1,5 +1,4 @@
 using Graft.Data;
-using Graft.Transfer;
 
 namespace Graft.Learning;
 

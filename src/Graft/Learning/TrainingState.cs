@@ -1,6 +1,5 @@
 using System.Text.Json;
 using Graft.Torch;
-using Graft.Transfer;
 
 namespace Graft.Learning;
 

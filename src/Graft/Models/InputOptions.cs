@@ -46,11 +46,8 @@ public sealed record InputOptions
         if (Mean is not null) _ = Three(Mean, "--mean");
         if (Std is not null && Three(Std, "--std").Contains(0)) throw Bounds.Refuse($"--std {Std}: channels are divided by it, so none may be 0");
         if (Channels is not (null or "rgb" or "bgr" or "grey" or "gray")) throw Bounds.Refuse($"--channels {Channels}: rgb, bgr or grey");
-        Bounds.Whole("--size", Size, 8, SideLimit);
+        Bounds.Whole("--size", Size, 8, Preprocessing.SideLimit);
     }
-
-    // As Preprocessing reads it back.
-    private const int SideLimit = 8192;
 
     /// <summary>The backbone with this input.</summary>
     /// <exception cref="GraftException">An option that cannot be read.</exception>
@@ -65,14 +62,7 @@ public sealed record InputOptions
             var (mean, std) = (Mean is null ? Scale is null ? preprocessing.Normalize.Mean : [0, 0, 0] : Three(Mean, "--mean"), Std is null ? Scale is null ? preprocessing.Normalize.Std : [1, 1, 1] : Three(Std, "--std"));
             preprocessing = preprocessing with { Normalize = new Normalize([.. mean.Select(value => value / (255 * scale))], [.. std.Select(value => value / (255 * scale))]) };
         }
-        if (Size is { } side && (side != preprocessing.Width || side != preprocessing.Height))
-        {
-            preprocessing = preprocessing with
-            {
-                Width = side, Height = side,
-                Steps = [.. preprocessing.Steps.Select(step => step switch { Resize resize => resize with { Side = resize.Side * side / preprocessing.Width }, CenterCrop => new CenterCrop(side), ResizeExact => new ResizeExact(side, side), _ => step })],
-            };
-        }
+        if (Size is { } side) preprocessing = preprocessing.AtSize(side);
         switch (Channels)
         {
             case "grey" or "gray": preprocessing = preprocessing with { Steps = [new Grayscale(), .. preprocessing.Steps.Where(step => step is not Grayscale)] }; break;

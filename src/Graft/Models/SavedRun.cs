@@ -11,17 +11,14 @@ namespace Graft.Models;
 /// <summary>What runs end with, as upstreams for others: their networks under the names that architectures give.</summary>
 internal static class SavedRun
 {
-    /// <summary>The models of runs of train and of fewshot train.</summary>
-    public static readonly string[] FileNames = [RunFolder.Model, RunFolder.FewShotModel];
-
     /// <summary>The model in a run's folder; any other path as it is.</summary>
     /// <exception cref="GraftException">A folder without one.</exception>
     public static string FileOf(string path)
     {
         if (!Directory.Exists(path)) return path;
-        if (FileNames.Select(name => Path.Combine(path, name)).FirstOrDefault(File.Exists) is { } found) return found;
-        throw new GraftException(File.Exists(Path.Combine(path, "run.json")) ? $"{path} has no {FileNames[0]}: its training did not finish. Go on with: {NextCommand.Of("train", "--resume", path)}"
-            : $"{path} is no run folder (it has neither run.json nor {FileNames[0]}): it is {ForeignFile.Folder(path)}");
+        if (RunFolder.Models.Select(name => Path.Combine(path, name)).FirstOrDefault(File.Exists) is { } found) return found;
+        throw new GraftException(File.Exists(Path.Combine(path, "run.json")) ? $"{path} has no {RunFolder.Models[0]}: its training did not finish. Go on with: {NextCommand.Of("train", "--resume", path)}"
+            : $"{path} is no run folder (it has neither run.json nor {RunFolder.Models[0]}): it is {ForeignFile.Folder(path)}");
     }
 
     /// <summary>

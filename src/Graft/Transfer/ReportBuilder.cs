@@ -4,7 +4,6 @@ using System.Text;
 using System.Text.Json;
 using Graft.Data;
 using Graft.Features;
-using Graft.FewShot;
 using Graft.Inference;
 using Graft.Reports;
 using Graft.Torch;

@@ -235,7 +235,7 @@ public sealed class TransferTask(TrainOptions options)
             var card = BackboneCatalogue.Cards.FirstOrDefault(card => card.Name == name);
             return (options.Input.Apply(random), [$"no --weights were given: {name} starts from random values. Pretrained weights: {(card?.Url is { Length: > 0 } url ? url : card?.Weights)}"]);
         }
-        return (Quickstart.EmbeddedBackbone.Load(), [$"no --weights were given: using the small embedded backbone, made for drawn shapes of 32×32. For photographs give an ImageNet checkpoint, such as --weights mobilenet_v2 ({NextCommand.Of("models", "pull", "mobilenet_v2")} fetches it)"]);
+        return (ModelOpener.Load(EmbeddedWeights.Path()).Backbone, [$"no --weights were given: using the small embedded backbone, made for drawn shapes of 32×32. For photographs give an ImageNet checkpoint, such as --weights mobilenet_v2 ({NextCommand.Of("models", "pull", "mobilenet_v2")} fetches it)"]);
     }
 
     /// <summary>The plan that the options ask for, with the advice where it was the advisor's.</summary>

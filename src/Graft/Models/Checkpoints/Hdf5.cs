@@ -2,7 +2,6 @@ using System.Buffers.Binary;
 using System.IO.Compression;
 using System.Text;
 using Graft.Data;
-using Graft.Models.Graphs;
 using Graft.Torch;
 
 namespace Graft.Models.Checkpoints;

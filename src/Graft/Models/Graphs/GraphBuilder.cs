@@ -1,6 +1,5 @@
 using Graft.Data;
 using Graft.Torch;
-using Graft.Transfer;
 
 namespace Graft.Models.Graphs;
 

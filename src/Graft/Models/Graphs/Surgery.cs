@@ -177,7 +177,9 @@ public static class Surgery
     /// <summary>For another size of input: the network is traced again at that size, learned positions interpolated.</summary>
     public static GraphBackbone InputSize(Backbone backbone, int side)
     {
-        var bigger = new InputOptions { Size = side }.Apply(backbone is VisionTransformer ? Resized((VisionTransformer)backbone, side) : backbone.Clone());
+        Bounds.Whole("--size", side, 8, Preprocessing.SideLimit);
+        var bigger = backbone is VisionTransformer transformer ? Resized(transformer, side) : backbone.Clone();
+        bigger.Preprocessing = bigger.Preprocessing.AtSize(side);
         try
         {
             return bigger is GraphBackbone graph ? GraphBackbone.Through(graph, side) : GraphBackbone.From(bigger);

@@ -30,11 +30,12 @@ public sealed class ModelHub(Downloader downloader)
     }
 
     /// <summary>The file behind a name, fetched if need be.</summary>
-    /// <param name="name">resnet18, or owner/name, or owner/name@revision.</param>
+    /// <param name="name">resnet18, or owner/name, or owner/name@revision; shapes comes with the library.</param>
     /// <param name="cancel">Leaves what came so far, to go on with.</param>
     /// <exception cref="GraftException">There is no such name, or it cannot be fetched.</exception>
     public async Task<string> Pull(string name, CancellationToken cancel = default)
     {
+        if (name == EmbeddedWeights.Name) return EmbeddedWeights.Path();
         if (BackboneCatalogue.Cards.FirstOrDefault(card => card.Name == name) is { } card)
         {
             if (card.Url.Length == 0) throw new GraftException($"{name} has no public weights: {card.Weights}");
@@ -50,6 +51,7 @@ public sealed class ModelHub(Downloader downloader)
     public static string Resolve(string pathOrName)
     {
         if (File.Exists(pathOrName)) return pathOrName;
+        if (pathOrName == EmbeddedWeights.Name && !Directory.Exists(pathOrName)) return EmbeddedWeights.Path();
         if (BackboneCatalogue.Cards.FirstOrDefault(card => card.Name == pathOrName) is { Url.Length: > 0 } card)
         {
             var path = Path.Combine(Folder, Path.GetFileName(new Uri(card.Url).LocalPath));

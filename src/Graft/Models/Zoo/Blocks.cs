@@ -1,5 +1,4 @@
 using Graft.Data;
-using Graft.Inference;
 using Graft.Learning;
 using Graft.Torch;
 

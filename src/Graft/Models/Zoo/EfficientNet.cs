@@ -1,5 +1,4 @@
 using Graft.Data;
-using Graft.Inference;
 using Graft.Torch;
 
 namespace Graft.Models.Zoo;

@@ -1,5 +1,4 @@
 using Graft.Data;
-using Graft.Inference;
 using Graft.Torch;
 using Unit = Graft.Models.Zoo.GoogLeNet.Unit;
 

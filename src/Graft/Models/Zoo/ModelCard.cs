@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Graft.Data;
+using Graft.Learning;
 
 namespace Graft.Models.Zoo;
 
@@ -60,7 +61,7 @@ internal static class ModelCard
     {
         var here = Provenance.OfFile(path, card.GetValueOrDefault("licence") ?? licence, card.GetValueOrDefault("domain") ?? domain);
         // All runs' models have the same name: the folder tells them apart.
-        if (SavedRun.FileNames.Contains(here.Source) && Path.GetFileName(Path.GetDirectoryName(Path.GetFullPath(path))) is { Length: > 0 } run) here = here with { Source = $"{run}/{here.Source}" };
+        if (RunFolder.Models.Contains(here.Source) && Path.GetFileName(Path.GetDirectoryName(Path.GetFullPath(path))) is { Length: > 0 } run) here = here with { Source = $"{run}/{here.Source}" };
         return Upstream(card) is { IsPretrained: true } before ? here with { Lineage = [before with { Lineage = null }, .. before.Lineage ?? []] } : here;
     }
 

@@ -1,4 +1,3 @@
-using Graft.Inference;
 using Graft.Learning;
 using Graft.Torch;
 

@@ -1,4 +1,3 @@
-using Graft.Inference;
 using Graft.Torch;
 
 namespace Graft.Models.Zoo;

@@ -1,45 +1,19 @@
 using Graft.Data;
 using Graft.Learning;
-using Graft.Models;
 using Graft.Models.Zoo;
 using Graft.Torch;
 using Graft.Transfer;
 
 namespace Graft.Quickstart;
 
-/// <summary>The small backbone that comes with the library: a ConvNet pretrained on <see cref="ShapeWorld.Upstream"/>.</summary>
-public static class EmbeddedBackbone
+/// <summary>How the small network that comes with the library, <c>shapes</c>, was made: a ConvNet pretrained on <see cref="ShapeWorld.Upstream"/>.</summary>
+public static class ShapePretraining
 {
-    private const string Resource = "quickstart/shapes.safetensors";
     private const int PicturesOfEach = 700, Epochs = 14;
-
-    /// <summary>Writes the embedded checkpoint to a file.</summary>
-    public static void Extract(string path)
-    {
-        using var stream = typeof(EmbeddedBackbone).Assembly.GetManifestResourceStream(Resource) ?? throw new GraftException($"this build holds no {Resource}: make it with graft pretrain-shapes");
-        AtomicFile.Write(path, stream.CopyTo);
-    }
-
-    /// <summary>Loads it.</summary>
-    public static Backbone Load()
-    {
-        var path = Path.Combine(Path.GetTempPath(), $"graft-{Guid.NewGuid():N}.safetensors");
-        try
-        {
-            Extract(path);
-            var backbone = ModelOpener.Load(path).Backbone;
-            backbone.Provenance = backbone.Provenance with { Source = "embedded: graft pretrain-shapes", Licence = "MIT" };
-            return backbone;
-        }
-        finally
-        {
-            File.Delete(path);
-        }
-    }
 
     /// <summary>Makes the checkpoint again: draws the upstream pictures, trains from scratch, writes it with its classifier.</summary>
     /// <returns>Accuracy on upstream pictures that were held out.</returns>
-    public static double Pretrain(string path, long seed, Action<EpochRecord>? epochEnded = null, Action<ProgressReport>? progress = null)
+    public static double Run(string path, long seed, Action<EpochRecord>? epochEnded = null, Action<ProgressReport>? progress = null)
     {
         var folder = Directory.CreateTempSubdirectory("graft-shapes-").FullName;
         try
