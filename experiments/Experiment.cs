@@ -54,7 +54,7 @@ public sealed record ExperimentResult(string Name, string[] Headers, IReadOnlyLi
 public abstract class Experiment
 {
     /// <summary>Every experiment.</summary>
-    public static IReadOnlyList<Experiment> All { get; } = [new ModelATaskB(), new CifarResNets(), new AntsBees(), new MamlSinusoid(), new NeuralTuringTasks(), new MemoryNetworks(), new Omniglot(), new Shots()];
+    public static IReadOnlyList<Experiment> All { get; } = [new ModelATaskB(), new CifarResNets(), new AntsBees(), new BloodCells(), new MamlSinusoid(), new NeuralTuringTasks(), new MemoryNetworks(), new Omniglot(), new Shots()];
 
     /// <summary>As <c>graft reproduce</c> takes it.</summary>
     public abstract string Name { get; }

@@ -59,7 +59,7 @@ public static class ModelServer
 {
     private static readonly JsonSerializerOptions s_json = new(JsonSerializerDefaults.Web) { NumberHandling = System.Text.Json.Serialization.JsonNumberHandling.AllowNamedFloatingPointLiterals, Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
-    private sealed record Found(string? File, string? Label, double? Probability, IReadOnlyList<Ranked>? Top, string? Error);
+    private sealed record Found(string? File, Prediction? Said, string? Error);
 
     private sealed record Ranked(string Label, double Probability);
 
@@ -169,7 +169,7 @@ public static class ModelServer
             var found = await Task.WhenAll(pictures.Select(picture => One(picture.Name, picture.Bytes, model, predictor, options.Top))).WaitAsync(limit.Token).ConfigureAwait(false);
             // curl -d @FILE says so, and leaves line ends out of the file.
             var hint = context.Request.ContentType?.StartsWith("application/x-www-form-urlencoded", StringComparison.OrdinalIgnoreCase) == true ? "; curl sends a file whole with --data-binary @FILE or -F files=@FILE" : "";
-            var answered = found.Where(item => item.Error is null).Select(item => new { item.File, item.Label, item.Probability, item.Top });
+            var answered = found.Where(item => item.Error is null).Select(item => Answered(item.File, item.Said!));
             var failed = found.Where(item => item.Error is not null).Select(item => new { item.File, error = item.Error + hint }).ToArray();
             return failed.Length == found.Length ? (422, new { error = failed[0].error, predictions = answered, errors = failed }) : (200, new { predictions = answered, errors = failed });
         }
@@ -200,17 +200,23 @@ public static class ModelServer
         }
     }
 
+    private static object Answered(string? file, Prediction said)
+    {
+        static Ranked[] Ranks(IEnumerable<RankedLabel> labels) => [.. labels.Select(item => new Ranked(item.Label, item.Probability))];
+        if (said.Numbers is { } numbers) return new { file, numbers };
+        return said.Labels is { } labels ? new { file, labels = Ranks(labels), all = Ranks(said.Top) } : new { file, label = said.Label, probability = said.Probability, top = Ranks(said.Top) };
+    }
+
     private static async Task<Found> One(string? name, byte[] bytes, Classifier model, BatchingPredictor predictor, int top)
     {
         try
         {
             var probabilities = await Task.Run(() => predictor.Predict(bytes)).ConfigureAwait(false);
-            var ranked = probabilities.Select((p, k) => new Ranked(model.Classes[k], p)).OrderByDescending(item => item.Probability).Take(top).ToArray();
-            return new Found(name, ranked[0].Label, ranked[0].Probability, ranked, null);
+            return new Found(name, model.Say(name ?? "", probabilities, top), null);
         }
         catch (PictureException reason)
         {
-            return new Found(name, null, null, null, reason.Message);
+            return new Found(name, null, reason.Message);
         }
     }
 
@@ -274,9 +280,9 @@ public static class ModelServer
             {
                 post = new
                 {
-                    summary = "Which of the classes pictures show", security = options.ApiKey is null ? Array.Empty<object>() : [new Dictionary<string, string[]> { ["key"] = [] }],
+                    summary = model.Task switch { TargetKind.Labels => "Which labels pictures have", TargetKind.Numbers => "Which numbers go with pictures", _ => "Which of the classes pictures show" }, security = options.ApiKey is null ? Array.Empty<object>() : [new Dictionary<string, string[]> { ["key"] = [] }],
                     requestBody = new { required = true, content = new Dictionary<string, object> { ["image/*"] = Content(picture), ["application/octet-stream"] = Content(picture), ["multipart/form-data"] = Content(new { type = "object", properties = new { files = new { type = "array", items = picture } } }), ["application/json"] = Content(new { type = "object", properties = new { image = new { type = "string", description = "base64" }, images = new { type = "array", items = new { type = "string" } } } }) } },
-                    responses = new Dictionary<string, object> { ["200"] = new { description = $"predictions: label ({string.Join(", ", model.Classes.Take(20))}), probability, top; errors: pictures that could not be read" }, ["401"] = new { description = "no API key" }, ["413"] = new { description = "too large" }, ["422"] = new { description = "no picture could be read" }, ["503"] = new { description = "too busy: try again" } },
+                    responses = new Dictionary<string, object> { ["200"] = new { description = $"predictions: {model.Task switch { TargetKind.Labels => "labels, all", TargetKind.Numbers => "numbers", _ => "label" }} ({string.Join(", ", model.Classes.Take(20))}){(model.Task == TargetKind.Classes ? ", probability, top" : "")}; errors: pictures that could not be read" }, ["401"] = new { description = "no API key" }, ["413"] = new { description = "too large" }, ["422"] = new { description = "no picture could be read" }, ["503"] = new { description = "too busy: try again" } },
                 },
             },
             ["/health"] = new { get = new { summary = "Whether it runs", responses = new Dictionary<string, object> { ["200"] = new { description = "it does" } } } },

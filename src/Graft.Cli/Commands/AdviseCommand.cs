@@ -33,7 +33,7 @@ internal static class AdviseCommand
 
     public static void Show(Shell shell, Advice advice)
     {
-        shell.Table(["stage", "features", "held-out accuracy of a linear probe"], advice.Evidence.Probes.Select(probe => new[] { probe.Stage, $"{probe.Features}", double.IsNaN(probe.Accuracy) ? "not measured" : $"{probe.Accuracy:P1} ± {1.96 * probe.StandardError:P1}" }), 1, 2);
+        shell.Table(["stage", "features", $"held-out {(advice.Evidence.Task == Data.TargetKind.Classes ? "accuracy" : advice.Evidence.Task == Data.TargetKind.Labels ? "mAP" : "R²")} of a linear probe"], advice.Evidence.Probes.Select(probe => new[] { probe.Stage, $"{probe.Features}", double.IsNaN(probe.Accuracy) ? "not measured" : advice.Evidence.Task == Data.TargetKind.Classes ? $"{probe.Accuracy:P1} ± {1.96 * probe.StandardError:P1}" : $"{probe.Accuracy:0.000} ± {1.96 * probe.StandardError:0.000}" }), 1, 2);
         shell.Say($"Quadrant: {advice.Quadrant}");
         foreach (var reason in advice.Reasons) shell.Say($"  {reason}");
         shell.Say($"Recommended: --strategy {advice.Strategy}");

@@ -34,8 +34,9 @@ internal static class CompareCommand
 
     public static void Show(Shell shell, ComparisonResult result)
     {
-        shell.Table(["strategy", "accuracy", "95% interval", "seconds", "trainable parameters", "p against the best"],
-            result.Table.Select(row => new[] { row.Strategy + (row.Strategy == result.Advice.Strategy ? " (advised)" : ""), $"{row.Accuracy:P1}", $"{row.Low:P1} to {row.High:P1}", $"{row.Seconds:0.0}", $"{row.TrainableParameters:N0}", $"{row.PValue:0.000}" }), 1, 2, 3, 4, 5);
+        string Said(double value) => result.Task == Data.TargetKind.Classes ? $"{value:P1}" : $"{value:0.000}";
+        shell.Table(["strategy", result.Task == Data.TargetKind.Classes ? "accuracy" : result.Task == Data.TargetKind.Labels ? "mAP" : "R²", "95% interval", "seconds", "trainable parameters", "p against the best"],
+            result.Table.Select(row => new[] { row.Strategy + (row.Strategy == result.Advice.Strategy ? " (advised)" : ""), Said(row.Accuracy), $"{Said(row.Low)} to {Said(row.High)}", $"{row.Seconds:0.0}", $"{row.TrainableParameters:N0}", $"{row.PValue:0.000}" }), 1, 2, 3, 4, 5);
         LeftOutView.Say(shell, result.DataNotes, []);
         shell.Say(result.Verdict);
     }

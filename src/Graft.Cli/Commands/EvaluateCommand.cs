@@ -29,7 +29,16 @@ internal static class EvaluateCommand
             foreach (var note in model.Notes) shell.Log(note);
             var set = model.Open(parsed.GetValue(data)!, parsed.GetValue(split));
             var clock = System.Diagnostics.Stopwatch.StartNew();
-            var (metrics, _, _, broken) = model.Evaluate(set, Bounds.Device(parsed.GetValue(device)!), (done, total) => shell.Progress(new ProgressReport("pictures", done, total, done / Math.Max(1e-9, clock.Elapsed.TotalSeconds))), shell.Stop);
+            var (judged, _, _, broken) = model.Judge(set, Bounds.Device(parsed.GetValue(device)!), (done, total) => shell.Progress(new ProgressReport("pictures", done, total, done / Math.Max(1e-9, clock.Elapsed.TotalSeconds))), shell.Stop);
+            if (judged is not Metrics metrics)
+            {
+                shell.Result(MetricsView.Json(judged, set, broken, model.Notes));
+                if (shell.Json) return;
+                LeftOutView.Say(shell, set.Notes, broken);
+                if (set.Part is { } whose) shell.Say($"The {whose} part:");
+                MetricsView.Say(shell, judged);
+                return;
+            }
             shell.Result(new
             {
                 accuracy = metrics.Accuracy, accuracy_interval = new[] { metrics.Low, metrics.High }, top5 = metrics.Top5, balanced_accuracy = metrics.BalancedAccuracy, macro_f1 = metrics.MacroF1, loss = metrics.Loss,

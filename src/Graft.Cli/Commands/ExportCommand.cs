@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Graft.Data;
 using Graft.Exports;
 using Graft.Inference;
 using Graft.Learning;
@@ -19,7 +20,7 @@ internal static class ExportCommand
         var path = new Option<string?>("--out") { Description = "The file (default: named after the run)", HelpName = "FILE" };
         var overwrite = Shell.OverwriteOption("a file that is there");
         var normalize = new Option<bool>("--normalize") { Description = "The file takes levels of 0 … 255 and normalises them itself (onnx, torchscript)" };
-        var softmax = new Option<bool>("--softmax") { Description = "Probabilities come out, not scores (onnx, torchscript)" };
+        var softmax = new Option<bool>("--softmax") { Description = "Probabilities come out, not scores: of several labels the sigmoid of each; numbers are numbers either way (onnx, torchscript)" };
         var command = new Command("export", """
             Write a model for other programs.
 
@@ -41,7 +42,7 @@ internal static class ExportCommand
             var about = Exporter.Write(model, file, format.Format, parsed.GetValue(normalize), parsed.GetValue(softmax));
             shell.Result(new { file, format = format.Format, classes = model.Classes, preprocessing = model.Backbone.Preprocessing, notes = model.Notes.Concat(about), bytes = new FileInfo(file).Length });
             if (shell.Json) return;
-            shell.Say($"Wrote {file} ({new FileInfo(file).Length / 1e6:0.0} MB): N×3×{model.Backbone.Preprocessing.Height}×{model.Backbone.Preprocessing.Width}{(parsed.GetValue(normalize) ? " levels of 0 … 255" : ", normalised")} to {(parsed.GetValue(softmax) ? "probabilities" : "scores")} of {model.Classes.Count} classes");
+            shell.Say($"Wrote {file} ({new FileInfo(file).Length / 1e6:0.0} MB): N×3×{model.Backbone.Preprocessing.Height}×{model.Backbone.Preprocessing.Width}{(parsed.GetValue(normalize) ? " levels of 0 … 255" : ", normalised")} to {model.Task switch { TargetKind.Numbers => model.Classes.Count == 1 ? $"the number {model.Classes[0]}" : $"{model.Classes.Count} numbers", TargetKind.Labels => $"{(parsed.GetValue(softmax) ? "probabilities" : "scores")} of {model.Classes.Count} labels, each by itself", _ => $"{(parsed.GetValue(softmax) ? "probabilities" : "scores")} of {model.Classes.Count} classes" }}");
             foreach (var note in about) shell.Say(note);
         });
         return command;

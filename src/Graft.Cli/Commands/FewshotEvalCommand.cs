@@ -41,7 +41,7 @@ internal static class FewshotEvalCommand
             Bounds.Whole("--views", seenTimes, 1, 1000);
             void Episode(int done, int total) => shell.Progress(new ProgressReport("episodes", done, total, 0) { Unit = "episodes" });
             var rows = new List<(string Name, EpisodeAccuracy Found)>();
-            var set = DatasetReader.Open(parsed.GetValue(data)!).TrainAlone;
+            var set = DatasetReader.Open(parsed.GetValue(data)!, TargetKind.Classes).TrainAlone;
             IReadOnlyList<BrokenPicture> broken;
             IReadOnlyList<string> notes = [];
             if (FewShotModel.Is(parsed.GetValue(model)!))

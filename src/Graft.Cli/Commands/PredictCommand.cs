@@ -42,12 +42,12 @@ internal static class PredictCommand
             }
             shell.Result(new
             {
-                predictions = predictions.Select(found => new { file = found.File, label = found.Label, probability = found.Probability, top = found.Top.Select(pair => new { label = pair.Label, probability = pair.Probability }) }),
+                predictions = predictions.Select(MetricsView.Json),
                 errors = errors.Select(found => new { file = found.File, error = found.Error }), left_out = LeftOutView.Json(notes, []), notes = model.Notes,
             });
             if (!shell.Json)
             {
-                foreach (var found in predictions) Console.Out.WriteLine($"{found.File}\t{found.Label}\t{found.Probability:P1}");
+                foreach (var found in predictions) Console.Out.WriteLine(MetricsView.Line(found));
                 LeftOutView.Log(shell, notes, []);
                 foreach (var found in errors) Console.Error.WriteLine($"graft: {found.File}: {found.Error}");
             }

@@ -37,7 +37,7 @@ internal static class ServeCommand
             using var server = ModelServer.Create(model, options);
             ModelServer.Start(server, options, shell.Stop).GetAwaiter().GetResult();
             shell.Result(new { urls = server.Urls, classes = model.Classes, preprocessing = model.Backbone.Preprocessing, notes = model.Notes });
-            shell.Log($"Serving {model.Classes.Count} classes on {string.Join(", ", server.Urls)} (Ctrl-C or SIGTERM stops it){(options.ApiKey is null ? "; no API key is asked for" : "")}");
+            shell.Log($"Serving {model.Classes.Count} {(model.Task == Data.TargetKind.Classes ? "classes" : model.Task == Data.TargetKind.Labels ? "labels" : "numbers")} on {string.Join(", ", server.Urls)} (Ctrl-C or SIGTERM stops it){(options.ApiKey is null ? "; no API key is asked for" : "")}");
             shell.Stop.WaitHandle.WaitOne();
             shell.Log("Stopping: running requests are finished first");
             server.StopAsync().GetAwaiter().GetResult();

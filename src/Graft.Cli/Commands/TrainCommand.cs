@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Graft.Data;
 using Graft.Inference;
 using Graft.Transfer;
 
@@ -10,7 +11,7 @@ internal static class TrainCommand
     {
         var shared = new TrainArguments();
         var strategy = new Option<string>("--strategy") { Description = $"{string.Join(", ", Strategies.Names)}; also partial:K (the K deepest stages) and feature:STAGE", DefaultValueFactory = _ => "auto", HelpName = "NAME" };
-        var head = new Option<string>("--head") { Description = "softmax, svm, mlp, or mean (nearest class mean)", DefaultValueFactory = _ => "softmax", HelpName = "KIND" };
+        var head = new Option<string?>("--head") { Description = "softmax, svm, mlp, or mean (nearest class mean); sigmoid for several labels; ridge or huber for numbers (default: softmax, sigmoid or ridge, by the data)", HelpName = "KIND" };
         var plan = new Option<string?>("--plan") { Description = "Alone: print the plan and stop. With a file: carry that plan out", Arity = ArgumentArity.ZeroOrOne, HelpName = "FILE" };
         var output = new Option<string?>("--out") { Description = "The run folder (default: runs/ and the time)", HelpName = "RUN" };
         var resume = new Option<string?>("--resume") { Description = "Go on with a run that was stopped or killed, with the options that it began with: no others beside it", HelpName = "RUN" };
@@ -20,13 +21,14 @@ internal static class TrainCommand
         var overwrite = Shell.OverwriteOption("a run that is in the folder of --out (its pictures and all that is not a run's stay)");
         var noReport = new Option<bool>("--no-report") { Description = "Write no report.html" };
         var command = new Command("train", """
-            Train a classifier on a folder of pictures.
+            Train a classifier on a folder of pictures; or, from a CSV, a model of several labels or of numbers.
 
             Examples:
               graft train photos/ --weights mobilenet_v2.safetensors
               graft train photos/ --weights mobilenet_v2.safetensors --strategy head-then-full --out runs/ants
               graft train photos/ --weights mobilenet_v2.safetensors --plan > plan.json
               graft train photos/ --weights mobilenet_v2.safetensors --plan plan.json
+              graft train films.csv --weights mobilenet_v2.safetensors
               graft train --resume runs/ants
             """);
         shared.AddTo(command);
@@ -37,7 +39,7 @@ internal static class TrainCommand
             var resumed = parsed.GetValue(resume);
             var options = resumed is not null ? TransferTask.OptionsOf(resumed) : shared.Read(parsed) with
             {
-                Strategy = parsed.GetValue(strategy)!, Head = TrainArguments.ReadHead(parsed.GetValue(head)!), PlanFile = parsed.GetValue(plan), Out = parsed.GetValue(output),
+                Strategy = parsed.GetValue(strategy)!, Head = TrainArguments.ReadHead(parsed.GetValue(head)), PlanFile = parsed.GetValue(plan), Out = parsed.GetValue(output),
                 Epochs = parsed.GetValue(epochs), Balanced = parsed.GetValue(balanced), Strict = parsed.GetValue(strict), NoReport = parsed.GetValue(noReport), Overwrite = parsed.GetValue(overwrite),
             };
             if (options.PlanFile is not null && resumed is null && new Option[] { strategy, head }.Any(option => parsed.GetResult(option) is { Implicit: false })) throw TrainOptions.BesidePlan();
@@ -52,6 +54,12 @@ internal static class TrainCommand
                 return;
             }
             var result = task.Run(resume: resumed is not null);
+            if (result.Judged is not Metrics)
+            {
+                shell.Result(MetricsView.Json(result));
+                if (!shell.Json) Show(shell, result);
+                return;
+            }
             shell.Result(new
             {
                 run = result.Run, strategy = result.Strategy, classes = result.Classes, train_images = result.TrainImages, val_images = result.ValImages, accuracy = Judged(result, result.Accuracy), seconds = result.Seconds,
@@ -73,10 +81,23 @@ internal static class TrainCommand
         foreach (var reason in result.Plan.Reasons) shell.Say($"  {reason}");
         shell.Say();
         LeftOutView.Say(shell, result.DataNotes, result.Broken);
+        if (result.Judged is not Metrics)
+        {
+            if (result.Judged.Count > 0) MetricsView.Say(shell, result.Judged);
+            else shell.Say("Nothing was held out to judge it by: give such pictures with --val");
+            shell.Say($"Strategy {result.Strategy}, {result.Seconds:0.0} s");
+            Next(shell, result);
+            return;
+        }
         string[] unseen = [.. result.Metrics.PerClass.Where(found => found.Count == 0).Select(found => found.Name)];
         if (unseen.Length > 0 && result.Metrics.Count > 0) shell.Say($"No held-out picture is of {string.Join(", ", unseen.Take(10))}{(unseen.Length > 10 ? ", …" : "")}: the accuracy says nothing of {(unseen.Length > 1 ? "them" : "it")}");
         shell.Say(result.Metrics.Count == 0 ? $"Trained, strategy {result.Strategy}, {result.Seconds:0.0} s; nothing was held out to judge it by: give such pictures with --val DIR"
             : $"{result.Metrics.Accuracy:P1} of {result.Metrics.Count} held-out pictures are right (95% interval {result.Metrics.Low:P1} to {result.Metrics.High:P1}); strategy {result.Strategy}, {result.Seconds:0.0} s");
+        Next(shell, result);
+    }
+
+    private static void Next(Shell shell, TrainResult result)
+    {
         shell.Say($"Model:   {Path.Combine(result.Run, Classifier.FileName)}");
         if (result.Report is not null) shell.Say($"Report:  {result.Report}");
         shell.Say($"Predict: {NextCommand.Of("predict", Path.GetRelativePath(Directory.GetCurrentDirectory(), result.Run))} PICTURE…");

@@ -24,6 +24,10 @@ function chart(id, option) {
 const axis = (more) => ({ axisLine: { lineStyle: { color: ink } }, axisLabel: { color: ink }, splitLine: { lineStyle: { color: faint } }, nameTextStyle: { color: ink }, ...more });
 const legend = (more) => ({ textStyle: { color: ink }, top: 0, type: 'scroll', ...more });
 
+// A share in per cent; another measure, such as R², as it is.
+const figure = (v) => (data.measure ? Number(v).toFixed(3) : `${(100 * v).toFixed(1)}%`);
+const tick = (v) => (data.measure ? v.toFixed(2) : `${(100 * v).toFixed(0)}%`);
+
 if (data.history.length > 0) {
   const steps = data.history.map((_, k) => k + 1);
   const line = (name, key) => ({ name, type: 'line', showSymbol: steps.length < 30, data: data.history.map((epoch) => epoch[key]) });
@@ -33,10 +37,10 @@ if (data.history.length > 0) {
     series: [line('training', 'loss'), line('validation', 'validationLoss')],
   });
   chart('accuracy', {
-    tooltip: { trigger: 'axis', valueFormatter: (v) => `${(100 * v).toFixed(1)}%` }, legend: legend(), grid: { left: 56, right: 16, top: 36, bottom: 44 },
+    tooltip: { trigger: 'axis', valueFormatter: figure }, legend: legend(), grid: { left: 56, right: 16, top: 36, bottom: 44 },
     xAxis: axis({ type: 'category', data: steps, name: 'epoch', nameLocation: 'middle', nameGap: 28 }),
-    yAxis: axis({ type: 'value', name: 'accuracy', scale: true, axisLabel: { color: ink, formatter: (v) => `${(100 * v).toFixed(0)}%` } }),
-    series: [line('training', 'trainAccuracy'), line('validation', 'validationAccuracy')],
+    yAxis: axis({ type: 'value', name: data.measure ?? 'accuracy', scale: true, axisLabel: { color: ink, formatter: tick } }),
+    series: data.measure ? [line('validation', 'validationAccuracy')] : [line('training', 'trainAccuracy'), line('validation', 'validationAccuracy')],
   });
 }
 
@@ -50,14 +54,27 @@ if (data.grid.length > 1) {
 
 if (data.probes.length > 0) {
   chart('probes', {
-    tooltip: { trigger: 'axis', valueFormatter: (v) => `${(100 * v).toFixed(1)}%` }, grid: { left: 56, right: 16, top: 28, bottom: 44 },
+    tooltip: { trigger: 'axis', valueFormatter: figure }, grid: { left: 56, right: 16, top: 28, bottom: 44 },
     xAxis: axis({ type: 'category', data: data.probes.map((probe) => probe.stage), name: 'stage, from the input on', nameLocation: 'middle', nameGap: 28 }),
-    yAxis: axis({ type: 'value', name: 'held-out accuracy', max: 1, min: 0, axisLabel: { color: ink, formatter: (v) => `${(100 * v).toFixed(0)}%` } }),
+    yAxis: axis({ type: 'value', name: `held-out ${data.measure ?? 'accuracy'}`, max: 1, min: data.measure ? undefined : 0, axisLabel: { color: ink, formatter: tick } }),
     series: [{ type: 'bar', data: data.probes.map((probe) => probe.accuracy), itemStyle: { color: palette[0] } }],
   });
 }
 
-{
+for (const [k, column] of (data.scatter ?? []).entries()) {
+  const values = column.points.flatMap((point) => [point[0], point[1]]);
+  const [least, most] = [Math.min(...values), Math.max(...values)];
+  chart(`scatter${k}`, {
+    tooltip: { formatter: (p) => (p.value[2] ? `${p.value[2]}<br>true ${p.value[0]}, predicted ${Number(p.value[1]).toPrecision(4)}` : '') }, grid: { left: 64, right: 16, top: 28, bottom: 44 },
+    xAxis: axis({ type: 'value', name: 'true', nameLocation: 'middle', nameGap: 28, scale: true }), yAxis: axis({ type: 'value', name: 'predicted', scale: true }),
+    series: [
+      { type: 'scatter', symbolSize: 7, data: column.points, itemStyle: { color: palette[0], opacity: 0.7 } },
+      { type: 'line', symbol: 'none', silent: true, data: [[least, least], [most, most]], lineStyle: { color: palette[9], type: 'dashed' } },
+    ],
+  });
+}
+
+if (data.confusion.length > 0) {
   const n = data.classes.length;
   const cells = data.confusion.flatMap((row, y) => row.map((count, x) => [x, y, count]));
   const most = Math.max(1, ...cells.map((cell) => cell[2]));

@@ -20,7 +20,7 @@ internal static class DataFingerprint
             Parallel.For(0, data.Count, new ParallelOptions { CancellationToken = cancel, MaxDegreeOfParallelism = Cores.Count }, k => digests[k] = data.Digest(k) ?? s_unreadable);
             for (var k = 0; k < data.Count; k++)
             {
-                hash.AppendData(Encoding.UTF8.GetBytes($"{part}\t{data.Name(k)}\t{data.Classes[data.Labels[k]]}\n"));
+                hash.AppendData(Encoding.UTF8.GetBytes($"{part}\t{data.Name(k)}\t{data.Targets.Describe(k)}\n"));
                 hash.AppendData(digests[k]);
             }
         }

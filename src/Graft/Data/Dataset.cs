@@ -1,25 +1,33 @@
 namespace Graft.Data;
 
-/// <summary>Labelled pictures. Cheap to cut: a subset shares its source.</summary>
+/// <summary>Pictures and what is to be learned of each: a class, several labels, numbers. Cheap to cut: a subset shares its source.</summary>
 public sealed class Dataset
 {
     private readonly int[] _items;
 
     /// <summary>A dataset over a source; item k is the source's picture k with label k.</summary>
-    public Dataset(PictureSource source, IReadOnlyList<int> labels, IReadOnlyList<string> classes)
-        : this(source, [.. Enumerable.Range(0, labels.Count)], [.. labels], classes) { }
+    public Dataset(PictureSource source, IReadOnlyList<int> labels, IReadOnlyList<string> classes) : this(source, new ClassTargets([.. labels], classes)) { }
 
-    private Dataset(PictureSource source, int[] items, int[] labels, IReadOnlyList<string> classes) =>
-        (Source, _items, Labels, Classes) = (source, items, labels, classes);
+    /// <summary>A dataset over a source; item k is the source's picture k with target k.</summary>
+    public Dataset(PictureSource source, Targets targets) : this(source, [.. Enumerable.Range(0, targets.Count)], targets) { }
+
+    private Dataset(PictureSource source, int[] items, Targets targets) => (Source, _items, Targets) = (source, items, targets);
 
     /// <summary>Where the pictures come from.</summary>
     public PictureSource Source { get; }
 
+    /// <summary>What is to be learned of each picture.</summary>
+    public Targets Targets { get; }
+
+    private ClassTargets OfClasses => Targets as ClassTargets ?? throw Targets.NoClasses();
+
     /// <summary>A class number for each picture.</summary>
-    public int[] Labels { get; }
+    /// <exception cref="GraftException">They have no classes.</exception>
+    public int[] Labels => OfClasses.Labels;
 
     /// <summary>Class names, in the order of their numbers.</summary>
-    public IReadOnlyList<string> Classes { get; }
+    /// <exception cref="GraftException">They have no classes.</exception>
+    public IReadOnlyList<string> Classes => OfClasses.Names;
 
     /// <summary>train, val or test, where the dataset has parts; null: it has none.</summary>
     public string? Part { get; init; }
@@ -50,15 +58,18 @@ public sealed class Dataset
     public Dataset Subset(IEnumerable<int> indices)
     {
         var chosen = indices.ToArray();
-        return new Dataset(Source, [.. chosen.Select(k => _items[k])], [.. chosen.Select(k => Labels[k])], Classes) { Part = Part, Notes = Notes };
+        return new Dataset(Source, [.. chosen.Select(k => _items[k])], Targets.Subset(chosen)) { Part = Part, Notes = Notes };
     }
 
     /// <summary>The same pictures with other classes: <paramref name="map"/> gives each picture's new label.</summary>
     public Dataset Relabel(Func<int, int> map, IReadOnlyList<string> classes) =>
-        new(Source, _items, [.. Labels.Select(map)], classes) { Part = Part, Notes = Notes };
+        With(new ClassTargets([.. Labels.Select(map)], classes));
+
+    /// <summary>The same pictures with other targets.</summary>
+    public Dataset With(Targets targets) => new(Source, _items, targets) { Part = Part, Notes = Notes };
 
     /// <summary>The same with more notes.</summary>
-    public Dataset With(DatasetNotes notes) => new(Source, _items, Labels, Classes) { Part = Part, Notes = Notes.With(notes) };
+    public Dataset With(DatasetNotes notes) => new(Source, _items, Targets) { Part = Part, Notes = Notes.With(notes) };
 
     /// <summary>Checks that a picture of every class can be read.</summary>
     /// <param name="readable">Indices of the pictures that can be.</param>
@@ -68,6 +79,7 @@ public sealed class Dataset
     {
         if (readable.Count == 0 && broken.Count > 0)
             throw new GraftException($"none of the {Count} pictures can be read. The first: {broken[0].File}: {broken[0].Error}");
+        if (Targets is not ClassTargets) return;
         var good = readable.Select(k => Labels[k]).ToHashSet();
         for (var c = 0; c < Classes.Count; c++)
         {
@@ -87,17 +99,10 @@ public sealed class Dataset
         return counts;
     }
 
-    /// <summary>Splits so that each class gives the same share to the second part (at least one picture where it has two).</summary>
+    /// <summary>Splits so that each class gives the same share to the second part (at least one picture where it has two); so each label, and each quantile of numbers.</summary>
     public (Dataset First, Dataset Second) SplitStratified(double secondShare, long seed)
     {
-        var second = new HashSet<int>();
-        for (var c = 0; c < Classes.Count; c++)
-        {
-            int[] members = [.. Enumerable.Range(0, Count).Where(k => Labels[k] == c)];
-            if (members.Length < 2) continue;
-            var take = Math.Clamp((int)Math.Round(members.Length * secondShare), 1, members.Length - 1);
-            foreach (var k in new Rng(seed, c).Permutation(members.Length).Take(take)) second.Add(members[k]);
-        }
+        var second = Targets.HeldOut(secondShare, seed);
         return (Subset(Enumerable.Range(0, Count).Where(k => !second.Contains(k))), Subset(second.Order()));
     }
 

@@ -11,14 +11,28 @@ internal sealed record DatasetParts(string Root, string Layout, bool HasParts, I
     /// <param name="notes">What was noticed.</param>
     /// <param name="open">Opens some of the pictures.</param>
     public static DatasetParts Of(string root, string layout, bool hasParts, IReadOnlyList<(string Part, string Class)> pictures,
-        DatasetNotes notes, Func<int[], PictureSource> open)
-    {
-        var parts = Enumerable.Range(0, pictures.Count).GroupBy(k => pictures[k].Part).ToDictionary(group => group.Key, group =>
+        DatasetNotes notes, Func<int[], PictureSource> open) =>
+        Of(root, layout, hasParts, [.. pictures.Select(picture => picture.Part)], notes, open, chosen =>
         {
-            int[] chosen = [.. group];
             string[] classes = [.. chosen.Select(k => pictures[k].Class).Distinct().Order(StringComparer.Ordinal)];
             var number = classes.Select((name, k) => (name, k)).ToDictionary(pair => pair.name, pair => pair.k);
-            return new Dataset(open(chosen), [.. chosen.Select(k => number[pictures[k].Class])], classes)
+            return new ClassTargets([.. chosen.Select(k => number[pictures[k].Class])], classes);
+        });
+
+    /// <summary>The same with targets of any kind.</summary>
+    /// <param name="root">The path.</param>
+    /// <param name="layout">What it is, in words.</param>
+    /// <param name="hasParts">Whether the parts are the dataset's own.</param>
+    /// <param name="pictures">A part for each picture.</param>
+    /// <param name="notes">What was noticed.</param>
+    /// <param name="open">Opens some of the pictures.</param>
+    /// <param name="targets">Of some of the pictures.</param>
+    public static DatasetParts Of(string root, string layout, bool hasParts, IReadOnlyList<string> pictures, DatasetNotes notes, Func<int[], PictureSource> open, Func<int[], Targets> targets)
+    {
+        var parts = Enumerable.Range(0, pictures.Count).GroupBy(k => pictures[k]).ToDictionary(group => group.Key, group =>
+        {
+            int[] chosen = [.. group];
+            return new Dataset(open(chosen), targets(chosen))
             {
                 Part = hasParts ? group.Key : null,
                 Notes = notes.OfPart(group.Key),
@@ -48,14 +62,14 @@ internal sealed record DatasetParts(string Root, string Layout, bool HasParts, I
     public DatasetSplits ToSplits()
     {
         var train = Part(Parts.Train) ?? throw new GraftException($"{Root} has no part to train on, only {Names}: call one part train{Notes.Hint}");
-        if (train.Classes.Count < 2)
+        if (train.Targets is ClassTargets && train.Classes.Count < 2)
             throw new GraftException($"{Root} holds one class only ('{train.Classes[0]}'), of {train.Count} pictures: "
                 + $"a classifier needs at least two to tell apart{Notes.Hint}");
         var notes = Notes;
         Dataset? Matched(string name)
         {
             if (Part(name) is not { } part) return null;
-            var matched = ClassNames.Match(part, train.Classes);
+            var matched = ClassNames.Match(part, train.Targets.Names, train.Targets.Kind);
             notes = notes.With(matched.Notes);
             return matched.Count > 0 ? matched : null;
         }

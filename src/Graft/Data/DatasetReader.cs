@@ -19,50 +19,64 @@ public sealed record DatasetSplits(string Path, string Layout, Dataset Train, Da
 
 /// <summary>
 /// Opens a dataset by looking at it: a folder of class folders; a folder with train/ and val/, valid/ or test/; a zip of either; a
-/// CSV of path and label; IDX files.
+/// CSV of path and label, labels or numbers; IDX files.
 /// </summary>
 public static class DatasetReader
 {
     /// <summary>Opens a dataset to train on.</summary>
     /// <exception cref="GraftException">There is none there, or it cannot be learned from: what is wrong and what to do.</exception>
-    public static DatasetSplits Open(string path) => OpenParts(path).ToSplits();
+    /// <param name="path">The dataset.</param>
+    /// <param name="task">What is told of the pictures; null: what the data shows.</param>
+    public static DatasetSplits Open(string path, TargetKind? task = null) => OpenParts(path, null, task).ToSplits();
 
     /// <summary>Opens a second dataset, its classes matched by name to the first one's; pictures of other classes are noted as left out.</summary>
     /// <param name="path">A dataset; one class is enough.</param>
     /// <param name="classes">Names.</param>
     /// <param name="split">train, val or test; null: test, else val, else train.</param>
+    /// <param name="task">What the names are of.</param>
     /// <exception cref="GraftException">No class is shared, or there is no such part.</exception>
-    public static Dataset OpenWithClasses(string path, IReadOnlyList<string> classes, string? split = null) =>
-        Match(path, OpenParts(path, classes).Pick(split), classes);
+    public static Dataset OpenWithClasses(string path, IReadOnlyList<string> classes, string? split = null, TargetKind task = TargetKind.Classes) =>
+        Match(path, OpenParts(path, classes, task).Pick(split), classes, task);
 
     /// <summary>The same for pictures to validate on: val, else test, else train.</summary>
-    internal static Dataset OpenValidation(string path, IReadOnlyList<string> classes)
+    internal static Dataset OpenValidation(string path, IReadOnlyList<string> classes, TargetKind task = TargetKind.Classes)
     {
-        var parts = OpenParts(path, classes);
-        return Match(path, parts.Part(Parts.Validation) ?? parts.Pick(null), classes);
+        var parts = OpenParts(path, classes, task);
+        return Match(path, parts.Part(Parts.Validation) ?? parts.Pick(null), classes, task);
     }
 
     /// <summary>The parts of a dataset, each with classes of its own.</summary>
     /// <param name="path">The dataset.</param>
     /// <param name="known">Classes that are looked for; null: any.</param>
-    internal static DatasetParts OpenParts(string path, IReadOnlyList<string>? known = null)
+    /// <param name="task">What is told of the pictures; null: what the data shows.</param>
+    internal static DatasetParts OpenParts(string path, IReadOnlyList<string>? known = null, TargetKind? task = null)
     {
+        if (task is TargetKind.Labels or TargetKind.Numbers && (Directory.Exists(path) || (File.Exists(path) && Path.GetExtension(path).ToLowerInvariant() is not (".csv" or ".tsv"))))
+            throw new GraftException($"{path} tells one class of each picture: {(task == TargetKind.Labels ? "several labels" : "numbers")} come in a CSV, a column of paths beside {(task == TargetKind.Labels ? "one of labels (a;b)" : "the numbers")}");
         if (Directory.Exists(path))
             return Directory.EnumerateFiles(path).Any(IdxReader.IsImages) ? IdxReader.Read(path) : ClassFolders.Arrange(FolderReader.Read(path), known);
         if (!File.Exists(path)) throw new GraftException($"{path}: there is no such file or folder");
         return Path.GetExtension(path).ToLowerInvariant() switch
         {
             ".zip" => ClassFolders.Arrange(ZipReader.Read(path), known),
-            ".csv" or ".tsv" => TableReader.Read(path),
+            ".csv" or ".tsv" => TableReader.Read(path, task, known),
             _ when IdxReader.IsImages(path) => IdxReader.Read(Path.GetDirectoryName(Path.GetFullPath(path))!),
             _ => throw new GraftException($"{path} is no dataset: give a folder of class folders, a folder with train/ and val/, a zip of either, a CSV of path and label, or IDX files"),
         };
     }
 
-    private static Dataset Match(string path, Dataset data, IReadOnlyList<string> classes)
+    private static Dataset Match(string path, Dataset data, IReadOnlyList<string> classes, TargetKind task)
     {
-        var matched = ClassNames.Match(data, classes);
+        Dataset matched;
+        try
+        {
+            matched = ClassNames.Match(data, classes, task);
+        }
+        catch (GraftException reason)
+        {
+            throw new GraftException($"{path}: {reason.Message}", reason);
+        }
         return matched.Count > 0 ? matched : throw new GraftException($"{path} has none of the classes {string.Join(", ", classes.Take(10))}: "
-            + $"it has {string.Join(", ", data.Classes.Take(10))}{data.Notes.Hint}");
+            + $"it has {string.Join(", ", data.Targets.Names.Take(10))}{data.Notes.Hint}");
     }
 }

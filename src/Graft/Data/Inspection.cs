@@ -14,9 +14,18 @@ public sealed record InspectionReport(
     [JsonPropertyName("left_out")]
     public IReadOnlyList<LeftOutGroup> LeftOut { get; init; } = [];
 
+    /// <summary>What is told of the pictures.</summary>
+    public TargetKind Task { get; init; }
+
+    /// <summary>Of numbers: each column of each part.</summary>
+    public IReadOnlyList<NumberSummary> Numbers { get; init; } = [];
+
     /// <summary>How names were understood.</summary>
     public IReadOnlyList<string> Remarks { get; init; } = [];
 }
+
+/// <summary>A column of numbers in a part.</summary>
+public sealed record NumberSummary(string Part, string Column, int Pictures, double Mean, double Deviation, double Least, double Most);
 
 /// <summary>Pictures that are the same file (exact) or look the same; whether they stand in more than one split or class.</summary>
 public sealed record DuplicateGroup(bool Exact, bool AcrossSplits, bool AcrossClasses, IReadOnlyList<string> Files);
@@ -27,7 +36,7 @@ public static class Inspection
     // Hamming distance of two 64-bit difference hashes under which pictures are called alike.
     private const int NearDistance = 3;
 
-    private sealed record Seen(string Split, string File, int Label, int Width, int Height, string Sha, ulong Look, string? Error);
+    private sealed record Seen(string Split, string File, string Label, int Width, int Height, string Sha, ulong Look, string? Error);
 
     /// <summary>Reads every picture once, in parallel.</summary>
     public static InspectionReport Run(DatasetSplits splits, Action<int, int>? progress = null, CancellationToken cancel = default)
@@ -43,13 +52,32 @@ public static class Inspection
         });
         var good = seen.Where(item => item.Error is null).ToArray();
         int[] widths = [.. good.Select(item => item.Width).Order()], heights = [.. good.Select(item => item.Height).Order()];
-        return new InspectionReport(splits.Path, splits.Layout, splits.Train.Classes,
-            parts.Where(part => part.Data is not null).ToDictionary(part => part.Name, part => part.Data!.CountsByClass()),
+        return new InspectionReport(splits.Path, splits.Layout, splits.Train.Targets.Names,
+            parts.Where(part => part.Data is not null).ToDictionary(part => part.Name, part => Counts(part.Data!)),
             widths.FirstOrDefault(), widths.LastOrDefault(), heights.FirstOrDefault(), heights.LastOrDefault(),
             widths.ElementAtOrDefault(widths.Length / 2), heights.ElementAtOrDefault(heights.Length / 2),
             [.. seen.Where(item => item.Error is not null).Select(item => new BrokenPicture($"{item.Split}: {item.File}", item.Error!))],
-            [.. Exact(good), .. Near(good)], splits.Ignored) { LeftOut = LeftOut.Group(splits.Notes.LeftOut), Remarks = splits.Notes.Remarks };
+            [.. Exact(good), .. Near(good)], splits.Ignored) { Task = splits.Train.Targets.Kind, Numbers = Summaries(parts), LeftOut = LeftOut.Group(splits.Notes.LeftOut), Remarks = splits.Notes.Remarks };
     }
+
+    // Of each class or label; a column has a number of every picture.
+    private static int[] Counts(Dataset data) => data.Targets switch
+    {
+        LabelTargets labels => labels.Counts(),
+        NumberTargets numbers => [.. numbers.Names.Select(_ => data.Count)],
+        _ => data.CountsByClass(),
+    };
+
+    private static NumberSummary[] Summaries(IEnumerable<(string Name, Dataset? Data)> parts) => [.. parts.Where(part => part.Data?.Targets is NumberTargets).SelectMany(part =>
+    {
+        var numbers = (NumberTargets)part.Data!.Targets;
+        return numbers.Names.Select((name, c) =>
+        {
+            double[] values = [.. numbers.Rows.Select(row => (double)row[c])];
+            var mean = values.Average();
+            return new NumberSummary(part.Name, name, values.Length, mean, Math.Sqrt(values.Average(value => (value - mean) * (value - mean))), values.Min(), values.Max());
+        });
+    })];
 
     private static Seen Look(string split, Dataset data, int index)
     {
@@ -58,11 +86,11 @@ public static class Inspection
         {
             var bytes = data.Read(index);
             using var picture = data.Source.Decode(bytes);
-            return new Seen(split, name, data.Labels[index], picture.Width, picture.Height, Convert.ToHexString(SHA256.HashData(bytes)), DifferenceHash(picture), null);
+            return new Seen(split, name, data.Targets.Describe(index), picture.Width, picture.Height, Convert.ToHexString(SHA256.HashData(bytes)), DifferenceHash(picture), null);
         }
         catch (Exception reason) when (reason is PictureException or IOException or UnauthorizedAccessException or InvalidDataException)
         {
-            return new Seen(split, name, data.Labels[index], 0, 0, "", 0, reason.Message);
+            return new Seen(split, name, data.Targets.Describe(index), 0, 0, "", 0, reason.Message);
         }
     }
 

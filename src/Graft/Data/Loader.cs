@@ -2,7 +2,7 @@ using Graft.Torch;
 
 namespace Graft.Data;
 
-/// <summary>A batch: inputs N×3×H×W, labels N whole numbers, and which pictures of the dataset they are.</summary>
+/// <summary>A batch: inputs N×3×H×W, labels N whole numbers (or what else the dataset's targets are: <see cref="Targets.Batch"/>), and which pictures of the dataset they are.</summary>
 public sealed record Batch(Tensor Inputs, Tensor Labels, int[] Indices) : IDisposable
 {
     /// <inheritdoc/>
@@ -83,6 +83,6 @@ public sealed class Loader(PictureStore store, Preprocessing preprocessing, int 
                 TransformRunner.Run(picture, preprocessing, ref rng, !channelsLast, into);
             });
         }
-        return new Batch(inputs, Tensor.From(Array.ConvertAll(chunk, k => (long)store.Dataset.Labels[k])), chunk);
+        return new Batch(inputs, store.Dataset.Targets.Batch(chunk), chunk);
     }
 }

@@ -4,7 +4,7 @@ using CsvHelper.Configuration;
 
 namespace Graft.Data;
 
-/// <summary>Reads a CSV or TSV of paths, labels and, where there is a column for it, parts.</summary>
+/// <summary>Reads a CSV or TSV of paths, what they are labelled with (<see cref="TableTargets"/>) and, where there is a column for it, parts.</summary>
 internal static class TableReader
 {
     // Without _ - and spaces, in lower case; the first that is there is taken.
@@ -16,35 +16,52 @@ internal static class TableReader
     private static readonly string[] s_label = ["label", "class", "classname", "labelname", "target", "category", "categoryname", "labels", "species"];
     private static readonly string[] s_part = ["split", "set", "subset", "part", "partition", "phase"];
 
-    private sealed record Row(int Line, string File, string Label, string Part);
+    private sealed record Row(int Line, string File, string Part, string[] Fields);
 
-    private sealed record Table(IReadOnlyList<Row> Rows, bool HasParts)
+    private sealed record Table(IReadOnlyList<Row> Rows, bool HasParts, string[] Headers, int File, int Label, int Part)
     {
         public int Existing(FileFinder files) => Rows.Count(row => files.Find(row.File) is not null);
     }
 
-    public static DatasetParts Read(string path)
+    /// <summary>A header without _ - and spaces, in lower case.</summary>
+    public static string Plain(string header) => new([.. header.ToLowerInvariant().Where(letter => letter is not ('_' or '-' or ' '))]);
+
+    /// <summary>Whether a plain header is one of a label column.</summary>
+    public static bool IsLabel(string plain) => s_label.Contains(plain);
+
+    /// <param name="path">The CSV.</param>
+    /// <param name="task">What is told of the pictures; null: what the columns show.</param>
+    /// <param name="known">Classes, labels or columns that are looked for; null: any.</param>
+    public static DatasetParts Read(string path, TargetKind? task = null, IReadOnlyList<string>? known = null)
     {
         var files = new FileFinder(Path.GetDirectoryName(Path.GetFullPath(path))!);
         var (table, remarks) = Decode(path, files);
-        var (leftOut, pictures, found) = (new List<LeftOut>(), new List<(string, string)>(), new List<string>());
+        var (headers, plain) = (table.Headers, table.Headers.Select(Plain).ToArray());
+        var columns = TableTargets.Of(path, headers, plain, [.. table.Rows.Select(row => row.Fields)], table.Label, [table.File, table.Part], task, known) ?? throw NoColumns(path, headers);
+        if (columns.Remark is { } remark && task is null) remarks.Add(remark);
+        var (leftOut, pictures, chosen, found) = (new List<LeftOut>(), new List<string>(), new List<Row>(), new List<string>());
         var parts = table.HasParts ? PartsOf(path, table.Rows, remarks) : null;
         for (var k = 0; k < table.Rows.Count; k++)
         {
             var row = table.Rows[k];
             var part = parts?[k];
-            if (row.File.Length == 0 || row.Label.Length == 0) leftOut.Add(new LeftOut(LeftOutKind.IncompleteRow, $"line {row.Line}", 0, part));
+            if (row.File.Length == 0 || columns.IsBlank(row.Fields)) leftOut.Add(new LeftOut(LeftOutKind.IncompleteRow, $"line {row.Line}", 0, part));
             else if (!Path.IsPathRooted(row.File) && Listing.IsHidden(row.File)) leftOut.Add(new LeftOut(LeftOutKind.Hidden, $"line {row.Line}: {row.File}", 1, part));
             else if (files.Find(row.File) is not { } file) leftOut.Add(new LeftOut(LeftOutKind.MissingFile, $"line {row.Line}: {row.File}", 1, part));
             else
             {
-                pictures.Add((part ?? Parts.Train, UnicodeNames.Compose(row.Label)));
+                pictures.Add(part ?? Parts.Train);
+                chosen.Add(row);
                 found.Add(file);
             }
         }
         var notes = new DatasetNotes(leftOut, remarks);
         if (pictures.Count == 0) throw new GraftException($"{path} names no picture that exists{notes.Hint}. Paths are taken from the folder of the CSV");
-        return DatasetParts.Of(path, "CSV", parts is not null, pictures, notes, chosen => new FileSource(files.Folder, [.. chosen.Select(k => found[k])]));
+        PictureSource Open(int[] these) => new FileSource(files.Folder, [.. these.Select(k => found[k])]);
+        if (columns.Kind == TargetKind.Classes)
+            return DatasetParts.Of(path, "CSV", parts is not null, [.. pictures.Zip(chosen, (part, row) => (part, UnicodeNames.Compose(row.Fields[columns.Columns[0]])))], notes, Open);
+        return DatasetParts.Of(path, columns.Kind == TargetKind.Labels ? "CSV of labels" : "CSV of numbers", parts is not null, pictures, notes, Open,
+            these => columns.Read(path, headers, [.. these.Select(k => (chosen[k].Line, chosen[k].Fields))]));
     }
 
     /// <summary>The rows, in the encoding that fits; where the text alone does not tell, in the one whose paths exist.</summary>
@@ -77,12 +94,10 @@ internal static class TableReader
         {
             if (!csv.Read() || !csv.ReadHeader()) throw new GraftException($"{path} is empty: the first line names the columns, such as path,label");
             var headers = csv.HeaderRecord!;
-            string[] plain = [.. headers.Select(header => new string([.. header.ToLowerInvariant().Where(letter => letter is not ('_' or '-' or ' '))]))];
+            string[] plain = [.. headers.Select(Plain)];
             int Column(string[] names) => names.Select(name => Array.IndexOf(plain, name)).FirstOrDefault(index => index >= 0, -1);
             var (file, label, part) = (Column(s_file), Column(s_label), Column(s_part));
-            if (file < 0 || label < 0)
-                throw new GraftException($"{path}, line 1: the columns are {string.Join(", ", headers)}; "
-                    + "one must be called path (or file, image, filename, ImagePath) and one label (or class)");
+            if (file < 0) throw NoColumns(path, headers);
             while (csv.Read())
             {
                 var (line, fields) = (csv.Parser.RawRow, csv.Parser.Record!);
@@ -96,15 +111,19 @@ internal static class TableReader
                 if (fields.Skip(headers.Length).Any(field => field.Length > 0))
                     throw new GraftException($"{path}, line {line}: it has {fields.Length} fields, and line 1 names {headers.Length} ({string.Join(", ", headers)}). "
                         + $"A field with '{csv.Parser.Delimiter}' in it stands in double quotes: '{csv.Parser.RawRecord.Trim()}'");
-                rows.Add(new Row(line, fields[file], fields[label], part < 0 ? "" : fields[part]));
+                if (fields.Length < headers.Length) fields = [.. fields, .. Enumerable.Repeat("", headers.Length - fields.Length)];
+                rows.Add(new Row(line, fields[file], part < 0 ? "" : fields[part], fields));
             }
-            return new Table(rows, part >= 0);
+            return new Table(rows, part >= 0, headers, file, label, part);
         }
         catch (CsvHelperException reason)
         {
             throw new GraftException($"{path}, line {csv.Parser.RawRow}: {reason.Message.Split('\n')[0].Trim()}", reason);
         }
     }
+
+    private static GraftException NoColumns(string path, string[] headers) => new($"{path}, line 1: the columns are {string.Join(", ", headers)}; "
+        + "one must be called path (or file, image, filename, ImagePath) and one label (or class); or others hold 0 and 1, or numbers");
 
     /// <summary>Each row's part; null: the column is blank from top to bottom.</summary>
     private static string[]? PartsOf(string path, IReadOnlyList<Row> rows, List<string> remarks)

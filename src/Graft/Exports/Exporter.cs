@@ -34,7 +34,7 @@ public static class Exporter
     /// <param name="path">Where to.</param>
     /// <param name="format">As what.</param>
     /// <param name="normalize">ONNX and TorchScript: the file takes levels of 0 … 255 and normalises them itself.</param>
-    /// <param name="softmax">ONNX and TorchScript: probabilities come out, not scores.</param>
+    /// <param name="softmax">ONNX and TorchScript: probabilities come out, not scores; numbers are numbers either way.</param>
     /// <returns>What to know about the file.</returns>
     public static IReadOnlyList<string> Write(Classifier model, string path, ExportFormat format, bool normalize = false, bool softmax = false)
     {
@@ -47,21 +47,21 @@ public static class Exporter
         }
         var preprocessing = model.Backbone.Preprocessing;
         var card = Describe(model);
-        (card["format"], card["input"], card["output"]) = (ModelCard.Program, normalize ? ModelCard.Levels : ModelCard.Normalised, softmax ? "probabilities" : "scores");
+        (card["format"], card["input"], card["output"]) = (ModelCard.Program, normalize ? ModelCard.Levels : ModelCard.Normalised, model.Task == TargetKind.Numbers ? "numbers" : softmax ? "probabilities" : "scores");
         // With the temperature in the weights, the last layer stays a dense one, which readers take for the classifier.
-        using var folded = model.Head is LinearHead { Temperature: not 1 } head ? head.Folded() : null;
+        using var folded = model.Head is LinearHead head && (head.Temperature != 1 || head.Units is not null) ? head.Folded() : null;
         using var whole = new ClassifierModule(folded is null ? model : new Classifier(model.Backbone, folded, model.Stage, model.Classes));
         if (format == ExportFormat.Onnx)
         {
             var (graph, weights) = ScriptGraph.Of(whole, whole.Forward, 3, preprocessing.Height, preprocessing.Width);
-            var bytes = OnnxWriter.Write(graph, weights, normalize ? preprocessing.Normalize : null, softmax, card);
+            var bytes = OnnxWriter.Write(graph, weights, normalize ? preprocessing.Normalize : null, softmax ? model.Task : null, card);
             AtomicFile.Write(path, stream => stream.Write(bytes));
             return [];
         }
         Tensor Function(Tensor x)
         {
             var scores = whole.Forward(normalize ? Normalized(x, preprocessing.Normalize) : x);
-            return softmax ? scores.Softmax(1) : scores;
+            return !softmax || model.Task == TargetKind.Numbers ? scores : model.Task == TargetKind.Labels ? scores.Sigmoid() : scores.Softmax(1);
         }
         using (new TensorScope())
         using (var script = Script.Trace(whole, inputs => [Function(inputs[0])], Ops.Zeros([1, 3, preprocessing.Height, preprocessing.Width])))

@@ -24,20 +24,20 @@ internal sealed class OnnxWriter
     /// <param name="graph">What to write.</param>
     /// <param name="weights">By name.</param>
     /// <param name="normalize">Put before it, for inputs of 0 … 255; null: inputs are already normalised.</param>
-    /// <param name="softmax">Whether probabilities come out, not scores.</param>
+    /// <param name="answers">Of what task the answers come out, in place of the scores; null: the scores do.</param>
     /// <param name="metadata">Written into the file.</param>
     /// <exception cref="GraftException">An operator that has no counterpart.</exception>
-    public static byte[] Write(Graft.Models.Graphs.Graph graph, IReadOnlyDictionary<string, TorchTensor> weights, Data.Normalize? normalize, bool softmax, IReadOnlyDictionary<string, string> metadata)
+    public static byte[] Write(Graft.Models.Graphs.Graph graph, IReadOnlyDictionary<string, TorchTensor> weights, Data.Normalize? normalize, Data.TargetKind? answers, IReadOnlyDictionary<string, string> metadata)
     {
         var writer = new OnnxWriter(graph);
-        writer.Build(weights, normalize, softmax);
+        writer.Build(weights, normalize, answers);
         var model = new Model { IrVersion = 8, ProducerName = "Graft", ProducerVersion = typeof(OnnxWriter).Assembly.GetName().Version?.ToString(3) ?? "", Graph = writer._made };
         model.OpsetImport.Add(new OperatorSet { Domain = "", Version = Opset });
         foreach (var (key, value) in metadata) model.MetadataProps.Add(new Entry { Key = key, Value = value });
         return model.ToByteArray();
     }
 
-    private void Build(IReadOnlyDictionary<string, TorchTensor> weights, Data.Normalize? normalize, bool softmax)
+    private void Build(IReadOnlyDictionary<string, TorchTensor> weights, Data.Normalize? normalize, Data.TargetKind? answers)
     {
         _made.Input.Add(Info("input", _graph.Shapes[_graph.Input]));
         _names[_graph.Input] = "input";
@@ -58,10 +58,11 @@ internal sealed class OnnxWriter
             for (var k = 0; k < node.Outputs.Count && k < made.Length; k++) _names[node.Outputs[k]] = made[k];
         }
         var last = _names[_graph.Output];
-        if (softmax) last = Add("Softmax", [last], ("axis", 1L));
+        if (answers == Data.TargetKind.Classes) last = Add("Softmax", [last], ("axis", 1L));
+        if (answers == Data.TargetKind.Labels) last = Add("Sigmoid", last);
         var output = new Models.Imports.Onnx.Node { OpType = "Identity", Name = "output" };
         output.Input.Add(last);
-        output.Output.Add(softmax ? "probabilities" : "scores");
+        output.Output.Add(answers switch { null => "scores", Data.TargetKind.Numbers => "numbers", _ => "probabilities" });
         _made.Node.Add(output);
         _made.Output.Add(Info(output.Output[0], _graph.Shapes[_graph.Output]));
     }

@@ -25,7 +25,7 @@ internal sealed class CachedFeed(Extraction extraction, Dataset dataset, int bat
             var inputs = rows.View([chunk.Length, .. extraction.Shape]);
             if (extraction.Shape.Length == 3) inputs = inputs.Contiguous(MemoryFormat.ChannelsLast);
             int[] items = [.. chunk.Select(k => extraction.Indices[k])];
-            yield return new Batch(TensorScope.Detach(inputs), TensorScope.Detach(Tensor.From(Array.ConvertAll(items, k => (long)dataset.Labels[k]))), items);
+            yield return new Batch(TensorScope.Detach(inputs), TensorScope.Detach(dataset.Targets.Batch(items)), items);
         }
     }
 

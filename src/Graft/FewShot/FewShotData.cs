@@ -41,11 +41,11 @@ public sealed record FewShotData(EpisodePool Train, EpisodePool? Validation, Epi
         EpisodePool Read(Dataset data, bool? grey = null) => read(data, grey);
         if (test is not null)
         {
-            var (own, other) = (DatasetReader.Open(path).TrainAlone, DatasetReader.Open(test).TrainAlone);
+            var (own, other) = (DatasetReader.Open(path, TargetKind.Classes).TrainAlone, DatasetReader.Open(test, TargetKind.Classes).TrainAlone);
             var train = Read(own);
             return Checked(train, null, Read(other, train.Channels == 1), dropSeen) with { Notes = own.Notes.With(other.Notes) };
         }
-        var parts = DatasetReader.OpenParts(path);
+        var parts = DatasetReader.OpenParts(path, null, TargetKind.Classes);
         var (first, middle, last) = (parts.Part(Parts.Train), parts.Part(Parts.Validation), parts.Part(Parts.Test));
         if (first is not null && (last ?? middle) is { } second && !first.Classes.SequenceEqual(second.Classes))
         {

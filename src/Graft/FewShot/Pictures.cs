@@ -14,7 +14,7 @@ public static class Pictures
     {
         if (File.Exists(folder)) throw new GraftException($"{folder} is no support set that --save wrote, or it is damaged: give such a file, or a folder with a folder for each class");
         if (!Directory.Exists(folder)) throw new GraftException($"{folder}: there is no such folder. A support folder has a folder for each class, with one picture or more: {Path.GetFileName(folder.TrimEnd('/'))}/cat/1.jpg");
-        var parts = DatasetReader.OpenParts(folder);
+        var parts = DatasetReader.OpenParts(folder, null, TargetKind.Classes);
         if (parts.HasParts) throw new GraftException($"{folder} has the parts {parts.Names}: give one of them, or a folder with a folder for each class");
         if (parts.Notes.LeftOut.FirstOrDefault(one => one.Kind is LeftOutKind.EmptyFolder or LeftOutKind.UnreadableFolder) is { } empty)
             throw new GraftException($"{Path.Combine(folder, empty.Name.TrimEnd('/'))} {(empty.Kind == LeftOutKind.EmptyFolder ? "holds no picture" : $"cannot be read ({empty.Error})")}: every class of a support set needs at least one; add one, or remove the folder");

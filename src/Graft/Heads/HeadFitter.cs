@@ -43,11 +43,12 @@ public sealed record HeadOptions
     /// <summary>Class means weigh every class alike, whatever is asked.</summary>
     internal static void CheckBalanced(HeadKind kind, bool balanced)
     {
+        if (balanced && kind.Task() != TargetKind.Classes) throw Bounds.Refuse($"--balanced with the head {kind.ToString().ToLowerInvariant()}: it weighs classes, and {(kind == HeadKind.Sigmoid ? "each label has a threshold of its own instead" : "numbers have none")}. Leave it out");
         if (balanced && kind == HeadKind.Mean) throw Bounds.Refuse("--balanced with the head mean: class means weigh every class alike already. Leave it out");
     }
 }
 
-/// <summary>A value of C that was tried: loss and accuracy on the held-out folds.</summary>
+/// <summary>A value of C that was tried: loss and accuracy (of several labels mAP, of numbers R²) on the held-out folds.</summary>
 public sealed record GridPoint(double C, double Loss, double Accuracy);
 
 /// <summary>A fitted head with the evidence for its regularisation.</summary>
@@ -56,14 +57,35 @@ public sealed record GridPoint(double C, double Loss, double Accuracy);
 /// <param name="CrossValidated">Accuracy on held-out folds, at that C; NaN where there were too few pictures.</param>
 /// <param name="Grid">Each value that was tried.</param>
 /// <param name="Seconds">Wall time.</param>
-public sealed record FittedHead(Head Head, double C, double CrossValidated, IReadOnlyList<GridPoint> Grid, double Seconds);
+public sealed record FittedHead(Head Head, double C, double CrossValidated, IReadOnlyList<GridPoint> Grid, double Seconds)
+{
+    /// <summary>Of several labels and numbers: what the head says of each picture when that is in the fold held out, N×outputs row after row; null: there were too few.</summary>
+    public float[]? HeldOut { get; init; }
+
+    /// <summary>What was noticed.</summary>
+    public IReadOnlyList<string> Notes { get; init; } = [];
+}
 
 /// <summary>Fits heads on cached features: linear ones to a tolerance by a second-order method, the MLP by AdamW.</summary>
 public static class HeadFitter
 {
-    private static readonly double[] s_grid = [0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300];
+    internal static readonly double[] Grid = [0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300];
 
-    /// <summary>Fits a head.</summary>
+    /// <summary>Fits a head to targets of its kind.</summary>
+    /// <exception cref="GraftException">Features are not finite, or the head is for other targets.</exception>
+    public static FittedHead Fit(Tensor features, Targets targets, HeadOptions options)
+    {
+        HeadKinds.Check(options.Kind, targets.Kind);
+        return targets switch
+        {
+            LabelTargets labels => LabelFitter.Fit(features, labels, options),
+            NumberTargets numbers => NumberFitter.Fit(features, numbers, options),
+            ClassTargets classes => Fit(features, classes.Labels, classes.Names.Count, options),
+            _ => throw new NotSupportedException($"no head is for {targets.GetType().Name}"),
+        };
+    }
+
+    /// <summary>Fits a head to classes.</summary>
     /// <param name="features">N×d; several views of a picture may stand one after another (row v·n + k is a view of picture k).</param>
     /// <param name="labels">n class numbers, the same for every view.</param>
     /// <param name="classes">How many classes.</param>
@@ -75,17 +97,12 @@ public static class HeadFitter
         var clock = Stopwatch.StartNew();
         using var scope = new TensorScope();
         using var mode = Autograd.NoGrad();
-        if (!features.Isfinite().All().ToArray<bool>()[0]) throw new GraftException("the features are not finite: the checkpoint's weights are damaged, or not of this architecture");
+        RequireFinite(features);
         var views = (int)(features.Shape[0] / labels.Length);
         long[] all = [.. Enumerable.Range(0, views).SelectMany(_ => labels).Select(label => (long)label)];
         if (options.Kind == HeadKind.Mlp) return FitMlp(features, all, labels, classes, options, clock);
 
-        // Features are moved to mean 0 and scaled to mean square length 1, so that one grid of C serves every backbone.
-        var x = features.To(DType.Float64);
-        var mean = x.Mean([0L]);
-        var centred = x - mean;
-        var scale = Math.Sqrt(Math.Max(centred.Square().Sum([1L]).Mean().Item(), 1e-30));
-        centred = centred / scale;
+        var (centred, mean, scale) = Standardised(features);
         Tensor weight, bias;
         var (c, accuracy, temperature) = (options.C ?? 1, double.NaN, 1.0);
         IReadOnlyList<GridPoint> grid = [];
@@ -119,6 +136,21 @@ public static class HeadFitter
         return new FittedHead(head, c, accuracy, grid, clock.Elapsed.TotalSeconds);
     }
 
+    internal static void RequireFinite(Tensor features)
+    {
+        if (!features.Isfinite().All().ToArray<bool>()[0]) throw new GraftException("the features are not finite: the checkpoint's weights are damaged, or not of this architecture");
+    }
+
+    /// <summary>Features moved to mean 0 and scaled to mean square length 1, so that one grid of C serves every backbone.</summary>
+    internal static (Tensor Centred, Tensor Mean, double Scale) Standardised(Tensor features)
+    {
+        var x = features.To(DType.Float64);
+        var mean = x.Mean([0L]);
+        var centred = x - mean;
+        var scale = Math.Sqrt(Math.Max(centred.Square().Sum([1L]).Mean().Item(), 1e-30));
+        return (centred / scale, mean, scale);
+    }
+
     private static Tensor ClampMinOne(this Tensor counts) => counts.Clamp(1L, null);
 
     private static int[] CountsOf(int[] labels, int classes)
@@ -149,7 +181,7 @@ public static class HeadFitter
     {
         var fold = Dataset.StratifiedFolds(labels, folds, options.Seed);
         long[] all = [.. Enumerable.Range(0, views).SelectMany(_ => labels).Select(label => (long)label)];
-        double[] grid = options.C is { } only ? [only] : s_grid;
+        double[] grid = options.C is { } only ? [only] : Grid;
         var scores = grid.Select(_ => Ops.Zeros([labels.Length, classes], dtype: DType.Float64)).ToArray();
         SmallWork.InParallel(folds, f =>
         {

@@ -1,3 +1,4 @@
+using Graft.Data;
 using Graft.Torch;
 
 namespace Graft.Inference;
@@ -16,14 +17,14 @@ public sealed class ClassifierModule : Module
         Eval();
     }
 
-    /// <summary>N×3×H×W to N×classes scores: their softmax is the probabilities.</summary>
+    /// <summary>N×3×H×W to N×classes scores: their softmax is the probabilities; of several labels their sigmoid is, and of numbers they are the numbers.</summary>
     public override Tensor Forward(Tensor x)
     {
         if (_model.Head is not { } head)
         {
             var own = _model.Backbone.Classify(x).Flatten(1);
             // One score is the odds of the second of two classes.
-            return own.Shape[1] == 1 ? Ops.Cat([own * 0.0, own], 1) : own;
+            return own.Shape[1] == 1 && _model.Task == TargetKind.Classes ? Ops.Cat([own * 0.0, own], 1) : own;
         }
         var scores = head.Forward(_model.Backbone.Pool(_model.Backbone.Forward(x, 0, _model.Stage + 1)));
         return head.Temperature == 1 ? scores : scores * head.Temperature;

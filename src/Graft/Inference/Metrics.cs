@@ -1,3 +1,6 @@
+using System.Text.Json.Serialization;
+using Graft.Learning;
+
 namespace Graft.Inference;
 
 /// <summary>Precision, recall and F1 of one class.</summary>
@@ -16,9 +19,13 @@ public sealed record ClassMetrics(string Name, int Count, double Precision, doub
 /// <param name="PerClass">Class by class.</param>
 /// <param name="Confusion">Row: the true class; column: the predicted one.</param>
 public sealed record Metrics(int Count, double Accuracy, double Low, double High, double Top5, double BalancedAccuracy, double MacroF1, double Loss, double CalibrationError,
-    IReadOnlyList<ClassMetrics> PerClass, int[][] Confusion)
+    IReadOnlyList<ClassMetrics> PerClass, int[][] Confusion) : TaskMetrics(Count)
 {
     private const int Bins = 15;
+
+    /// <inheritdoc/>
+    [JsonIgnore]
+    public override Score Score => new("accuracy", Accuracy, true, Loss);
 
     /// <summary>From probabilities.</summary>
     /// <param name="probabilities">N×classes, row after row.</param>

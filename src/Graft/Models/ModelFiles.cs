@@ -27,6 +27,7 @@ internal static class ModelFiles
             var places = imported.Graph.Shapes[imported.Graph.Output].Skip(2).Any(size => size != 1);
             var backbone = new GraphBackbone(imported.Graph, imported.Weights, imported.Preprocessing, Path.GetFileNameWithoutExtension(path), headless: places);
             backbone.Provenance = ModelCard.Origin(path, imported.Card, "", $"{(backbone.UpstreamClasses is { } classes ? $"{classes} classes " : "")}({Path.GetFileName(path)})");
+            backbone.TaskCard = ModelCard.Task(imported.Card);
             backbone.ClassNames = ModelCard.Classes(imported.Card, backbone.UpstreamClasses);
             return (backbone, imported.Notes, imported.Guessed);
         }

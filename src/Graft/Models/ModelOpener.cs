@@ -75,6 +75,7 @@ public static class ModelOpener
         var match = CheckpointMatcher.Load(backbone, state, path);
         var card = BackboneCatalogue.Cards.FirstOrDefault(card => card.Name == name);
         backbone.Provenance = ModelCard.Origin(path, checkpoint.Metadata, card?.Licence ?? "", classes is { } n ? $"{n} classes ({Path.GetFileNameWithoutExtension(path)})" : Path.GetFileNameWithoutExtension(path));
+        backbone.TaskCard = ModelCard.Task(checkpoint.Metadata);
         backbone.ClassNames = ModelCard.Classes(checkpoint.Metadata, backbone.UpstreamClasses);
         var guessed = false;
         if (ModelCard.Preprocessing(checkpoint.Metadata) is { } saved) backbone.Preprocessing = saved;

@@ -6,24 +6,28 @@ using System.Text.Json.Serialization;
 using Graft.Data;
 using Graft.Features;
 using Graft.Heads;
+using Graft.Inference;
 using Graft.Models.Zoo;
 using Graft.Torch;
 
 namespace Graft.Transfer;
 
-/// <summary>A linear probe on one stage.</summary>
+/// <summary>A linear probe on one stage. Of several labels its accuracy is the mean average precision, of numbers R².</summary>
 public sealed record StageProbe(string Stage, int Features, double Accuracy, double StandardError);
 
 /// <summary>What the advisor measured.</summary>
 public sealed record Evidence
 {
+    /// <summary>What is told of the pictures.</summary>
+    public TargetKind Task { get; init; }
+
     /// <summary>Training pictures that can be read.</summary>
     public int Pictures { get; init; }
 
-    /// <summary>Classes.</summary>
+    /// <summary>Classes, labels, or columns of numbers.</summary>
     public int Classes { get; init; }
 
-    /// <summary>Pictures of the rarest class.</summary>
+    /// <summary>Pictures of the rarest class or label; of numbers, all.</summary>
     public int Fewest { get; init; }
 
     /// <summary>Numbers that full fine-tuning would train.</summary>
@@ -32,7 +36,7 @@ public sealed record Evidence
     /// <summary>Cross-validated accuracy of a linear probe on every stage, from the input on.</summary>
     public IReadOnlyList<StageProbe> Probes { get; init; } = [];
 
-    /// <summary>Share that the largest class would get right alone.</summary>
+    /// <summary>Share that the largest class would get right alone; of several labels, the mean average precision of any order; of numbers 0, the R² of the mean.</summary>
     public double Chance { get; init; }
 
     /// <summary>LogME on the last stage.</summary>
@@ -122,7 +126,7 @@ public sealed class Advisor(Backbone backbone, FeatureCache? cache, Device devic
     {
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         hash.AppendData(new ReadOnlySpan<byte>((void*)pooled.Rows.Data, checked((int)Math.Min(pooled.Rows.Bytes, int.MaxValue))));
-        hash.AppendData(Encoding.UTF8.GetBytes($"2 {string.Join(',', pooled.Indices.Select(k => train.Labels[k]))} {seed} {backbone.Fingerprint()} {Cores.Count} {device}"));
+        hash.AppendData(Encoding.UTF8.GetBytes($"2 {string.Join(',', pooled.Indices.Select(k => train.Targets is ClassTargets classes ? $"{classes.Labels[k]}" : train.Targets.Describe(k)))} {seed} {backbone.Fingerprint()} {Cores.Count} {device}"));
         return Convert.ToHexStringLower(hash.GetHashAndReset())[..32];
     }
 
@@ -130,31 +134,51 @@ public sealed class Advisor(Backbone backbone, FeatureCache? cache, Device devic
     {
         using var scope = new TensorScope();
         using var mode = Autograd.NoGrad();
-        int[] labels = [.. pooled.Indices.Select(k => train.Labels[k])];
-        var counts = train.Subset(pooled.Indices).CountsByClass();
+        var targets = train.Targets.Subset(pooled.Indices);
         var clock = Stopwatch.StartNew();
         // Probing needs no more pictures than this; drawn evenly.
         const int ProbeLimit = 4000;
-        int[] rows = labels.Length <= ProbeLimit ? [.. Enumerable.Range(0, labels.Length)] : [.. new Rng(seed, 5).Permutation(labels.Length).Take(ProbeLimit).Order()];
+        int[] rows = targets.Count <= ProbeLimit ? [.. Enumerable.Range(0, targets.Count)] : [.. new Rng(seed, 5).Permutation(targets.Count).Take(ProbeLimit).Order()];
         var chosen = Tensor.From([.. rows.Select(k => (long)k)]);
-        int[] chosenLabels = [.. rows.Select(k => labels[k])];
+        var probed = targets.Subset(rows);
         var probes = new List<StageProbe>();
         for (var k = 0; k < backbone.Stages.Count; k++)
         {
             cancel.ThrowIfCancellationRequested();
             var features = pooled.Stage(backbone, k).IndexSelect(0, chosen);
-            var fit = HeadFitter.Fit(features, chosenLabels, train.Classes.Count, new HeadOptions { C = 10, Seed = seed, Tolerance = 1e-3 });
-            using (fit.Head) probes.Add(new StageProbe(backbone.Stages[k].Name, backbone.Stages[k].Channels, fit.CrossValidated, Math.Sqrt(Math.Max(fit.CrossValidated * (1 - fit.CrossValidated), 1e-4) / chosenLabels.Length)));
+            // Of numbers the penalty decides whether anything is learned at all: it is chosen.
+            var fit = HeadFitter.Fit(features, probed, new HeadOptions { Kind = HeadKinds.Usual(targets.Kind), C = targets.Kind == TargetKind.Numbers ? null : 10, Seed = seed, Tolerance = 1e-3 });
+            using (fit.Head) probes.Add(new StageProbe(backbone.Stages[k].Name, backbone.Stages[k].Channels, fit.CrossValidated, StandardError(fit, probed)));
         }
         var featureSeconds = clock.Elapsed.TotalSeconds / backbone.Stages.Count;
         var top = pooled.Stage(backbone, backbone.Stages.Count - 1).IndexSelect(0, chosen);
+        var (fewest, chance) = targets switch
+        {
+            LabelTargets labels => (labels.Counts().Min(), labels.Counts().Average() / labels.Count),
+            ClassTargets classes => (train.Subset(pooled.Indices).CountsByClass().Min(), (double)train.Subset(pooled.Indices).CountsByClass().Max() / classes.Count),
+            _ => (targets.Count, 0.0),
+        };
         return new Evidence
         {
-            Pictures = labels.Length, Classes = train.Classes.Count, Fewest = counts.Min(), Parameters = backbone.Stages.Sum(stage => stage.ParameterCount),
-            Probes = probes, Chance = (double)counts.Max() / labels.Length, LogMe = Transferability.LogMe(top, chosenLabels, train.Classes.Count),
-            Leep = backbone.UpstreamHead is { } head && backbone.Provenance.IsPretrained ? Transferability.Leep(head.Forward(top).Softmax(1), chosenLabels, train.Classes.Count) : null,
+            Task = targets.Kind, Pictures = targets.Count, Classes = targets.Names.Count, Fewest = fewest, Parameters = backbone.Stages.Sum(stage => stage.ParameterCount),
+            Probes = probes, Chance = chance, LogMe = Transferability.LogMe(top, probed),
+            // Of classes alone: it asks which upstream class goes with which of ours.
+            Leep = probed is ClassTargets own && backbone.UpstreamHead is { } head && backbone.TaskCard is null && backbone.Provenance.IsPretrained ? Transferability.Leep(head.Forward(top).Softmax(1), own.Labels, own.Names.Count) : null,
             StatisticsDistance = backbone.Provenance.IsPretrained ? Transferability.StatisticsDistance(backbone, train) : null,
-            FeatureSeconds = featureSeconds, FullSeconds = FullEpochSeconds(labels.Length), Pretrained = backbone.Provenance.IsPretrained,
+            FeatureSeconds = featureSeconds, FullSeconds = FullEpochSeconds(targets.Count), Pretrained = backbone.Provenance.IsPretrained,
+        };
+    }
+
+    /// <summary>Of a share the binomial's; of other measures a quarter of their 95% interval over pictures drawn with replacement.</summary>
+    private static double StandardError(FittedHead fit, Targets targets)
+    {
+        if (targets is ClassTargets) return Math.Sqrt(Math.Max(fit.CrossValidated * (1 - fit.CrossValidated), 1e-4) / targets.Count);
+        if (fit.HeldOut is not { } said) return double.NaN;
+        return TaskMetrics.Of(said, targets, resamples: 100) switch
+        {
+            LabelMetrics labels => (labels.Interval[1] - labels.Interval[0]) / 3.92,
+            NumberMetrics numbers => numbers.PerColumn.Average(column => column.RSquaredInterval[1] - column.RSquaredInterval[0]) / 3.92,
+            _ => double.NaN,
         };
     }
 
@@ -181,10 +205,16 @@ public sealed class Advisor(Backbone backbone, FeatureCache? cache, Device devic
     // A class of one picture leaves none to judge by: what can be said is what is safe.
     private static Advice Unmeasured(Evidence e, bool large) => new(large ? "head-then-full" : "feature", $"{(large ? "large" : "small")}, domain unknown",
     [
-        $"{e.Pictures} pictures of {e.Classes} classes ({e.Fewest} of the rarest) against {e.Parameters / 1e6:0.0} million parameters: a {(large ? "large" : "small")} dataset (the line is at {SmallDataset}).",
+        Size(e, large),
         "The rarest class has one picture, so none can be held out, and how well the features serve cannot be measured.",
         large ? "Large, and nothing more is known: the head first, then all at a hundredth of its rate." : "Small, and nothing more is known: a linear head on the top features is the safest.",
     ], e);
+
+    private static string Size(Evidence e, bool large)
+    {
+        var what = e.Task switch { TargetKind.Labels => $"{e.Classes} labels ({e.Fewest} of the rarest)", TargetKind.Numbers => e.Classes == 1 ? "a number" : $"{e.Classes} numbers", _ => $"{e.Classes} classes ({e.Fewest} of the rarest)" };
+        return $"{e.Pictures} pictures {(e.Task == TargetKind.Classes ? "of" : "with")} {what} against {e.Parameters / 1e6:0.0} million parameters: a {(large ? "large" : "small")} dataset (the line is at {SmallDataset}).";
+    }
 
     /// <summary>The rule, apart from the measuring.</summary>
     public static Advice Recommend(Evidence e)
@@ -199,8 +229,13 @@ public sealed class Advisor(Backbone backbone, FeatureCache? cache, Device devic
         if (e.Pretrained && double.IsNaN(top.Accuracy)) return Unmeasured(e, large);
         var reasons = new List<string>
         {
-            $"{e.Pictures} pictures of {e.Classes} classes ({e.Fewest} of the rarest) against {e.Parameters / 1e6:0.0} million parameters: a {(large ? "large" : "small")} dataset (the line is at {SmallDataset}).",
-            $"A linear probe on the top stage is right on {top.Accuracy:P1} of held-out pictures (chance: {e.Chance:P1}); the best stage is {best.Stage} with {best.Accuracy:P1}.",
+            Size(e, large),
+            e.Task switch
+            {
+                TargetKind.Labels => $"A linear probe on the top stage has a mean average precision of {top.Accuracy:0.000} on held-out pictures (any order: {e.Chance:0.000}); the best stage is {best.Stage} with {best.Accuracy:0.000}.",
+                TargetKind.Numbers => $"A linear probe on the top stage explains R² = {top.Accuracy:0.000} of the numbers of held-out pictures (their mean: 0); the best stage is {best.Stage} with {best.Accuracy:0.000}.",
+                _ => $"A linear probe on the top stage is right on {top.Accuracy:P1} of held-out pictures (chance: {e.Chance:P1}); the best stage is {best.Stage} with {best.Accuracy:P1}.",
+            },
             $"LogME of the top features is {e.LogMe:0.000}{(e.Leep is { } leep ? $", LEEP {leep:0.000}" : "")}{(e.StatisticsDistance is { } distance ? $"; the pictures' statistics lie {distance:0.000} from the upstream's (0: the same domain)" : "")}: the domain is {(similar ? "similar to" : "different from")} the upstream's.",
             $"On this machine an epoch of full fine-tuning takes about {e.FullSeconds:0.0} s; the head on cached features takes {e.FeatureSeconds:0.0} s in all.",
         };

@@ -169,6 +169,8 @@ public sealed record Phase
         if (Schedule is CosineSchedule cosine) Bounds.Within($"{where} schedule's floor", cosine.Floor, 0, 1);
         if (Schedule is OneCycleSchedule cycle && !(cycle.Rise > 0 && cycle.Rise < 1)) throw Bounds.Refuse(FormattableString.Invariant($"{where} schedule's rise {cycle.Rise}: a number above 0 and below 1"));
         if (head == HeadKind.Mean) throw Bounds.Refuse($"{where} has gradient steps, and the head mean has no gradient to follow: use softmax, svm or mlp, or solve it");
+        if (head.Task() != Data.TargetKind.Classes && (Mixup > 0 || CutMix > 0 || LabelSmoothing > 0))
+            throw Bounds.Refuse($"{where} {(Mixup > 0 ? "mixup" : CutMix > 0 ? "cutMix" : "labelSmoothing")} with the head {head.ToString().ToLowerInvariant()}: it takes one class for each picture. Set it to 0");
         if (head == HeadKind.Svm && (Mixup > 0 || CutMix > 0 || LabelSmoothing > 0))
             throw Bounds.Refuse($"{where} {(Mixup > 0 ? "mixup" : CutMix > 0 ? "cutMix" : "labelSmoothing")} with the head svm: its hinge takes a class for each picture, not shares of several. Set it to 0, or use softmax");
         if (BatchSize == 1 && Normalises(backbone)) throw Bounds.Refuse($"{where} batchSize 1: BatchNorm takes its statistics from a batch, and one picture has none. Give 2 or more, or set freezeStatistics");

@@ -8,7 +8,7 @@ using Graft.Torch;
 
 namespace Graft.Transfer;
 
-/// <summary>A row of a run's history.</summary>
+/// <summary>A row of a run's history. Of several labels the validation's accuracy is its mean average precision, of numbers R²; training's is then not counted.</summary>
 public sealed record EpochRecord(int Phase, string Name, int Epoch, double Loss, double TrainAccuracy, double ValidationLoss, double ValidationAccuracy, double Rate, double Seconds);
 
 /// <summary>How a plan is carried out.</summary>
@@ -76,6 +76,9 @@ public sealed class PlanRunner(Backbone backbone, Plan plan, Dataset train, Data
     /// <summary>The fit of the head, where a phase solved it.</summary>
     public FittedHead? Fit { get; private set; }
 
+    /// <summary>The training pictures that it was fitted to.</summary>
+    public IReadOnlyList<int> FitIndices { get; private set; } = [];
+
     private int FeatureStage => plan.FeatureStage is { } name ? backbone.Stages.ToList().FindIndex(stage => stage.Name == name) : backbone.Stages.Count - 1;
 
     /// <summary>Runs every phase, from where a stopped run was.</summary>
@@ -84,6 +87,7 @@ public sealed class PlanRunner(Backbone backbone, Plan plan, Dataset train, Data
     public void Run()
     {
         plan.Validate(backbone);
+        HeadKinds.Check(plan.Head, train.Targets.Kind);
         using var state = (options.Folder is { } folder && options.Resume ? TrainingState.Load(folder) : null) ?? new TrainingState();
         _history.AddRange(state.History.Select(look => Record(look, plan.Phases[look.Phase])));
         try
@@ -113,7 +117,9 @@ public sealed class PlanRunner(Backbone backbone, Plan plan, Dataset train, Data
     private Head NewHead()
     {
         TorchRuntime.ManualSeed(options.Seed);
-        return Head.Create(plan.Head, backbone.Stages[FeatureStage].Channels, train.Classes.Count);
+        var made = Head.Create(plan.Head, backbone.Stages[FeatureStage].Channels, train.Targets.Names.Count);
+        if (train.Targets is NumberTargets numbers) made.Units = NumberFitter.UnitsOf(numbers);
+        return made;
     }
 
     private void SolveHead()
@@ -125,8 +131,9 @@ public sealed class PlanRunner(Backbone backbone, Plan plan, Dataset train, Data
         Notes.AddRange(features.Notes);
         train.RequireEveryClass(features.Indices, features.Broken);
         _trainItems = features.Indices;
-        Fit = HeadFitter.Fit(features.Stage(backbone, FeatureStage), [.. features.Indices.Select(k => train.Labels[k])], train.Classes.Count,
-            new HeadOptions { Kind = plan.Head, Seed = options.Seed, Balanced = options.Balanced });
+        Fit = HeadFitter.Fit(features.Stage(backbone, FeatureStage), train.Targets.Subset(features.Indices), new HeadOptions { Kind = plan.Head, Seed = options.Seed, Balanced = options.Balanced });
+        FitIndices = features.Indices;
+        Notes.AddRange(Fit.Notes.Except(Notes));
         _head?.Dispose();
         _head = Fit.Head;
     }
@@ -137,7 +144,7 @@ public sealed class PlanRunner(Backbone backbone, Plan plan, Dataset train, Data
         Head.SetTrainable(true);
         using var feed = TrainingFeed(phase);
         using var heldOut = ValidationFeed();
-        using var objective = new ClassificationObjective(backbone, Head, phase, FeatureStage, options.Device, ClassWeights());
+        using var objective = new SupervisedObjective(backbone, Head, phase, FeatureStage, options.Device, ClassWeights());
         var training = new Trainer<Batch>(objective, feed, heldOut, phase.Optimisation(), new TrainingContext
         {
             Seed = options.Seed, State = state, Phase = number, Name = phase.Name, Folder = options.Folder, Device = options.Device, Progress = options.Progress, Cancel = options.Cancel,
@@ -172,7 +179,7 @@ public sealed class PlanRunner(Backbone backbone, Plan plan, Dataset train, Data
 
     private Tensor? ClassWeights()
     {
-        if (!options.Balanced) return null;
+        if (!options.Balanced || train.Targets is not ClassTargets) return null;
         return Tensor.From(Array.ConvertAll(HeadFitter.ClassWeights(train.Labels, train.Classes.Count), weight => (float)weight)).To(options.Device);
     }
 

@@ -11,7 +11,7 @@ using Graft.Torch;
 namespace Graft.Transfer;
 
 /// <summary>Writes a run's report: one HTML file that needs nothing else and no network.</summary>
-public sealed class ReportBuilder(RunRecord run, Classifier model, Dataset train, Dataset validation, FeatureCache? cache)
+public sealed partial class ReportBuilder(RunRecord run, Classifier model, Dataset train, Dataset validation, FeatureCache? cache)
 {
     private const int MapPoints = 400, Mistakes = 12, HeatMaps = 6, ThumbSide = 168;
 
@@ -24,14 +24,15 @@ public sealed class ReportBuilder(RunRecord run, Classifier model, Dataset train
         using var rows = extraction.Rows;
         using var mode = Autograd.NoGrad();
         using var scope = new TensorScope();
-        return Build(extraction, model.Head!.Probabilities(extraction.Stage(model.Backbone, model.Stage)).ToArray<float>());
+        return Build(extraction, model.Head!.Answers(extraction.Stage(model.Backbone, model.Stage)).ToArray<float>());
     }
 
     /// <summary>The page, from what was computed already.</summary>
     /// <param name="extraction">Pooled outputs of the validation pictures.</param>
-    /// <param name="probabilities">N×classes.</param>
+    /// <param name="probabilities">N×classes; of other tasks what else the head answers.</param>
     public string Build(Extraction extraction, float[] probabilities)
     {
+        if (run.Task != TargetKind.Classes) return Measured(extraction, probabilities);
         var shown = Judge(extraction, probabilities);
         var metrics = run.Metrics ?? Metrics.Of(probabilities, [.. shown.Select(item => item.Label)], run.Classes);
         var points = Points(extraction, shown);
@@ -45,11 +46,16 @@ public sealed class ReportBuilder(RunRecord run, Classifier model, Dataset train
         Pictures(body, "Where the evidence lies (Grad-CAM for the predicted class)", looks, heat: true);
         Reasons(body);
         Card(body);
-        var data = JsonSerializer.Serialize(new
+        return Page(body, new
         {
             classes = run.Classes, confusion = metrics.Confusion, history = run.History,
             grid = run.HeadGrid, probes = Probes, points,
-        }, s_json);
+        });
+    }
+
+    private string Page(StringBuilder body, object charts)
+    {
+        var data = JsonSerializer.Serialize(charts, s_json);
         return Asset("report.html").Replace("{{title}}", Html($"Graft: {Path.GetFileName(run.Options.Data)}"), StringComparison.Ordinal).Replace("{{css}}", Asset("report.css"), StringComparison.Ordinal)
             .Replace("{{body}}", body.ToString(), StringComparison.Ordinal).Replace("{{script}}", Asset("report.js").Replace("</script", "<\\/script", StringComparison.OrdinalIgnoreCase), StringComparison.Ordinal)
             .Replace("{{data}}", data.Replace("<", "\\u003c", StringComparison.Ordinal), StringComparison.Ordinal);

@@ -74,7 +74,7 @@ public static class Strategies
     public static Plan Scratch(Backbone backbone, int pictures, HeadKind head = HeadKind.Softmax) => new()
     {
         Strategy = "scratch", Head = Trainable(head),
-        Phases = [Tuned(backbone, pictures, "all", 0, 0.05, 1500) with { HeadRate = 0.05, FreezeStatistics = false, WeightDecay = 5e-4, Schedule = new OneCycleSchedule(), LabelSmoothing = head == HeadKind.Svm ? 0 : 0.05 }],
+        Phases = [Tuned(backbone, pictures, "all", 0, 0.05, 1500) with { HeadRate = 0.05, FreezeStatistics = false, WeightDecay = 5e-4, Schedule = new OneCycleSchedule(), LabelSmoothing = head == HeadKind.Svm || head.Task() != TargetKind.Classes ? 0 : 0.05 }],
     };
 
     private static HeadKind Trainable(HeadKind head) => head != HeadKind.Mean ? head

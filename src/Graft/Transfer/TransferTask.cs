@@ -35,8 +35,11 @@ public sealed record TrainOptions
     /// <summary>auto, or a strategy's name.</summary>
     public string Strategy { get; init; } = "auto";
 
-    /// <summary>Which head.</summary>
-    public HeadKind Head { get; init; } = HeadKind.Softmax;
+    /// <summary>Which head; null: softmax for classes, sigmoid for several labels, ridge for numbers.</summary>
+    public HeadKind? Head { get; init; }
+
+    /// <summary>What is told of the pictures; null: what the data shows.</summary>
+    public TargetKind? Task { get; init; }
 
     /// <summary>A plan's file, in place of a strategy.</summary>
     public string? PlanFile { get; init; }
@@ -82,8 +85,12 @@ public sealed record TrainOptions
         _ = Bounds.Device(Device);
         Bounds.Whole("--epochs", Epochs, 1);
         Bounds.Whole("--threads", Threads, 1);
-        if (PlanFile is not null && (Strategy != "auto" || Head != HeadKind.Softmax)) throw BesidePlan();
-        HeadOptions.CheckBalanced(Head, Balanced);
+        if (PlanFile is not null && (Strategy != "auto" || Head is not (null or HeadKind.Softmax))) throw BesidePlan();
+        if (Head is { } head)
+        {
+            HeadOptions.CheckBalanced(head, Balanced);
+            if (Task is { } task) HeadKinds.Check(head, task);
+        }
         return this;
     }
 
@@ -97,10 +104,14 @@ public sealed record TrainOptions
     };
 }
 
-/// <summary>A finished run.</summary>
-public sealed record TrainResult(string Run, string Strategy, IReadOnlyList<string> Classes, int TrainImages, int ValImages, double Accuracy, double Seconds, Metrics Metrics, Plan Plan, Advice? Advice,
+/// <summary>A finished run. <c>Accuracy</c> is of classes; of several labels it is the mean average precision, of numbers R².</summary>
+public sealed record TrainResult(string Run, string Strategy, IReadOnlyList<string> Classes, int TrainImages, int ValImages, double Accuracy, double Seconds, TaskMetrics Judged, Plan Plan, Advice? Advice,
     IReadOnlyList<BrokenPicture> Broken, IReadOnlyList<string> Notes, long TrainableParameters, string? Report)
 {
+    /// <summary>Of a run on classes.</summary>
+    /// <exception cref="GraftException">It is on others.</exception>
+    public Metrics Metrics => Judged as Metrics ?? throw new GraftException("the run tells no classes: its measures are others, in Judged");
+
     /// <summary>What was noticed when the data was read.</summary>
     public DatasetNotes DataNotes { get; init; } = DatasetNotes.None;
 }
@@ -141,8 +152,24 @@ public sealed record RunRecord : IRunRecord
     /// <summary>Versions and machine.</summary>
     public required IReadOnlyDictionary<string, string> Environment { get; init; }
 
+    /// <summary>What is told of the pictures; <see cref="Classes"/> then names the labels, or the columns.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)]
+    public TargetKind Task { get; init; }
+
     /// <summary>On the validation pictures.</summary>
     public Metrics? Metrics { get; init; }
+
+    /// <summary>The same of several labels.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public LabelMetrics? LabelMetrics { get; init; }
+
+    /// <summary>The same of numbers.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public NumberMetrics? NumberMetrics { get; init; }
+
+    /// <summary>Whichever of them there is.</summary>
+    [JsonIgnore]
+    public TaskMetrics? Judged => (TaskMetrics?)Metrics ?? (TaskMetrics?)LabelMetrics ?? NumberMetrics;
 
     /// <summary>Epoch by epoch.</summary>
     public IReadOnlyList<EpochRecord> History { get; init; } = [];
@@ -203,14 +230,14 @@ public sealed class TransferTask(TrainOptions options)
     /// <summary>The pictures to train and to validate on.</summary>
     public static (Dataset Train, Dataset Validation, DatasetSplits Splits) OpenData(TrainOptions options)
     {
-        var splits = DatasetReader.Open(options.Data);
+        var splits = DatasetReader.Open(options.Data, options.Task);
         var (train, validation) = (splits.Train, splits.Validation ?? splits.Test);
         if (splits.Notes.LeftOut.FirstOrDefault(one => one is { Kind: LeftOutKind.UnreadableFolder, Part: "train" }) is { } closed)
             throw new GraftException($"{options.Data}: {closed}, and what lies in it would not be learned. Make it readable, or take it out");
         if (options.Validation is { } path)
         {
             splits = splits with { Notes = splits.TrainAlone.Notes };
-            validation = DatasetReader.OpenValidation(path, train.Classes);
+            validation = DatasetReader.OpenValidation(path, train.Targets.Names, train.Targets.Kind);
             splits = splits with { Notes = splits.Notes.With(validation.Notes) };
         }
         else if (splits is { Validation: null, Test: { } test })
@@ -238,6 +265,14 @@ public sealed class TransferTask(TrainOptions options)
         return (ModelOpener.Load(EmbeddedWeights.Path()).Backbone, [$"no --weights were given: using the small embedded backbone, made for drawn shapes of 32×32. For photographs give an ImageNet checkpoint, such as --weights mobilenet_v2 ({NextCommand.Of("models", "pull", "mobilenet_v2")} fetches it)"]);
     }
 
+    private static HeadKind HeadFor(TrainOptions options, Dataset train)
+    {
+        var head = options.Head ?? HeadKinds.Usual(train.Targets.Kind);
+        HeadKinds.Check(head, train.Targets.Kind);
+        HeadOptions.CheckBalanced(head, options.Balanced);
+        return head;
+    }
+
     /// <summary>The plan that the options ask for, with the advice where it was the advisor's.</summary>
     public (Plan Plan, Advice? Advice) MakePlan(Backbone backbone, Dataset train)
     {
@@ -247,8 +282,10 @@ public sealed class TransferTask(TrainOptions options)
             var given = WithEpochs(Plan.FromJson(File.ReadAllText(file), file));
             given.Validate(backbone, file);
             HeadOptions.CheckBalanced(given.Head, options.Balanced);
+            HeadKinds.Check(given.Head, train.Targets.Kind);
             return (given, null);
         }
+        var head = HeadFor(options, train);
         Advice? advice = null;
         var strategy = options.Strategy;
         if (strategy == "auto")
@@ -258,7 +295,7 @@ public sealed class TransferTask(TrainOptions options)
             advice = new Advisor(backbone, Cache, Device.Parse(options.Device)).Advise(train, options.Seed, (done, total) => Progress?.Invoke(new ProgressReport("features", done, total, done / Math.Max(1e-9, clock.Elapsed.TotalSeconds))), Cancel);
             strategy = advice.Strategy;
         }
-        var plan = Strategies.ByName(strategy, backbone, train.Count, options.Head);
+        var plan = Strategies.ByName(strategy, backbone, train.Count, head);
         return (WithEpochs(plan with { Reasons = advice?.Reasons ?? [$"--strategy {strategy}"] }), advice);
     }
 
@@ -294,11 +331,11 @@ public sealed class TransferTask(TrainOptions options)
         var earlier = resume ? RunRecord.Records.Unfinished(run) : null;
         if (earlier is not null) RunRecords<RunRecord>.RequireSame(earlier, fingerprint, options.Data, upstream.Provenance.Sha256, options.Weights);
         var (plan, advice) = earlier is not null ? (earlier.Plan, earlier.Advice) : MakePlan(upstream, train);
-        if (train.CountsByClass() is var counts && counts.Min() == 1) Log?.Invoke($"the class '{train.Classes[Array.IndexOf(counts, 1)]}' has one picture only: it is trained on, but nothing can be said about how well it is told apart");
-        IReadOnlyList<string> unjudged = validation.Count > 0 ? [] : ["nothing was held out, for no class has a second picture: how often the model is right is not known. Give pictures to judge by with --val DIR"];
+        if (train.Targets is ClassTargets && train.CountsByClass() is var counts && counts.Min() == 1) Log?.Invoke($"the class '{train.Classes[Array.IndexOf(counts, 1)]}' has one picture only: it is trained on, but nothing can be said about how well it is told apart");
+        IReadOnlyList<string> unjudged = validation.Count > 0 ? [] : [$"nothing was held out{(train.Targets is ClassTargets ? ", for no class has a second picture" : "")}: how often the model is right is not known. Give pictures to judge by with --val DIR"];
         var record = new RunRecord
         {
-            Status = "running", Options = options.Absolute() with { Out = run }, Plan = plan, Advice = advice, Classes = train.Classes, TrainImages = train.Count, ValImages = validation.Count,
+            Status = "running", Options = options.Absolute() with { Out = run }, Plan = plan, Advice = advice, Classes = train.Targets.Names, Task = train.Targets.Kind, TrainImages = train.Count, ValImages = validation.Count,
             DataFingerprint = fingerprint, Upstream = upstream.Provenance, Architecture = upstream.Describe(), Environment = DescribeEnvironment(device), Notes = loadNotes,
         };
         Directory.CreateDirectory(run);
@@ -318,8 +355,8 @@ public sealed class TransferTask(TrainOptions options)
                 var step = trainer.History.Count - 1;
                 events.Scalar("loss/train", epoch.Loss, step);
                 events.Scalar("loss/validation", epoch.ValidationLoss, step);
-                events.Scalar("accuracy/train", epoch.TrainAccuracy, step);
-                events.Scalar("accuracy/validation", epoch.ValidationAccuracy, step);
+                if (double.IsFinite(epoch.TrainAccuracy)) events.Scalar("accuracy/train", epoch.TrainAccuracy, step);
+                events.Scalar($"{Measure(train.Targets.Kind)}/validation", epoch.ValidationAccuracy, step);
                 events.Scalar("rate", epoch.Rate, step);
                 EpochEnded?.Invoke(epoch);
             },
@@ -333,9 +370,8 @@ public sealed class TransferTask(TrainOptions options)
             throw new OperationCanceledException($"Stopped. The run is kept: go on with {NextCommand.Of("train", "--resume", run)}", Cancel);
         }
         var stage = plan.FeatureStage is { } name ? backbone.Stages.ToList().FindIndex(found => found.Name == name) : backbone.Stages.Count - 1;
-        using var classifier = new Classifier(backbone, trainer.Head, stage, train.Classes);
-        classifier.Save(Path.Combine(run, Classifier.FileName), Card(record));
-
+        backbone.FreezeBelow(backbone.Stages.Count, freezeStatistics: true);
+        backbone.Eval();
         var unchanged = ReferenceEquals(backbone, upstream);
         var validating = Stopwatch.StartNew();
         var extraction = new FeatureExtractor(backbone, unchanged ? Cache : null, device).Pooled(validation, backbone.Preprocessing, cancel: Cancel,
@@ -345,20 +381,25 @@ public sealed class TransferTask(TrainOptions options)
             if (options.Strict) throw new GraftException($"{broken.File}: {broken.Error} (--strict)");
             trainer.Broken.Add(broken);
         }
-        float[] probabilities;
+        float[] answers;
         using (Autograd.NoGrad())
-        using (new TensorScope()) probabilities = trainer.Head.Probabilities(extraction.Stage(backbone, stage)).ToArray<float>();
-        var metrics = Metrics.Of(probabilities, [.. extraction.Indices.Select(k => validation.Labels[k])], train.Classes);
+        using (new TensorScope()) answers = trainer.Head.Answers(extraction.Stage(backbone, stage)).ToArray<float>();
+        var truth = validation.Targets.Subset(extraction.Indices);
+        var judge = Judge.Of(trainer, train, plan, answers, truth);
+        // Numbers come out of the saved head in their own units.
+        using var classifier = new Classifier(backbone, trainer.Head is LinearHead { Units: not null } inUnits ? inUnits.Folded() : trainer.Head, stage, train.Targets.Names) { Thresholds = judge.Thresholds, Residuals = judge.Residuals };
+        classifier.Save(Path.Combine(run, Classifier.FileName), Card(record));
+        var metrics = TaskMetrics.Of(answers, truth, judge.Thresholds);
         var trainable = trainer.Head.ParameterCount + plan.Phases.Where(phase => !phase.Solve).Select(phase => backbone.Stages.Skip(phase.TrainFrom).Sum(found => found.ParameterCount)).DefaultIfEmpty(0).Max();
         record = record with
         {
-            Status = "finished", Metrics = metrics, History = trainer.History, HeadGrid = trainer.Fit?.Grid ?? [], Seconds = clock.Elapsed.TotalSeconds, Broken = trainer.Broken,
-            Notes = [.. loadNotes, .. unjudged, .. trainer.Notes, .. splits.Notes.Lines],
+            Status = "finished", Metrics = metrics as Metrics, LabelMetrics = metrics as LabelMetrics, NumberMetrics = metrics as NumberMetrics, History = trainer.History, HeadGrid = trainer.Fit?.Grid ?? [], Seconds = clock.Elapsed.TotalSeconds, Broken = trainer.Broken,
+            Notes = [.. loadNotes, .. unjudged, .. judge.Notes, .. trainer.Notes, .. splits.Notes.Lines],
         };
         string? report = null;
         if (!options.NoReport)
         {
-            var drawn = new ReportBuilder(record, classifier, train, validation, Cache).Build(extraction, probabilities);
+            var drawn = new ReportBuilder(record, classifier, train, validation, Cache).Build(extraction, answers);
             report = Path.Combine(run, Learning.RunFolder.Report);
             AtomicFile.WriteText(report, drawn);
         }
@@ -366,8 +407,11 @@ public sealed class TransferTask(TrainOptions options)
         record.Write(run);
         File.Delete(Path.Combine(run, TrainingState.FileName));
         extraction.Rows.Dispose();
-        return new TrainResult(run, plan.Strategy, train.Classes, train.Count, validation.Count, metrics.Accuracy, record.Seconds, metrics, plan, advice, trainer.Broken, record.Notes, trainable, report) { DataNotes = splits.Notes };
+        return new TrainResult(run, plan.Strategy, train.Targets.Names, train.Count, validation.Count, metrics.Score.Value, record.Seconds, metrics, plan, advice, trainer.Broken, record.Notes, trainable, report) { DataNotes = splits.Notes };
     }
+
+    /// <summary>The figure that stands for all in a task, as a word.</summary>
+    internal static string Measure(TargetKind task) => task switch { TargetKind.Labels => "mAP", TargetKind.Numbers => "R²", _ => "accuracy" };
 
     private static void RequireReadable(Dataset validation)
     {
@@ -397,7 +441,7 @@ public sealed class TransferTask(TrainOptions options)
 
     private static Dictionary<string, string> Card(RunRecord record) => new()
     {
-        ["licence"] = record.Upstream.Licence, ["domain"] = $"fine-tuned by Graft on {record.TrainImages} pictures of {record.Classes.Count} classes; upstream: {record.Upstream.Domain}",
+        ["licence"] = record.Upstream.Licence, ["domain"] = $"fine-tuned by Graft on {record.TrainImages} pictures of {record.Classes.Count} {(record.Task == TargetKind.Classes ? "classes" : record.Task == TargetKind.Labels ? "labels" : "numbers")}; upstream: {record.Upstream.Domain}",
         ["data_fingerprint"] = record.DataFingerprint, ["seed"] = record.Options.Seed.ToString(), ["strategy"] = record.Plan.Strategy,
     };
 

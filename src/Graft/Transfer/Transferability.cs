@@ -1,4 +1,5 @@
 using Graft.Data;
+using Graft.Heads;
 using Graft.Models.Zoo;
 using Graft.Torch;
 
@@ -11,7 +12,26 @@ public static class Transferability
     /// LogME (You et al. 2021): the largest evidence per picture of a Bayesian linear regression from features to each class's
     /// indicator, averaged over classes. Higher is better; features N×d, labels N.
     /// </summary>
-    public static double LogMe(Tensor features, int[] labels, int classes)
+    public static double LogMe(Tensor features, int[] labels, int classes) =>
+        LogMe(features, [.. Enumerable.Range(0, classes).Select(c => labels.Select(label => label == c ? 1.0 : 0.0).ToArray())]);
+
+    /// <summary>The same of any targets: the mean over the labels' indicators, or over the columns of numbers, each of mean 0 and variance 1.</summary>
+    public static double LogMe(Tensor features, Targets targets) => targets switch
+    {
+        LabelTargets labels => LogMe(features, [.. labels.Names.Select((_, c) => labels.Sets.Select(set => set.Contains(c) ? 1.0 : 0.0).ToArray())]),
+        NumberTargets numbers => LogMe(features, Standard(numbers)),
+        ClassTargets classes => LogMe(features, classes.Labels, classes.Names.Count),
+        _ => double.NaN,
+    };
+
+    // The evidence knows no units, so that numbers of any are comparable.
+    private static double[][] Standard(NumberTargets numbers)
+    {
+        var units = NumberFitter.UnitsOf(numbers);
+        return [.. numbers.Names.Select((_, c) => numbers.Rows.Select(row => (row[c] - units.Mean[c]) / units.Scale[c]).ToArray())];
+    }
+
+    private static double LogMe(Tensor features, double[][] columns)
     {
         using var scope = new TensorScope();
         using var mode = Autograd.NoGrad();
@@ -31,15 +51,14 @@ public static class Transferability
         var sigma = values.Clamp(0.0, null).ToArray<double>();
         var rank = sigma.Count(value => value > 1e-10 * sigma.Max());
         var sum = 0.0;
-        for (var c = 0; c < classes; c++)
+        foreach (var y in columns)
         {
-            double[] y = [.. labels.Select(label => label == c ? 1.0 : 0.0)];
             var projected = u.T().Mv(Tensor.From(y)).ToArray<double>();
             var total = y.Sum(value => value * value);
             var outside = Math.Max(0, total - projected.Where((_, k) => sigma[k] > 1e-10).Sum(value => value * value));
             sum += Evidence(sigma, projected, outside, n, d, rank) / n;
         }
-        return sum / classes;
+        return sum / columns.Length;
     }
 
     /// <summary>MacKay's fixed point for the precisions α and β, then the log evidence (You et al., eq. 2 and algorithm 1).</summary>

@@ -81,6 +81,9 @@ public abstract class Backbone : Module
     /// <summary>What the outputs of its own classifier are called, where its file says so.</summary>
     public IReadOnlyList<string>? ClassNames { get; set; }
 
+    /// <summary>What its file's card says of its own answers, where they are not classes; null: they are.</summary>
+    internal IReadOnlyDictionary<string, string>? TaskCard { get; set; }
+
     /// <summary>The name under which <see cref="UpstreamHead"/> stands in checkpoints.</summary>
     public abstract string HeadName { get; }
 
@@ -121,6 +124,7 @@ public abstract class Backbone : Module
         copy.Preprocessing = Preprocessing;
         copy.Provenance = Provenance;
         copy.ClassNames = ClassNames;
+        copy.TaskCard = TaskCard;
         return copy;
     }
 

@@ -48,13 +48,16 @@ internal static class ModelCard
         try
         {
             if (outputs is not { } count || !card.TryGetValue("classes", out var text)) return null;
-            return JsonSerializer.Deserialize<string[]>(text) is { } names && names.Length == Math.Max(2, count) && !names.Contains(null!) ? names : null;
+            return JsonSerializer.Deserialize<string[]>(text) is { } names && names.Length == (Task(card) is null ? Math.Max(2, count) : count) && !names.Contains(null!) ? names : null;
         }
         catch (JsonException)
         {
             return null;
         }
     }
+
+    /// <summary>The card of a model that tells several labels or numbers; null: it tells classes.</summary>
+    public static IReadOnlyDictionary<string, string>? Task(IReadOnlyDictionary<string, string> card) => card.GetValueOrDefault("task") is "labels" or "numbers" ? card : null;
 
     /// <summary>Where the weights of a file come from: the file, and behind it what its card names as its upstream.</summary>
     public static Provenance Origin(string path, IReadOnlyDictionary<string, string> card, string licence, string domain)
