@@ -1,16 +1,8 @@
-// Tensors as handles: what they look like, their memory, autograd, memory-mapped files, seeds and threads.
+// Tensors as handles: what they look like, their memory, autograd, seeds and threads.
 #include <ATen/Parallel.h>
 #include <dlfcn.h>
-#include <fcntl.h>
 #include <malloc.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <torch/torch.h>
-#include <unistd.h>
-
-#include <cerrno>
-#include <cstring>
-#include <memory>
 
 #include "errors.h"
 #include "graft_torch.h"
@@ -27,14 +19,6 @@ std::vector<at::Tensor> list(void** handles, int n) {
   for (int k = 0; k < n; k++) out.push_back(handles[k] ? at_(handles[k]) : at::Tensor());
   return out;
 }
-
-struct Mapping {
-  void* start = MAP_FAILED;
-  size_t length = 0;
-  ~Mapping() {
-    if (start != MAP_FAILED) munmap(start, length);
-  }
-};
 
 }  // namespace
 
@@ -136,43 +120,13 @@ GT_API int gt_cuda_devices() {
   return n;
 }
 
-// A file mapped privately: reads share the page cache, writes are copied (the file never changes).
-GT_API int gt_map_open(const char* path, void** mapping, void** start, int64_t* length) {
+// A tensor on memory that the caller keeps until release(context) is called, from whatever thread drops the last reference.
+GT_API int gt_tensor_on(void* data, int type, const int64_t* sizes, int dimensions, void (*release)(void*), void* context, void** result) {
   return guarded([&] {
-    int file = open(path, O_RDONLY | O_CLOEXEC);
-    TORCH_CHECK(file >= 0, std::strerror(errno));
-    struct stat about {};
-    auto map = std::make_shared<Mapping>();
-    if (fstat(file, &about) == 0 && about.st_size > 0) {
-      map->length = static_cast<size_t>(about.st_size);
-      map->start = mmap(nullptr, map->length, PROT_READ | PROT_WRITE, MAP_PRIVATE, file, 0);
-    }
-    int reason = errno;
-    close(file);
-    TORCH_CHECK(about.st_size > 0, "the file is empty");
-    TORCH_CHECK(map->start != MAP_FAILED, std::strerror(reason));
-    *start = map->start;
-    *length = static_cast<int64_t>(map->length);
-    *mapping = new std::shared_ptr<Mapping>(map);
-  });
-}
-
-// A tensor on the mapping's memory, which lives as long as its last tensor.
-GT_API int gt_map_tensor(void* mapping, int64_t offset, int type, const int64_t* sizes, int dimensions, void** result) {
-  return guarded([&] {
-    auto map = *static_cast<std::shared_ptr<Mapping>*>(mapping);
     auto options = at::TensorOptions().dtype(static_cast<c10::ScalarType>(type));
-    int64_t bytes = static_cast<int64_t>(options.dtype().itemsize());
-    for (int k = 0; k < dimensions; k++) {
-      TORCH_CHECK(sizes[k] >= 0 && !__builtin_mul_overflow(bytes, sizes[k], &bytes), "a shape that overflows");
-    }
-    TORCH_CHECK(offset >= 0 && bytes <= static_cast<int64_t>(map->length) - offset, "a tensor beyond the end of the file");
-    auto* data = static_cast<char*>(map->start) + offset;
-    *result = new at::Tensor(at::from_blob(data, at::IntArrayRef(sizes, dimensions), [map](void*) {}, options));
+    *result = new at::Tensor(at::from_blob(data, at::IntArrayRef(sizes, dimensions), [release, context](void*) { release(context); }, options));
   });
 }
-
-GT_API void gt_map_close(void* mapping) { delete static_cast<std::shared_ptr<Mapping>*>(mapping); }
 
 // Activations are megabytes that live for microseconds. By default glibc maps and unmaps each one, and the kernel clears
 // every page again: half of the time of a forward pass. Memory that was freed is kept for the next layer instead.

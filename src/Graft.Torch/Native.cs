@@ -55,9 +55,7 @@ internal static unsafe partial class Native
     [LibraryImport(Lib)] public static partial int gt_threads();
     [LibraryImport(Lib)] public static partial int gt_set_blas_threads(int count);
     [LibraryImport(Lib)] public static partial int gt_cuda_devices();
-    [LibraryImport(Lib, StringMarshalling = StringMarshalling.Utf8)] public static partial int gt_map_open(string path, out nint mapping, out nint start, out long length);
-    [LibraryImport(Lib)] public static partial int gt_map_tensor(nint mapping, long offset, int type, long* sizes, int dimensions, out nint result);
-    [LibraryImport(Lib)] public static partial void gt_map_close(nint mapping);
+    [LibraryImport(Lib)] public static partial int gt_tensor_on(void* data, int type, long* sizes, int dimensions, delegate* unmanaged<nint, void> release, nint context, out nint result);
     [LibraryImport(Lib)] public static partial int gt_trace(nint* names, nint* tensors, int* isBuffer, int count, nint* inputs, int inputCount, delegate* unmanaged<nint*, int, nint*, int*, int> forward, out nint script);
     [LibraryImport(Lib)] public static partial nint gt_trace_suspend();
     [LibraryImport(Lib)] public static partial void gt_trace_resume(nint state);
