@@ -96,12 +96,16 @@ public sealed class Omniglot : Experiment
     /// <inheritdoc/>
     public override ExperimentResult Run(ExperimentOptions options) => options.Full ? OmniglotFull.Run(Name, options) : Minimal(options);
 
+    private static IEnumerable<Entry> Wanted(ExperimentOptions options) => Entries()
+        .Where(found => (options.Wants(found.Method.Method) || options.Wants(found.Label)) && !(found.OtherWay && options.Short))
+        .Select(found => options.Short ? Brief(found) : found);
+
     private ExperimentResult Minimal(ExperimentOptions options)
     {
         var pools = new Dictionary<int, (EpisodePool Train, EpisodePool Test)>();
         var rows = new List<string[]>();
         var remarks = new List<string>();
-        foreach (var entry in Entries().Where(found => (options.Wants(found.Method.Method) || options.Wants(found.Label)) && !(found.OtherWay && options.Short)).Select(found => options.Short ? Brief(found) : found))
+        foreach (var entry in Wanted(options))
         {
             options.Cancel.ThrowIfCancellationRequested();
             if (!pools.TryGetValue(entry.Side, out var sets)) pools[entry.Side] = sets = Open(entry.Side, options);
@@ -116,7 +120,14 @@ public sealed class Omniglot : Experiment
             var seconds = training.Seconds;
             if (entry.Twenty is { } wide)
             {
-                (twenty, var more) = Train(entry with { Label = $"{entry.Label}, 20-way", Method = wide.Method, Episodes = entry.Episodes with { Way = 20, Shot = 1, Query = 2, Augmentation = s_mild }, Training = wide.Training }, Turned(pool.Train), null, options);
+                var wider = entry with
+                {
+                    Label = $"{entry.Label}, 20-way",
+                    Method = wide.Method,
+                    Episodes = entry.Episodes with { Way = 20, Shot = 1, Query = 2, Augmentation = s_mild },
+                    Training = wide.Training,
+                };
+                (twenty, var more) = Train(wider, Turned(pool.Train), null, options);
                 seconds += more.Seconds;
             }
             using var owned = twenty;
@@ -165,8 +176,9 @@ public sealed class Omniglot : Experiment
 
     private static EpisodePool Turned(EpisodePool pool) => pool.WithTurns(mirrored: true);
 
-    /// <summary>Trains a method on a pool's classes, the best by the validation's episodes where there are some.</summary>
-    internal static (EpisodeLearner Learner, EpisodeTraining Training) Train(Entry entry, EpisodePool pool, EpisodeSampler? validation, ExperimentOptions options)
+    /// <summary>Trains a method on a pool's classes, and keeps the step that does best on the judge's episodes, where there is one.</summary>
+    internal static (EpisodeLearner Learner, EpisodeTraining Training) Train(
+        Entry entry, EpisodePool pool, EpisodeSampler? judge, ExperimentOptions options)
     {
         TorchRuntime.ManualSeed(1);
         var method = entry.Method with { BackboneOptions = new Dictionary<string, string>(entry.Method.BackboneOptions) { ["side"] = $"{entry.Side}" } };
@@ -174,10 +186,13 @@ public sealed class Omniglot : Experiment
         try
         {
             var sampler = new EpisodeSampler(pool, entry.Episodes with { Seed = 1 });
-            var training = options.Parts.Network($"{entry.Label}, {entry.Method.Way}-way, {(entry.OtherWay ? "other way" : "")}", learner, context => EpisodeTraining.Run(learner, sampler, validation, entry.Training, context with
+            void Tell(ProgressReport report)
             {
-                Progress = report => { if (report.Done % Math.Max(10, report.Total / 50) == 0) options.Log($"{entry.Label}: {report.Done} of {report.Total} steps, loss {report.Loss:0.000}"); },
-            }), options.Cancel);
+                if (report.Done % Math.Max(10, report.Total / 50) != 0) return;
+                options.Log($"{entry.Label}: {report.Done} of {report.Total} steps, loss {report.Loss:0.000}");
+            }
+            var training = options.Parts.Network($"{entry.Label}, {entry.Method.Way}-way, {(entry.OtherWay ? "other way" : "")}", learner,
+                context => EpisodeTraining.Run(learner, sampler, judge, entry.Training, context with { Progress = Tell }), options.Cancel);
             learner.PrepareInference();
             return (learner, training);
         }

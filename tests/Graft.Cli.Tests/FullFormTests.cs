@@ -17,10 +17,11 @@ public sealed class FullFormTests : IDisposable
 
     public void Dispose() => _shop.Dispose();
 
-    private (int Status, string Output, string Errors) Graft(params string[] arguments) =>
-        Workshop.Run("dotnet", [s_cli, .. arguments], environment: new Dictionary<string, string> { ["GRAFT_CACHE"] = _shop["cache"] });
+    private (int Status, string Output, string Errors) Reproduce(params string[] arguments) =>
+        Workshop.Run("dotnet", [s_cli, "reproduce", .. arguments, "--out", _shop["runs"]],
+            environment: new Dictionary<string, string> { ["GRAFT_CACHE"] = _shop["cache"] });
 
-    /// <summary>An archive as Omniglot's are: NAME/Alphabet/character01/0001_01.png, a crossing of two bars at a place of its own for each character.</summary>
+    /// <summary>An archive as Omniglot's are, NAME/Alphabet/character01/0001_01.jpg: bars that cross, where is the character's own.</summary>
     private void Archive(string name, params string[] alphabets)
     {
         using var archive = new ZipArchive(File.Create(_shop["omniglot", $"{name}.zip"]), ZipArchiveMode.Create);
@@ -38,7 +39,8 @@ public sealed class FullFormTests : IDisposable
                         picture.Pixels.Slice(3 * (k * Side + across), 3).Clear();
                         picture.Pixels.Slice(3 * (down * Side + k), 3).Clear();
                     }
-                    using var file = archive.CreateEntry(string.Create(CultureInfo.InvariantCulture, $"{name}/{alphabet}/character{c + 1:00}/{c:0000}_{d + 1:00}.jpg")).Open();
+                    var path = FormattableString.Invariant($"{name}/{alphabet}/character{c + 1:00}/{c:0000}_{d + 1:00}.jpg");
+                    using var file = archive.CreateEntry(path).Open();
                     file.Write(picture.ToJpeg(95));
                 }
             }
@@ -48,8 +50,10 @@ public sealed class FullFormTests : IDisposable
     private void Split(string file, string alphabet)
     {
         Directory.CreateDirectory(_shop["omniglot", "splits", "vinyals"]);
-        File.WriteAllLines(_shop["omniglot", "splits", "vinyals", file], Enumerable.Range(1, Characters).SelectMany(c => new[] { "000", "090", "180", "270" }
-            .Select(turn => string.Create(CultureInfo.InvariantCulture, $"{alphabet}/character{c:00}/rot{turn}"))));
+        string[] turns = ["000", "090", "180", "270"];
+        var characters = Enumerable.Range(1, Characters).Select(c => FormattableString.Invariant($"{alphabet}/character{c:00}"));
+        var lines = characters.SelectMany(character => turns.Select(turn => $"{character}/rot{turn}"));
+        File.WriteAllLines(_shop["omniglot", "splits", "vinyals", file], lines);
     }
 
     [Theory]
@@ -60,7 +64,7 @@ public sealed class FullFormTests : IDisposable
     [InlineData("names nothing of the full form, which has \"challenge: prototypical network\"", "omniglot", "--full", "--only", "mann")]
     public void A_full_form_that_cannot_be_is_usage(string sentence, params string[] arguments)
     {
-        var (status, _, errors) = Graft(["reproduce", .. arguments, "--out", _shop["runs"]]);
+        var (status, _, errors) = Reproduce(arguments);
         Assert.Contains(sentence, errors, StringComparison.Ordinal);
         Assert.Equal(2, status);
     }
@@ -72,14 +76,16 @@ public sealed class FullFormTests : IDisposable
         Archive("images_background", "Greek", "Hebrew");
         Archive("images_evaluation", "Tibetan", "ULOG");
         foreach (var (file, alphabet) in new[] { ("train.txt", "Greek"), ("val.txt", "Tibetan"), ("test.txt", "ULOG") }) Split(file, alphabet);
-        var (status, output, errors) = Graft("reproduce", "omniglot", "--full", "--only", "protonet", "--steps", "2", "--data", _shop.Root, "--out", _shop["runs"], "--json");
+        var (status, output, errors) = Reproduce("omniglot", "--full", "--only", "protonet", "--steps", "2", "--data", _shop.Root, "--json");
         Assert.True(status == 0, errors);
         var result = JsonDocument.Parse(output).RootElement;
-        var rows = result.GetProperty("rows").EnumerateArray().Select(row => row.EnumerateArray().Select(cell => cell.GetString()!).ToArray()).ToArray();
+        static string[] Words(JsonElement list) => [.. list.EnumerateArray().Select(cell => cell.GetString()!)];
+        var rows = result.GetProperty("rows").EnumerateArray().Select(Words).ToArray();
         Assert.Equal(["challenge: prototypical network, 2 steps", "vinyals: prototypical network, 2 steps"], rows.Select(row => row[0]));
         double Number(string cell) => double.Parse(cell.Split(' ')[0], CultureInfo.InvariantCulture);
-        var remark = result.GetProperty("remarks").EnumerateArray().Select(found => found.GetString()!).Single(found => found.Contains("Error by alphabet", StringComparison.Ordinal));
-        var errorsOf = new[] { "Tibetan", "ULOG" }.Select(alphabet => Number(remark[(remark.IndexOf(alphabet, StringComparison.Ordinal) + alphabet.Length + 1)..])).ToArray();
+        var remark = Words(result.GetProperty("remarks")).Single(found => found.Contains("Error by alphabet", StringComparison.Ordinal));
+        string After(string word) => remark[(remark.IndexOf(word, StringComparison.Ordinal) + word.Length)..];
+        double[] errorsOf = [Number(After("Tibetan ")), Number(After("ULOG "))];
         Assert.DoesNotContain("Greek", remark, StringComparison.Ordinal);
         // Figures with one decimal.
         Assert.InRange(Number(rows[0][6]), errorsOf.Average() - 0.11, errorsOf.Average() + 0.11);

@@ -36,8 +36,9 @@ internal static class ReproduceCommand
             Bounds.Whole("--seeds", parsed.GetValue(seeds), 1, 1000);
             var experiment = Experiment.All.FirstOrDefault(found => found.Name == wanted) ?? throw UnknownName.Of("experiment", wanted, Experiment.All.Select(found => found.Name), NextCommand.Of("reproduce"));
             Refuse(experiment, parsed.GetValue(brief), parsed.GetValue(full), parsed.GetValue(steps));
-            var parts = ExperimentParts.In(Path.Combine(parsed.GetValue(output)!, $"reproduce-{wanted}{(parsed.GetValue(brief) ? "-short" : parsed.GetValue(full) ? "-full" : "")}"), shell.Log);
-            var result = experiment.Run(new ExperimentOptions(parsed.GetValue(data), parsed.GetValue(brief), parsed.GetValue(seeds), shell.Log, shell.Stop)
+            var form = parsed.GetValue(brief) ? "-short" : parsed.GetValue(full) ? "-full" : "";
+            var parts = ExperimentParts.In(Path.Combine(parsed.GetValue(output)!, $"reproduce-{wanted}{form}"), shell.Log);
+            var result = experiment.Run(new(parsed.GetValue(data), parsed.GetValue(brief), parsed.GetValue(seeds), shell.Log, shell.Stop)
             {
                 Output = parsed.GetValue(output)!,
                 Only = parsed.GetValue(only) ?? [],
@@ -57,7 +58,8 @@ internal static class ReproduceCommand
     private static void Refuse(Experiment experiment, bool brief, bool full, int? steps)
     {
         Bounds.Whole("--steps", steps, 1);
-        if (full && !experiment.HasFull) throw Bounds.Refuse($"{experiment.Name} has no full form: leave --full out. Those that have one: {string.Join(", ", Experiment.All.Where(found => found.HasFull).Select(found => found.Name))}");
+        var others = string.Join(", ", Experiment.All.Where(found => found.HasFull).Select(found => found.Name));
+        if (full && !experiment.HasFull) throw Bounds.Refuse($"{experiment.Name} has no full form: leave --full out. Those that have one: {others}");
         if (full && brief) throw Bounds.Refuse("--full and --short: give one of them");
         if (steps is not null && !full) throw Bounds.Refuse("--steps is of the full form: give --full too, or leave it out");
     }

@@ -131,13 +131,13 @@ public sealed class EpisodePool
     /// <exception cref="GraftException">A class stands in both, or the pictures differ in size or colour.</exception>
     internal EpisodePool With(EpisodePool other)
     {
-        if (!Pictures.Shape.Skip(1).SequenceEqual(other.Pictures.Shape.Skip(1))) throw new GraftException("pools of pictures of different sizes or colours cannot be joined");
+        if (!Pictures.Shape.Skip(1).SequenceEqual(other.Pictures.Shape.Skip(1)))
+            throw new GraftException("pools of pictures of different sizes or colours cannot be joined");
         CheckDisjoint(this, other);
         var rows = (int)Pictures.Shape[0];
-        return new EpisodePool(TensorScope.Detach(Ops.Cat([Pictures, other.Pictures], 0)), [.. Classes, .. other.Classes.Select(found => found with { Rows = Array.ConvertAll(found.Rows, row => row + rows) })], Preprocessing)
-        {
-            Broken = [.. Broken, .. other.Broken],
-        };
+        var others = other.Classes.Select(found => found with { Rows = Array.ConvertAll(found.Rows, row => row + rows) });
+        var pictures = TensorScope.Detach(Ops.Cat([Pictures, other.Pictures], 0));
+        return new EpisodePool(pictures, [.. Classes, .. others], Preprocessing) { Broken = [.. Broken, .. other.Broken] };
     }
 
     /// <summary>Every class also turned by 90°, 180° and 270° as classes of their own (Santoro et al. 2016), and mirrored where asked.</summary>
