@@ -13,23 +13,35 @@ internal static class MetricsView
         if (metrics is LabelMetrics labels)
         {
             shell.Table(["label", "pictures", "average precision", "precision", "recall", "F1", "threshold"],
-                labels.PerLabel.Select(found => new[] { found.Name, $"{found.Count}", found.Count == 0 ? "" : $"{found.AveragePrecision:0.000}", $"{found.Precision:P1}", $"{found.Recall:P1}", $"{found.F1:0.000}", $"{found.Threshold:0.000}" }), 1, 2, 3, 4, 5, 6);
-            shell.Say($"mAP {labels.MeanAveragePrecision:0.000} on {labels.Count} pictures (95% interval {labels.Interval[0]:0.000} to {labels.Interval[1]:0.000}); micro F1 {labels.MicroF1:0.000}, macro F1 {labels.MacroF1:0.000}; every label right on {labels.Exact:P1}");
+                labels.PerLabel.Select(found => new[]
+                {
+                    found.Name, $"{found.Count}", found.Count == 0 ? "" : $"{found.AveragePrecision:0.000}", $"{found.Precision:P1}", $"{found.Recall:P1}",
+                    $"{found.F1:0.000}", $"{found.Threshold:0.000}",
+                }), 1, 2, 3, 4, 5, 6);
+            shell.Say($"mAP {labels.MeanAveragePrecision:0.000} on {labels.Count} pictures (95% interval {labels.Interval[0]:0.000} to {labels.Interval[1]:0.000}); "
+                + $"micro F1 {labels.MicroF1:0.000}, macro F1 {labels.MacroF1:0.000}; every label right on {labels.Exact:P1}");
         }
         if (metrics is NumberMetrics numbers)
         {
-            shell.Table(["column", "MAE", "95% interval", "MAE of the mean", "RMSE", "95% interval", "R²", "95% interval"], numbers.PerColumn.Select(found => new[]
+            string[] headers = ["column", "MAE", "95% interval", "MAE of the mean", "RMSE", "95% interval", "R²", "95% interval"];
+            shell.Table(headers, numbers.PerColumn.Select(found => new[]
             {
-                found.Name, $"{found.Mae:G4}", $"{found.MaeInterval[0]:G4} to {found.MaeInterval[1]:G4}", $"{found.MeanMae:G4}", $"{found.Rmse:G4}", $"{found.RmseInterval[0]:G4} to {found.RmseInterval[1]:G4}",
+                found.Name, $"{found.Mae:G4}", $"{found.MaeInterval[0]:G4} to {found.MaeInterval[1]:G4}", $"{found.MeanMae:G4}",
+                $"{found.Rmse:G4}", $"{found.RmseInterval[0]:G4} to {found.RmseInterval[1]:G4}",
                 $"{found.RSquared:0.000}", $"{found.RSquaredInterval[0]:0.000} to {found.RSquaredInterval[1]:0.000}",
             }), 1, 2, 3, 4, 5, 6, 7);
-            shell.Say($"R² {numbers.RSquared:0.000}, MAE {numbers.Mae:G4}, RMSE {numbers.Rmse:G4} on {numbers.Count} pictures{(numbers.PerColumn.Count > 1 ? " (means over the columns)" : "")}");
+            shell.Say($"R² {numbers.RSquared:0.000}, MAE {numbers.Mae:G4}, RMSE {numbers.Rmse:G4} on {numbers.Count} pictures"
+                + $"{(numbers.PerColumn.Count > 1 ? " (means over the columns)" : "")}");
         }
     }
 
     private static object? Figures(TaskMetrics metrics) => metrics.Count == 0 ? null : metrics switch
     {
-        LabelMetrics labels => new { images = labels.Count, map = labels.MeanAveragePrecision, map_interval = labels.Interval, micro_f1 = labels.MicroF1, macro_f1 = labels.MacroF1, exact = labels.Exact, per_label = labels.PerLabel },
+        LabelMetrics labels => new
+        {
+            images = labels.Count, map = labels.MeanAveragePrecision, map_interval = labels.Interval,
+            micro_f1 = labels.MicroF1, macro_f1 = labels.MacroF1, exact = labels.Exact, per_label = labels.PerLabel,
+        },
         NumberMetrics numbers => new { images = numbers.Count, mae = numbers.Mae, rmse = numbers.Rmse, r2 = numbers.RSquared, per_column = numbers.PerColumn },
         _ => null,
     };
@@ -39,22 +51,26 @@ internal static class MetricsView
     /// <summary>Of <c>train</c>.</summary>
     public static object Json(TrainResult result) => new
     {
-        run = result.Run, task = Task(result.Judged), strategy = result.Strategy, names = result.Classes, train_images = result.TrainImages, val_images = result.ValImages, measures = Figures(result.Judged), seconds = result.Seconds,
-        trainable_parameters = result.TrainableParameters, errors = result.Broken, notes = result.Notes, left_out = LeftOutView.Json(result.DataNotes, result.Broken), report = result.Report,
+        run = result.Run, task = Task(result.Judged), strategy = result.Strategy, names = result.Classes,
+        train_images = result.TrainImages, val_images = result.ValImages, measures = Figures(result.Judged), seconds = result.Seconds,
+        trainable_parameters = result.TrainableParameters, errors = result.Broken, notes = result.Notes,
+        left_out = LeftOutView.Json(result.DataNotes, result.Broken), report = result.Report,
         advice = result.Advice is { } found ? new { found.Strategy, found.Quadrant, found.Reasons } : null,
     };
 
     /// <summary>Of <c>evaluate</c>.</summary>
     public static object Json(TaskMetrics metrics, Dataset set, IReadOnlyList<BrokenPicture> broken, IReadOnlyList<string> notes) => new
     {
-        task = Task(metrics), measures = Figures(metrics), errors = broken, part = set.Part, left_out = LeftOutView.Json(set.Notes, broken), notes = notes.Concat(set.Notes.Remarks),
+        task = Task(metrics), measures = Figures(metrics), errors = broken, part = set.Part, left_out = LeftOutView.Json(set.Notes, broken),
+        notes = notes.Concat(set.Notes.Remarks),
     };
 
     /// <summary>Of <c>predict</c>.</summary>
     public static object Json(Prediction found)
     {
         static object Ranked(IEnumerable<RankedLabel> labels) => labels.Select(pair => new { label = pair.Label, probability = pair.Probability });
-        if (found.Numbers is { } numbers) return new { file = found.File, numbers = numbers.Select(number => new { name = number.Name, value = number.Value, low = number.Low, high = number.High }) };
+        if (found.Numbers is { } numbers)
+            return new { file = found.File, numbers = numbers.Select(number => new { name = number.Name, value = number.Value, low = number.Low, high = number.High }) };
         if (found.Labels is { } labels) return new { file = found.File, labels = Ranked(labels), all = Ranked(found.Top) };
         return new { file = found.File, label = found.Label, probability = found.Probability, top = Ranked(found.Top) };
     }

@@ -53,6 +53,8 @@ internal sealed class TrainArguments
     public static TransferTask NewTask(TrainOptions options, Shell shell) => new(options)
     {
         Progress = shell.Progress, Log = shell.Log, Cancel = shell.Stop,
-        EpochEnded = epoch => shell.Log(double.IsNaN(epoch.TrainAccuracy) ? $"{epoch.Name}, epoch {epoch.Epoch}: loss {epoch.Loss:0.0000}; held out: loss {epoch.ValidationLoss:0.0000}, score {epoch.ValidationAccuracy:0.000} ({epoch.Seconds:0.0} s)" : $"{epoch.Name}, epoch {epoch.Epoch}: loss {epoch.Loss:0.0000}, right {epoch.TrainAccuracy:P1}; held out: loss {epoch.ValidationLoss:0.0000}, right {epoch.ValidationAccuracy:P1} ({epoch.Seconds:0.0} s)"),
+        EpochEnded = epoch => shell.Log(double.IsNaN(epoch.TrainAccuracy)
+            ? $"{epoch.Name}, epoch {epoch.Epoch}: loss {epoch.Loss:0.0000}; held out: loss {epoch.ValidationLoss:0.0000}, score {epoch.ValidationAccuracy:0.000} ({epoch.Seconds:0.0} s)"
+            : $"{epoch.Name}, epoch {epoch.Epoch}: loss {epoch.Loss:0.0000}, right {epoch.TrainAccuracy:P1}; held out: loss {epoch.ValidationLoss:0.0000}, right {epoch.ValidationAccuracy:P1} ({epoch.Seconds:0.0} s)"),
     };
 }

@@ -214,7 +214,7 @@ public sealed class TargetTests : IDisposable
     {
         string Said(Action action) => Assert.Throws<GraftException>(action).Message;
         Assert.Contains("line 4: the age 'old' is no number. Write it with a point", Said(() => Open("path,age\n#,1.5\n#,2.5\n#,old", TargetKind.Numbers).ToString()), StringComparison.Ordinal);
-        Assert.Contains("line 3: the dog '2' is neither 0 nor 1", Said(() => Open("path,cat,dog\n#,1,0\n#,0,2\n#,1,1", TargetKind.Labels).ToString()).Replace("--task labels: ", "", StringComparison.Ordinal) + "line 3: the dog '2' is neither 0 nor 1", StringComparison.Ordinal);
+        Assert.Contains("line 3: the dog '2' is neither 0 nor 1", Said(() => Open("path,cat,dog\n#,1,0\n#,0,2\n#,1,1", TargetKind.Labels).ToString()), StringComparison.Ordinal);
         Assert.Contains("no column of", Said(() => Open("path,label\n#,a\n#,b", TargetKind.Numbers)), StringComparison.Ordinal);
         Assert.Contains("come in a CSV", Said(() => DatasetReader.Open(_shop["p"], TargetKind.Labels)), StringComparison.Ordinal);
         var numbers = Open("path,age\n#,1.5\n#,2.5\n#,7").Train;

@@ -29,23 +29,24 @@ internal sealed record TableTargets(TargetKind Kind, int[] Columns, string? Rema
     /// <param name="wish">What is asked for; null: what the data shows.</param>
     /// <param name="known">Names that are looked for; null: any.</param>
     /// <returns>Null: there is nothing to learn in it.</returns>
-    public static TableTargets? Of(string path, string[] headers, string[] plain, IReadOnlyList<string[]> rows, int label, int[] taken, TargetKind? wish, IReadOnlyList<string>? known)
+    public static TableTargets? Of(string path, string[] headers, string[] plain, IReadOnlyList<string[]> rows, int label, int[] taken,
+        TargetKind? wish, IReadOnlyList<string>? known)
     {
         if (wish == TargetKind.Classes) return label < 0 ? null : new TableTargets(TargetKind.Classes, [label], null);
         IEnumerable<string> Cells(int column) => rows.Select(row => row[column]).Where(cell => cell.Length > 0);
-        // One bad cell does not make a column of numbers one of words: it is named when it is read.
-        bool IsNumbers(int column)
-        {
-            var (good, all) = (Cells(column).Count(cell => Number(cell) is not null), Cells(column).Count());
-            return good > 0 && good >= 0.9 * all;
-        }
-        bool IsFlags(int column) => Cells(column).Any() && Cells(column).All(cell => cell is "0" or "1");
+        // A bad cell does not make a column of numbers one of words: it is named when it is read. Where a task is asked for, half will do.
+        bool Holds(int column, Func<string, bool> good, double share) =>
+            Cells(column).Any() && Cells(column).Count(good) >= share * Cells(column).Count();
+        bool IsNumbers(int column) => Holds(column, cell => Number(cell) is not null, wish is null ? 0.9 : 0.5);
+        bool IsFlags(int column) => Holds(column, cell => cell is "0" or "1", wish is null ? 1 : 0.5);
         int[] others = [.. Enumerable.Range(0, headers.Length).Where(k => !taken.Contains(k) && k != label)];
-        int[] Named(Func<int, bool> fits) => [.. (known ?? []).Select(name => Array.FindIndex(headers, header => string.Equals(header, name, StringComparison.OrdinalIgnoreCase))).Where(k => k >= 0 && fits(k))];
+        int Column(string name) => Array.FindIndex(headers, header => string.Equals(header, name, StringComparison.OrdinalIgnoreCase));
+        int[] Named(Func<int, bool> fits) => [.. (known ?? []).Select(Column).Where(k => k >= 0 && fits(k))];
 
         if (wish == TargetKind.Labels)
         {
-            if (known is not null && Named(IsFlags) is { Length: > 0 } own && own.Length == known.Count) return new TableTargets(TargetKind.Labels, own, null);
+            if (known is not null && Named(IsFlags) is { Length: > 0 } own && own.Length == known.Count)
+                return new TableTargets(TargetKind.Labels, own, null);
             if (label >= 0) return new TableTargets(TargetKind.Labels, [label], null);
             return others.Where(IsFlags).ToArray() is { Length: > 0 } flags ? new TableTargets(TargetKind.Labels, flags, null) : null;
         }
@@ -57,21 +58,24 @@ internal sealed record TableTargets(TargetKind Kind, int[] Columns, string? Rema
                 : throw new GraftException($"--task numbers: no column of {path} holds numbers (with a point for decimals), only {string.Join(", ", headers)}");
         }
         var file = Path.GetFileName(path);
+        TableTargets Said(TargetKind kind, int[] columns, string what) => new(kind, columns, $"the column{(columns.Length > 1 ? "s" : "")} {Names(headers, columns)} of {file} {what}");
         if (label >= 0)
         {
             if (Cells(label).Any(cell => cell.IndexOfAny(s_between) >= 0))
-                return new TableTargets(TargetKind.Labels, [label], $"the column {headers[label]} of {file} holds several labels for a picture, with ; or | between (--task says otherwise)");
+                return Said(TargetKind.Labels, [label], "holds several labels for a picture, with ; or | between (--task says otherwise)");
             return IsNumbers(label) && !AreCodes(plain[label], [.. Cells(label)])
-                ? new TableTargets(TargetKind.Numbers, [label], $"the column {headers[label]} of {file} holds numbers (--task classes takes each for a class)")
+                ? Said(TargetKind.Numbers, [label], "holds numbers (--task classes takes each for a class)")
                 : new TableTargets(TargetKind.Classes, [label], null);
         }
         int[] all = [.. others.Where(k => !s_aside.Contains(plain[k]) && IsNumbers(k))];
         if (all.Length == 0) return null;
-        return all.All(IsFlags) ? new TableTargets(TargetKind.Labels, all, $"the columns {Names(headers, all)} of {file} are labels, 1 where a picture has one (--task says otherwise)")
-            : new TableTargets(TargetKind.Numbers, all, $"the column{(all.Length > 1 ? "s" : "")} {Names(headers, all)} of {file} hold{(all.Length > 1 ? "" : "s")} numbers (--task says otherwise)");
+        var one = all.Length == 1;
+        return all.All(IsFlags) ? Said(TargetKind.Labels, all, $"{(one ? "is a label" : "are labels")}, 1 where a picture has it (--task says otherwise)")
+            : Said(TargetKind.Numbers, all, $"{(one ? "holds" : "hold")} numbers (--task says otherwise)");
     }
 
-    private static string Names(string[] headers, int[] columns) => string.Join(", ", columns.Take(8).Select(k => headers[k])) + (columns.Length > 8 ? ", …" : "");
+    private static string Names(string[] headers, int[] columns) =>
+        string.Join(", ", columns.Take(8).Select(k => headers[k])) + (columns.Length > 8 ? ", …" : "");
 
     private static bool AreCodes(string column, string[] cells)
     {
@@ -80,11 +84,13 @@ internal sealed record TableTargets(TargetKind Kind, int[] Columns, string? Rema
         double[] distinct = [.. values.Distinct().Order()];
         if (distinct.Length <= 2) return true;
         if (column == "target" || distinct[0] < 0) return false;
-        return distinct.Length <= FewCodes || (distinct[0] <= 1 && distinct[^1] - distinct[0] == distinct.Length - 1 && cells.Length >= 2 * distinct.Length);
+        return distinct.Length <= FewCodes
+            || (distinct[0] <= 1 && distinct[^1] - distinct[0] == distinct.Length - 1 && cells.Length >= 2 * distinct.Length);
     }
 
     /// <summary>A number with a point for decimals; null: it is none.</summary>
-    public static double? Number(string cell) => double.TryParse(cell, NumberStyles.Float, CultureInfo.InvariantCulture, out var value) && double.IsFinite(value) ? value : null;
+    public static double? Number(string cell) =>
+        double.TryParse(cell, NumberStyles.Float, CultureInfo.InvariantCulture, out var value) && double.IsFinite(value) ? value : null;
 
     /// <summary>The targets of rows that were chosen.</summary>
     /// <param name="path">Of the CSV, for messages.</param>
@@ -95,10 +101,11 @@ internal sealed record TableTargets(TargetKind Kind, int[] Columns, string? Rema
         if (Kind == TargetKind.Numbers)
         {
             float[][] values = [.. rows.Select(row => Columns.Select(column => Number(row.Fields[column]) is { } value ? (float)value
-                : throw new GraftException($"{path}, line {row.Line}: the {headers[column]} '{row.Fields[column]}' is no number. Write it with a point for decimals, such as 12.5, or leave it blank: the picture is then left out")).ToArray())];
+                : throw new GraftException($"{path}, line {row.Line}: the {headers[column]} '{row.Fields[column]}' is no number. "
+                    + "Write it with a point for decimals, such as 12.5, or leave it blank: the picture is then left out")).ToArray())];
             return new NumberTargets(values, [.. Columns.Select(column => UnicodeNames.Compose(headers[column]))]);
         }
-        if (Columns.Length > 1 || (rows.All(row => row.Fields[Columns[0]] is "0" or "1") && !IsLabelColumn(headers[Columns[0]])))
+        if (Columns.Length > 1 || !TableReader.IsLabel(TableReader.Plain(headers[Columns[0]])))
         {
             int[][] flags = [.. rows.Select(row => Enumerable.Range(0, Columns.Length).Where(k => row.Fields[Columns[k]] switch
             {
@@ -108,15 +115,16 @@ internal sealed record TableTargets(TargetKind Kind, int[] Columns, string? Rema
             }).ToArray())];
             return new LabelTargets(flags, [.. Columns.Select(column => UnicodeNames.Compose(headers[column]))]);
         }
-        string[][] words = [.. rows.Select(row => row.Fields[Columns[0]].Split(s_between, StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries).Select(UnicodeNames.Compose).Distinct().ToArray())];
+        const StringSplitOptions Bare = StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries;
+        string[][] words = [.. rows.Select(row => row.Fields[Columns[0]].Split(s_between, Bare).Select(UnicodeNames.Compose).Distinct().ToArray())];
         string[] names = [.. words.SelectMany(set => set).Distinct().Order(StringComparer.Ordinal)];
         var number = names.Select((name, k) => (name, k)).ToDictionary(pair => pair.name, pair => pair.k);
         return names.Length > 0 ? new LabelTargets([.. words.Select(set => set.Select(word => number[word]).Order().ToArray())], names)
             : throw new GraftException($"{path}: the column {headers[Columns[0]]} is blank from top to bottom, so there is no label to learn");
     }
 
-    private static bool IsLabelColumn(string header) => TableReader.IsLabel(TableReader.Plain(header));
-
     /// <summary>Whether a row says nothing where it has to: one of several labels may be blank, which is none of them.</summary>
-    public bool IsBlank(string[] fields) => Kind == TargetKind.Labels && Columns.Length == 1 ? false : Columns.Any(column => fields[column].Length == 0);
+    public bool IsBlank(string headerOfFirst, string[] fields) =>
+        !(Kind == TargetKind.Labels && Columns.Length == 1 && TableReader.IsLabel(TableReader.Plain(headerOfFirst)))
+        && Columns.Any(column => fields[column].Length == 0);
 }

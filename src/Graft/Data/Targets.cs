@@ -47,7 +47,8 @@ public abstract class Targets(TargetKind kind, IReadOnlyList<string> names)
     /// <summary>A fold number for each item, what there is of every kind spread evenly over them.</summary>
     public abstract int[] Folds(int folds, long seed);
 
-    internal GraftException NoClasses() => new($"{(Kind == TargetKind.Labels ? "the pictures have several labels each" : "the pictures have numbers")}, and this is for pictures of one class each");
+    internal GraftException NoClasses() =>
+        new($"{(Kind == TargetKind.Labels ? "the pictures have several labels each" : "the pictures have numbers")}, and this is for pictures of one class each");
 }
 
 /// <summary>One class for each item.</summary>

@@ -25,7 +25,8 @@ internal static class LabelFitter
         var counts = targets.Counts();
         int[] learned = [.. Enumerable.Range(0, labels).Where(label => counts[label] > 0 && counts[label] < n)];
         string[] notes = [.. Enumerable.Range(0, labels).Except(learned).Select(label => counts[label] == 0
-            ? $"no picture that was trained on has the label '{targets.Names[label]}': it is never said" : $"every picture that was trained on has the label '{targets.Names[label]}': it is always said")];
+            ? $"no picture that was trained on has the label '{targets.Names[label]}': it is never said"
+            : $"every picture that was trained on has the label '{targets.Names[label]}': it is always said")];
 
         long[][] has = [.. Enumerable.Range(0, labels).Select(_ => new long[n])];
         for (var k = 0; k < n; k++) foreach (var label in targets.Sets[k]) has[label][k] = 1;
@@ -34,8 +35,10 @@ internal static class LabelFitter
         var folds = Math.Min(options.Folds, n);
         double[] grid = options.C is { } only ? [only] : HeadFitter.Grid;
         var scores = folds >= 2 ? CrossValidate(problem, targets, has, learned, folds, grid, options) : null;
-        var chosen = learned.ToDictionary(label => label, label => scores is null ? Array.IndexOf(grid, options.C ?? 1.0) : Best(scores, has[label], label));
-        foreach (var label in Enumerable.Range(0, labels).Except(learned)) biases.Select(0, label).AddInPlace(Tensor.From([Constant(counts[label], n)])[0]);
+        var chosen = learned.ToDictionary(label => label, label =>
+            scores is null ? Array.IndexOf(grid, options.C ?? 1.0) : Best(scores, has[label], label));
+        foreach (var label in Enumerable.Range(0, labels).Except(learned))
+            biases.Select(0, label).AddInPlace(Tensor.From([Constant(counts[label], n)])[0]);
         foreach (var label in learned)
         {
             var solution = NewtonSolver.Solve(problem, has[label], 2, LinearLoss.Softmax, grid[chosen[label]] / 2, options.Tolerance);
@@ -61,7 +64,8 @@ internal static class LabelFitter
             return all;
         }
         var heldOut = Probabilities(label => chosen.GetValueOrDefault(label, 0));
-        GridPoint[] points = [.. grid.Select((value, g) => new GridPoint(value, learned.Length == 0 ? 0 : learned.Average(label => Loss(scores[g], has[label], label)), Ranking.Mean(Probabilities(_ => g), targets)))];
+        double MeanLoss(int g) => learned.Length == 0 ? 0 : learned.Average(label => Loss(scores[g], has[label], label));
+        GridPoint[] points = [.. grid.Select((value, g) => new GridPoint(value, MeanLoss(g), Ranking.Mean(Probabilities(_ => g), targets)))];
         return new FittedHead(head, c, Ranking.Mean(heldOut, targets), points, clock.Elapsed.TotalSeconds) { HeldOut = heldOut, Notes = notes };
     }
 
@@ -69,7 +73,8 @@ internal static class LabelFitter
     private static double Constant(int count, int n) => Math.Log((count + 0.5) / (n - count + 0.5));
 
     /// <summary>Scores of each picture from the fold that leaves it out, for each value of C.</summary>
-    private static double[][,] CrossValidate(LinearProblem problem, LabelTargets targets, long[][] has, int[] learned, int folds, double[] grid, HeadOptions options)
+    private static double[][,] CrossValidate(LinearProblem problem, LabelTargets targets, long[][] has, int[] learned,
+        int folds, double[] grid, HeadOptions options)
     {
         var (n, labels) = (targets.Count, targets.Names.Count);
         var fold = targets.Folds(folds, options.Seed);
@@ -93,7 +98,8 @@ internal static class LabelFitter
                 for (var g = 0; g < grid.Length; g++)
                 {
                     // Choosing C needs no more precision than this.
-                    start = NewtonSolver.SolveReduced(problem, has[label], 2, LinearLoss.Softmax, grid[g] / 2, Math.Max(1e-3, options.Tolerance), train, null, start).Solution;
+                    var tolerance = Math.Max(1e-3, options.Tolerance);
+                    start = NewtonSolver.SolveReduced(problem, has[label], 2, LinearLoss.Softmax, grid[g] / 2, tolerance, train, null, start).Solution;
                     var said = inputs.Mv(start.Select(1, 1) - start.Select(1, 0)).ToArray<double>();
                     for (var i = 0; i < held.Length; i++) scores[g][held[i], label] = said[i];
                 }

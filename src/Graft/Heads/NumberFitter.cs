@@ -37,7 +37,7 @@ internal static class NumberFitter
         if (folds >= 2)
         {
             var fold = targets.Folds(folds, options.Seed);
-            var said = CrossValidate(problem, y, fold, folds, grid.Length, (x, own) => [.. grid.Select(value => Ridge(x, own, value))]);
+            var said = CrossValidate(problem, y, fold, folds, grid.Length, (x, own) => Ridges(x, own, grid));
             double[] losses = [.. said.Select(one => (one - y).Square().Mean().Item())];
             points.AddRange(grid.Select((value, g) => new GridPoint(value, losses[g], RSquared(said[g], y))));
             // The strongest penalty whose loss is within one per cent of the best: the simpler of equals.
@@ -62,7 +62,8 @@ internal static class NumberFitter
         return new FittedHead(head, c, heldOut is null ? double.NaN : RSquared(heldOut, y), points, clock.Elapsed.TotalSeconds)
         {
             HeldOut = heldOut is null ? null : (heldOut * Row(units.Scale) + Row(units.Mean)).To(DType.Float32).ToArray<float>(),
-            Notes = [.. Enumerable.Range(0, columns).Where(k => units.Scale[k] == 1 && targets.Rows.All(row => row[k] == targets.Rows[0][k])).Select(k => $"every {targets.Names[k]} that was trained on is {targets.Rows[0][k]}: there is nothing to learn of it")],
+            Notes = [.. Enumerable.Range(0, columns).Where(k => targets.Rows.All(row => row[k] == targets.Rows[0][k]))
+                .Select(k => $"every {targets.Names[k]} that was trained on is {targets.Rows[0][k]}: there is nothing to learn of it")],
         };
     }
 
@@ -71,15 +72,18 @@ internal static class NumberFitter
     {
         var columns = Enumerable.Range(0, targets.Names.Count).Select(c => targets.Rows.Select(row => (double)row[c]).ToArray()).ToArray();
         double[] means = [.. columns.Select(values => values.Average())];
-        return new Units(means, [.. columns.Select((values, c) => Math.Sqrt(values.Average(value => (value - means[c]) * (value - means[c])))).Select(scale => scale > 1e-12 ? scale : 1)]);
+        double Deviation(double[] values, int c) => Math.Sqrt(values.Average(value => (value - means[c]) * (value - means[c])));
+        return new Units(means, [.. columns.Select(Deviation).Select(scale => scale > 1e-12 ? scale : 1)]);
     }
 
     private static Tensor Row(double[] values) => Tensor.From(values, 1, values.Length);
 
-    private static double RSquared(Tensor said, Tensor y) => (1 - (said - y).Square().Sum([0L]) / (y - y.Mean([0L], true)).Square().Sum([0L]).Clamp(1e-30, null)).Mean().Item();
+    private static double RSquared(Tensor said, Tensor y) =>
+        (1 - (said - y).Square().Sum([0L]) / (y - y.Mean([0L], true)).Square().Sum([0L]).Clamp(1e-30, null)).Mean().Item();
 
     private static double[] Deltas(Tensor residuals) =>
-        [.. Enumerable.Range(0, (int)residuals.Shape[1]).Select(k => Math.Max(1e-6, Efficient * NormalMad * Median(residuals.Select(1, k).Abs().ToArray<double>())))];
+        [.. Enumerable.Range(0, (int)residuals.Shape[1])
+            .Select(k => Math.Max(1e-6, Efficient * NormalMad * Median(residuals.Select(1, k).Abs().ToArray<double>())))];
 
     private static double Median(double[] values)
     {
@@ -105,13 +109,26 @@ internal static class NumberFitter
         return said;
     }
 
+    // One Gram matrix serves every penalty.
+    private static Tensor[] Ridges(Tensor x, Tensor y, double[] grid)
+    {
+        var (gram, right, penalty) = (x.T().Matmul(x), x.T().Matmul(y), Penalty(x));
+        return [.. grid.Select(c => (right * c).CholeskySolve((gram * c + penalty).LinalgCholesky()))];
+    }
+
+    // Of every weight but the intercept.
+    private static Tensor Penalty(Tensor x)
+    {
+        var diagonal = Ops.Ones([x.Shape[1]], dtype: DType.Float64);
+        diagonal.Narrow(0, x.Shape[1] - 1, 1).ZeroInPlace();
+        return diagonal.DiagEmbed();
+    }
+
     /// <summary>(r + 1)×columns; the last of x's columns is ones.</summary>
     internal static Tensor Ridge(Tensor x, Tensor y, double c, Tensor? sample = null)
     {
-        var penalty = Ops.Ones([x.Shape[1]], dtype: DType.Float64);
-        penalty.Narrow(0, x.Shape[1] - 1, 1).ZeroInPlace();
         var weighted = sample is null ? x : x * sample;
-        var system = x.T().Matmul(weighted) * c + penalty.DiagEmbed();
+        var system = x.T().Matmul(weighted) * c + Penalty(x);
         return (weighted.T().Matmul(y) * c).CholeskySolve(system.LinalgCholesky());
     }
 

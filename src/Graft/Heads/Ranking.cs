@@ -31,7 +31,9 @@ public static class Ranking
     public static double Mean(float[] answers, LabelTargets targets)
     {
         var labels = targets.Names.Count;
-        double[] each = [.. Enumerable.Range(0, labels).Select(label => AveragePrecision([.. Enumerable.Range(0, targets.Count).Select(k => answers[k * labels + label])], [.. targets.Sets.Select(set => set.Contains(label))])).Where(double.IsFinite)];
+        double Of(int label) =>
+            AveragePrecision([.. Enumerable.Range(0, targets.Count).Select(k => answers[k * labels + label])], [.. targets.Sets.Select(set => set.Contains(label))]);
+        double[] each = [.. Enumerable.Range(0, labels).Select(Of).Where(double.IsFinite)];
         return each.Length == 0 ? double.NaN : each.Average();
     }
 }

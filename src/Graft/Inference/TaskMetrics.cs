@@ -69,7 +69,8 @@ public sealed record LabelMeasure(string Name, int Count, double AveragePrecisio
 /// <param name="MacroF1">Mean over the labels that a picture has.</param>
 /// <param name="Exact">Share of pictures all of whose labels are right.</param>
 /// <param name="PerLabel">Label by label.</param>
-public sealed record LabelMetrics(int Count, double MeanAveragePrecision, double[] Interval, double MicroF1, double MacroF1, double Exact, IReadOnlyList<LabelMeasure> PerLabel) : TaskMetrics(Count)
+public sealed record LabelMetrics(int Count, double MeanAveragePrecision, double[] Interval, double MicroF1, double MacroF1, double Exact,
+    IReadOnlyList<LabelMeasure> PerLabel) : TaskMetrics(Count)
 {
     /// <inheritdoc/>
     [JsonIgnore]
@@ -99,7 +100,8 @@ public sealed record LabelMetrics(int Count, double MeanAveragePrecision, double
                 if (says && has[c][k]) both++;
             }
             (right, wrong, missed) = (right + both, wrong + said - both, missed + truly - both);
-            per[c] = new LabelMeasure(targets.Names[c], truly, Ranking.AveragePrecision(scores[c], has[c]), said == 0 ? 0 : (double)both / said, truly == 0 ? 0 : (double)both / truly,
+            per[c] = new LabelMeasure(targets.Names[c], truly, Ranking.AveragePrecision(scores[c], has[c]),
+                said == 0 ? 0 : (double)both / said, truly == 0 ? 0 : (double)both / truly,
                 said + truly == 0 ? 0 : 2.0 * both / (said + truly), thresholds[c]);
         }
         var present = per.Where(one => one.Count > 0).ToArray();
@@ -108,10 +110,12 @@ public sealed record LabelMetrics(int Count, double MeanAveragePrecision, double
         var draws = (int)Math.Clamp(2e7 / Math.Max(1, (long)n * labels), Math.Min(100, resamples), resamples);
         var interval = Bootstrap(n, draws, drawn =>
         {
-            double[] each = [.. Enumerable.Range(0, labels).Select(c => Ranking.AveragePrecision([.. drawn.Select(k => scores[c][k])], [.. drawn.Select(k => has[c][k])])).Where(double.IsFinite)];
+            double Drawn(int c) => Ranking.AveragePrecision([.. drawn.Select(k => scores[c][k])], [.. drawn.Select(k => has[c][k])]);
+            double[] each = [.. Enumerable.Range(0, labels).Select(Drawn).Where(double.IsFinite)];
             return each.Length == 0 ? double.NaN : each.Average();
         });
-        return new LabelMetrics(n, present.Length == 0 ? double.NaN : present.Average(one => one.AveragePrecision), interval, right + wrong + missed == 0 ? 0 : 2.0 * right / (2.0 * right + wrong + missed),
+        return new LabelMetrics(n, present.Length == 0 ? double.NaN : present.Average(one => one.AveragePrecision), interval,
+            right + wrong + missed == 0 ? 0 : 2.0 * right / (2.0 * right + wrong + missed),
             present.Length == 0 ? 0 : present.Average(one => one.F1), n == 0 ? double.NaN : (double)exact / n, per);
     }
 
@@ -123,7 +127,8 @@ public sealed record LabelMetrics(int Count, double MeanAveragePrecision, double
         var labels = targets.Names.Count;
         return [.. Enumerable.Range(0, labels).Select(c =>
         {
-            var rows = Enumerable.Range(0, targets.Count).Select(k => (Score: (double)answers[k * labels + c], Has: targets.Sets[k].Contains(c))).OrderByDescending(row => row.Score).ToArray();
+            var rows = Enumerable.Range(0, targets.Count).Select(k => (Score: (double)answers[k * labels + c], Has: targets.Sets[k].Contains(c)))
+                .OrderByDescending(row => row.Score).ToArray();
             var positives = rows.Count(row => row.Has);
             if (positives == 0 || positives == rows.Length) return 0.5;
             var (best, threshold, both) = (-1.0, 0.5, 0);
@@ -149,7 +154,8 @@ public sealed record LabelMetrics(int Count, double MeanAveragePrecision, double
 /// <param name="RSquared">Share of the variance that is explained: 0 is what the mean would do.</param>
 /// <param name="RSquaredInterval">Of it.</param>
 /// <param name="MeanMae">Mean absolute error of the mean of these pictures.</param>
-public sealed record NumberMeasure(string Name, double Mae, double[] MaeInterval, double Rmse, double[] RmseInterval, double RSquared, double[] RSquaredInterval, double MeanMae);
+public sealed record NumberMeasure(string Name, double Mae, double[] MaeInterval, double Rmse, double[] RmseInterval, double RSquared,
+    double[] RSquaredInterval, double MeanMae);
 
 /// <summary>How well numbers are told.</summary>
 /// <param name="Count">Pictures.</param>
@@ -183,7 +189,8 @@ public sealed record NumberMetrics(int Count, double Mae, double Rmse, double RS
             }
             int[] every = [.. Enumerable.Range(0, n)];
             var middle = n == 0 ? 0 : truth.Average();
-            per[c] = new NumberMeasure(targets.Names[c], Mae(every), Bootstrap(n, resamples, Mae), Rmse(every), Bootstrap(n, resamples, Rmse), RSquared(every), Bootstrap(n, resamples, RSquared),
+            per[c] = new NumberMeasure(targets.Names[c], Mae(every), Bootstrap(n, resamples, Mae),
+                Rmse(every), Bootstrap(n, resamples, Rmse), RSquared(every), Bootstrap(n, resamples, RSquared),
                 n == 0 ? double.NaN : truth.Average(value => Math.Abs(value - middle)));
         }
         return new NumberMetrics(n, per.Average(one => one.Mae), per.Average(one => one.Rmse), per.Average(one => one.RSquared), per);

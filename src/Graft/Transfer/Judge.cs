@@ -17,8 +17,14 @@ internal sealed record Judge(double[]? Thresholds, double[][]? Residuals, IReadO
         var solved = plan.Phases.All(phase => phase.Solve);
         var (said, targets) = solved && trained.Fit?.HeldOut is { } folds ? (folds, train.Targets.Subset(trained.FitIndices)) : (answers, truth);
         var what = train.Targets is LabelTargets ? "the thresholds of the labels were chosen" : "the intervals of the numbers were measured";
-        if (targets.Count == 0) return new Judge(null, null, [$"nothing was held out: {(train.Targets is LabelTargets ? "each label is said from a probability of a half on" : "the numbers have no intervals")}"]);
-        IReadOnlyList<string> notes = ReferenceEquals(said, answers) ? [$"{what} on the {targets.Count} validation pictures, so that their own figures are a little kind"] : [];
-        return targets is LabelTargets labels ? new Judge(LabelMetrics.Thresholds(said, labels), null, notes) : new Judge(null, NumberMetrics.Residuals(said, (NumberTargets)targets), notes);
+        if (targets.Count == 0)
+        {
+            var then = train.Targets is LabelTargets ? "each label is said from a probability of a half on" : "the numbers have no intervals";
+            return new Judge(null, null, [$"nothing was held out: {then}"]);
+        }
+        IReadOnlyList<string> notes = ReferenceEquals(said, answers)
+            ? [$"{what} on the {targets.Count} validation pictures, so that their own figures are a little kind"] : [];
+        return targets is LabelTargets labels ? new Judge(LabelMetrics.Thresholds(said, labels), null, notes)
+            : new Judge(null, NumberMetrics.Residuals(said, (NumberTargets)targets), notes);
     }
 }

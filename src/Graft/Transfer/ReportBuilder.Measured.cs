@@ -25,31 +25,44 @@ public sealed partial class ReportBuilder
             </div>
             <div class="row">
             """);
-        if (run.History.Count > 0) body.Append(CultureInfo.InvariantCulture, $"<section><h2>Loss</h2><div class=\"chart\" id=\"loss\"></div></section><section><h2>{measure}</h2><div class=\"chart\" id=\"accuracy\"></div></section>");
-        if (Probes.Any()) body.Append("<section><h2>Linear probes on each stage</h2><div class=\"chart\" id=\"probes\"></div></section>");
-        if (run.HeadGrid.Count > 1) body.Append("<section><h2>Choosing the head's penalty</h2><div class=\"chart\" id=\"grid\"></div></section>");
+        void Chart(string title, string id) => body.Append(CultureInfo.InvariantCulture, $"<section><h2>{Html(title)}</h2><div class=\"chart\" id=\"{id}\"></div></section>");
+        if (run.History.Count > 0)
+        {
+            Chart("Loss", "loss");
+            Chart(measure, "accuracy");
+        }
+        if (Probes.Any()) Chart("Linear probes on each stage", "probes");
+        if (run.HeadGrid.Count > 1) Chart("Choosing the head's penalty", "grid");
         var scatter = Scatter(extraction, answers, targets);
-        for (var c = 0; c < scatter.Length; c++) body.Append(CultureInfo.InvariantCulture, $"<section><h2>{Html(run.Classes[c])}: predicted against true</h2><div class=\"chart\" id=\"scatter{c}\"></div></section>");
+        for (var c = 0; c < scatter.Length; c++) Chart($"{run.Classes[c]}: predicted against true", $"scatter{c}");
         body.Append("</div>");
         if (metrics is LabelMetrics labels)
         {
-            Table(body, "Label by label", ["label", "pictures", "average precision", "precision", "recall", "F1", "threshold"], labels.PerLabel.Select(found => new[]
+            string[] headers = ["label", "pictures", "average precision", "precision", "recall", "F1", "threshold"];
+            Table(body, "Label by label", headers, labels.PerLabel.Select(found => new[]
             {
-                found.Name, $"{found.Count}", found.Count == 0 ? "" : Text(found.AveragePrecision), Percent(found.Precision), Percent(found.Recall), Text(found.F1), Text(found.Threshold),
+                found.Name, $"{found.Count}", found.Count == 0 ? "" : Text(found.AveragePrecision), Percent(found.Precision),
+                Percent(found.Recall), Text(found.F1), Text(found.Threshold),
             }));
         }
         if (metrics is NumberMetrics numbers)
         {
             static string Rough(double value, double[] interval) => FormattableString.Invariant($"{value:G4} ({interval[0]:G4} to {interval[1]:G4})");
-            Table(body, "Column by column, with 95% intervals", ["column", "mean absolute error", "of the mean", "root mean squared error", "R²"], numbers.PerColumn.Select(found => new[]
+            string[] headers = ["column", "mean absolute error", "of the mean", "root mean squared error", "R²"];
+            Table(body, "Column by column, with 95% intervals", headers, numbers.PerColumn.Select(found => new[]
             {
-                found.Name, Rough(found.Mae, found.MaeInterval), FormattableString.Invariant($"{found.MeanMae:G4}"), Rough(found.Rmse, found.RmseInterval), $"{Text(found.RSquared)} ({Between(found.RSquaredInterval)})",
+                found.Name, Rough(found.Mae, found.MaeInterval), FormattableString.Invariant($"{found.MeanMae:G4}"), Rough(found.Rmse, found.RmseInterval),
+                $"{Text(found.RSquared)} ({Between(found.RSquaredInterval)})",
             }));
         }
         FarthestOff(body, extraction, answers, targets);
         Reasons(body);
         Card(body);
-        return Page(body, new { classes = run.Classes, confusion = Array.Empty<int[]>(), history = run.History, grid = run.HeadGrid, probes = Probes, points = Array.Empty<object>(), measure, scatter });
+        return Page(body, new
+        {
+            classes = run.Classes, confusion = Array.Empty<int[]>(), history = run.History, grid = run.HeadGrid, probes = Probes,
+            points = Array.Empty<object>(), measure, scatter,
+        });
     }
 
     private static string Text(double value) => value.ToString("0.000", CultureInfo.InvariantCulture);
@@ -59,8 +72,10 @@ public sealed partial class ReportBuilder
     private static (string Value, string What)[] Figures(TaskMetrics metrics, string measure) => metrics switch
     {
         { Count: 0 } => [("?", $"{measure}: nothing was held out to judge by")],
-        LabelMetrics found => [(Text(found.MeanAveragePrecision), $"mean average precision ({Between(found.Interval)})"), (Text(found.MicroF1), "micro F1"), (Text(found.MacroF1), "macro F1"), (Percent(found.Exact), "pictures with every label right")],
-        NumberMetrics found => [(Text(found.RSquared), found.PerColumn.Count == 1 ? $"R² ({Between(found.PerColumn[0].RSquaredInterval)})" : "R², the mean over the columns"),
+        LabelMetrics found => [(Text(found.MeanAveragePrecision), $"mean average precision ({Between(found.Interval)})"),
+            (Text(found.MicroF1), "micro F1"), (Text(found.MacroF1), "macro F1"), (Percent(found.Exact), "pictures with every label right")],
+        NumberMetrics found => [
+            (Text(found.RSquared), found.PerColumn.Count == 1 ? $"R² ({Between(found.PerColumn[0].RSquaredInterval)})" : "R², the mean over the columns"),
             (FormattableString.Invariant($"{found.Mae:G4}"), "mean absolute error"), (FormattableString.Invariant($"{found.Rmse:G4}"), "root mean squared error")],
         _ => [],
     };
@@ -68,7 +83,7 @@ public sealed partial class ReportBuilder
     // The first column is a name, the others are numbers.
     private static void Table(StringBuilder body, string title, string[] headers, IEnumerable<string[]> rows)
     {
-        static string Cells(string tag, string[] cells) => string.Concat(cells.Select((cell, k) => k == 0 ? $"<{tag}>{Html(cell)}</{tag}>" : $"<{tag} class=\"n\">{Html(cell)}</{tag}>"));
+        static string Cells(string tag, string[] cells) => string.Concat(cells.Select((cell, k) => $"<{tag}{(k == 0 ? "" : " class=\"n\"")}>{Html(cell)}</{tag}>"));
         body.Append(CultureInfo.InvariantCulture, $"<section><h2>{title}</h2><div class=\"scroll\"><table><tr>{Cells("th", headers)}</tr>");
         foreach (var row in rows) body.Append(CultureInfo.InvariantCulture, $"<tr>{Cells("td", row)}</tr>");
         body.Append("</table></div></section>");
@@ -78,8 +93,10 @@ public sealed partial class ReportBuilder
     {
         if (targets is not NumberTargets { Count: > 0 } numbers) return [];
         var columns = numbers.Names.Count;
-        int[] chosen = numbers.Count <= 4 * MapPoints ? [.. Enumerable.Range(0, numbers.Count)] : [.. new Rng(3).Permutation(numbers.Count).Take(4 * MapPoints).Order()];
-        return [.. numbers.Names.Select((name, c) => new { name, points = chosen.Select(k => new object[] { numbers.Rows[k][c], answers[k * columns + c], validation.Name(extraction.Indices[k]) }) })];
+        int[] chosen = numbers.Count <= 4 * MapPoints ? [.. Enumerable.Range(0, numbers.Count)]
+            : [.. new Rng(3).Permutation(numbers.Count).Take(4 * MapPoints).Order()];
+        object[] Point(int k, int c) => [numbers.Rows[k][c], answers[k * columns + c], validation.Name(extraction.Indices[k])];
+        return [.. numbers.Names.Select((name, c) => new { name, points = chosen.Select(k => Point(k, c)) })];
     }
 
     /// <summary>The pictures with the least probable labels, or the largest errors in units of the column's spread.</summary>
@@ -89,7 +106,8 @@ public sealed partial class ReportBuilder
         var units = targets is NumberTargets { Count: > 0 } all ? NumberFitter.UnitsOf(all) : null;
         double Off(int k) => targets switch
         {
-            LabelTargets labels => Enumerable.Range(0, outputs).Max(c => labels.Sets[k].Contains(c) ? 1 - answers[k * outputs + c] : answers[k * outputs + c]),
+            LabelTargets labels => Enumerable.Range(0, outputs)
+                .Max(c => labels.Sets[k].Contains(c) ? 1 - answers[k * outputs + c] : answers[k * outputs + c]),
             NumberTargets numbers => Enumerable.Range(0, outputs).Max(c => Math.Abs(numbers.Rows[k][c] - answers[k * outputs + c]) / units!.Scale[c]),
             _ => 0,
         };
@@ -100,8 +118,10 @@ public sealed partial class ReportBuilder
             using var picture = validation.Decode(extraction.Indices[k]);
             var said = model.Say(name, answers[(k * outputs)..((k + 1) * outputs)]).Label;
             var truth = targets.Describe(k);
-            figures.Append(CultureInfo.InvariantCulture, $"<figure><img loading=\"lazy\" alt=\"{Html(name)}\" src=\"data:image/jpeg;base64,{Thumbnail(picture)}\"><figcaption>");
-            figures.Append(CultureInfo.InvariantCulture, $"<b>{Html(said.Length > 0 ? said : "nothing")}</b>, is {Html(truth.Length > 0 ? truth : "nothing")}<br>{Html(name)}</figcaption></figure>");
+            figures.Append(CultureInfo.InvariantCulture, $"<figure><img loading=\"lazy\" alt=\"{Html(name)}\" ");
+            figures.Append(CultureInfo.InvariantCulture, $"src=\"data:image/jpeg;base64,{Thumbnail(picture)}\"><figcaption>");
+            figures.Append(CultureInfo.InvariantCulture, $"<b>{Html(said.Length > 0 ? said : "nothing")}</b>, is {Html(truth.Length > 0 ? truth : "nothing")}");
+            figures.Append(CultureInfo.InvariantCulture, $"<br>{Html(name)}</figcaption></figure>");
         }
         if (figures.Length > 0) body.Append(CultureInfo.InvariantCulture, $"<section><h2>The farthest off</h2><div class=\"pictures\">{figures}</div></section>");
     }
