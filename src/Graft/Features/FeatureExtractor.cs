@@ -46,7 +46,8 @@ public sealed class FeatureExtractor(Backbone backbone, FeatureCache? cache, Dev
     private const int CudaBatchSize = 64;
     private const long SegmentBytes = 64L << 20;
 
-    private sealed record Job(Dataset Data, Preprocessing Preprocessing, long Seed, int Views, int RowLength, Func<Tensor, Tensor> Forward, Action<int, int>? Progress, CancellationToken Cancel);
+    private sealed record Job(Dataset Data, Preprocessing Preprocessing, long Seed, int Views, int RowLength, Func<Tensor, Tensor> Forward,
+        Action<int, int>? Progress, CancellationToken Cancel);
 
     /// <summary>Every stage's pooled output, one after another: what heads and the advisor use.</summary>
     public Extraction Pooled(Dataset data, Preprocessing preprocessing, int views = 1, long seed = 0, Action<int, int>? progress = null, CancellationToken cancel = default)

@@ -259,7 +259,8 @@ public sealed class Hdf5
             case 2:
                 var rank = Byte(at + 2);
                 var address = Offset(at + 3);
-                return rank is > 1 and <= 17 ? new Layout(2, address, [], [.. Enumerable.Range(0, rank - 1).Select(k => (long)U32(at + 3 + _offsetSize + 4 * k))]) : throw Bad($"chunks of {rank} dimensions");
+                if (rank is < 2 or > 17) throw Bad($"chunks of {rank} dimensions");
+                return new Layout(2, address, [], [.. Enumerable.Range(0, rank - 1).Select(k => (long)U32(at + 3 + _offsetSize + 4 * k))]);
             default: throw Bad($"a dataset's layout of class {Byte(at + 1)}");
         }
     }
