@@ -55,6 +55,9 @@ public sealed class TargetCommandTests : IDisposable
             Said(["export", _shop["run"], "--to", format, "--out", _shop[file], .. options]);
             Same(Json("predict", _shop["run"], Picture("gear")), Json("predict", _shop[file], Picture("gear")), "all", "label", "probability");
         }
+        // What was exported is exported again, and still says the same.
+        Said("export", _shop["m.onnx"], "--to", "onnx", "--softmax", "--out", _shop["again.onnx"]);
+        Same(Json("predict", _shop["run"], Picture("gear")), Json("predict", _shop["again.onnx"], Picture("gear")), "all", "label", "probability");
         Assert.Contains("\tround ", Said("predict", _shop["run"], Picture("ring")), StringComparison.Ordinal);
         Assert.Contains("none of the labels", Said("predict", _shop["run"], Picture("star4")), StringComparison.Ordinal);
         Assert.True(File.Exists(Said("report", _shop["run"]).Trim().Split('\n')[^1]));

@@ -29,7 +29,7 @@ internal static class DataCommand
             if (report.Task == TargetKind.Numbers)
                 shell.Table(["column", "part", "pictures", "mean", "deviation", "least", "most"], report.Numbers.Select(found => (string[])[found.Column, found.Part, $"{found.Pictures}", $"{found.Mean:G4}", $"{found.Deviation:G4}", $"{found.Least:G4}", $"{found.Most:G4}"]), 2, 3, 4, 5, 6);
             else shell.Table([report.Task == TargetKind.Labels ? "label" : "class", .. parts], report.Classes.Select((name, k) => (string[])[name, .. parts.Select(split => $"{report.CountsBySplit[split][k]}")]), [.. Enumerable.Range(1, parts.Length)]);
-            shell.Say($"{report.Layout}: {report.CountsBySplit.Values.Sum(counts => counts.Sum())} {(report.Task == TargetKind.Classes ? "pictures" : "labels or numbers")}, {report.Narrowest}×{report.Lowest} to {report.Widest}×{report.Tallest}, median {report.MedianWidth}×{report.MedianHeight}");
+            shell.Say($"{report.Layout}: {new[] { splits.Train, splits.Validation, splits.Test }.Sum(part => part?.Count ?? 0)} pictures, {report.Narrowest}×{report.Lowest} to {report.Widest}×{report.Tallest}, median {report.MedianWidth}×{report.MedianHeight}");
             Some(shell, $"{report.Duplicates.Count(found => found.Exact)} groups of equal files, {report.Duplicates.Count(found => !found.Exact)} of pictures that look alike",
                 [.. report.Duplicates.OrderByDescending(found => found.AcrossSplits || found.AcrossClasses).Select(found => $"{(found.Exact ? "equal" : "alike")}{(found.AcrossSplits ? ", across splits" : "")}{(found.AcrossClasses ? ", across classes" : "")}: {string.Join(" = ", found.Files.Take(4))}")]);
             LeftOutView.Say(shell, splits.Notes, report.Broken);

@@ -47,21 +47,24 @@ public static class Exporter
         }
         var preprocessing = model.Backbone.Preprocessing;
         var card = Describe(model);
-        (card["format"], card["input"], card["output"]) = (ModelCard.Program, normalize ? ModelCard.Levels : ModelCard.Normalised, model.Task == TargetKind.Numbers ? "numbers" : softmax ? "probabilities" : "scores");
+        // A file of several labels whose sigmoid is inside already has no other put on it.
+        var inside = model.Head is null && model.Task == TargetKind.Labels && card.GetValueOrDefault("output") == "probabilities";
+        var sigmoid = softmax && model.Task == TargetKind.Labels && !inside;
+        (card["format"], card["input"], card["output"]) = (ModelCard.Program, normalize ? ModelCard.Levels : ModelCard.Normalised, model.Task == TargetKind.Numbers ? "numbers" : softmax || inside ? "probabilities" : "scores");
         // With the temperature in the weights, the last layer stays a dense one, which readers take for the classifier.
         using var folded = model.Head is LinearHead head && (head.Temperature != 1 || head.Units is not null) ? head.Folded() : null;
         using var whole = new ClassifierModule(folded is null ? model : new Classifier(model.Backbone, folded, model.Stage, model.Classes));
         if (format == ExportFormat.Onnx)
         {
             var (graph, weights) = ScriptGraph.Of(whole, whole.Forward, 3, preprocessing.Height, preprocessing.Width);
-            var bytes = OnnxWriter.Write(graph, weights, normalize ? preprocessing.Normalize : null, softmax ? model.Task : null, card);
+            var bytes = OnnxWriter.Write(graph, weights, normalize ? preprocessing.Normalize : null, softmax && !inside ? model.Task : null, card);
             AtomicFile.Write(path, stream => stream.Write(bytes));
             return [];
         }
         Tensor Function(Tensor x)
         {
             var scores = whole.Forward(normalize ? Normalized(x, preprocessing.Normalize) : x);
-            return !softmax || model.Task == TargetKind.Numbers ? scores : model.Task == TargetKind.Labels ? scores.Sigmoid() : scores.Softmax(1);
+            return sigmoid ? scores.Sigmoid() : softmax && model.Task == TargetKind.Classes ? scores.Softmax(1) : scores;
         }
         using (new TensorScope())
         using (var script = Script.Trace(whole, inputs => [Function(inputs[0])], Ops.Zeros([1, 3, preprocessing.Height, preprocessing.Width])))
@@ -76,6 +79,11 @@ public static class Exporter
     {
         var card = Describe(model.Backbone, model.Classes);
         foreach (var (key, value) in model.About) card[key] = value;
+        // A network that came with a card of several labels or numbers keeps it.
+        foreach (var key in new[] { "task", "thresholds", "residuals", "output" })
+        {
+            if (model.Head is null && model.Backbone.TaskCard?.GetValueOrDefault(key) is { } kept) card[key] = kept;
+        }
         return model.Head is null ? card : model.Describe(card);
     }
 
