@@ -88,6 +88,15 @@ public sealed class DamageTests : IDisposable
     }
 
     [Fact]
+    public void Metadata_whose_text_is_no_UTF_8_is_refused_in_a_sentence()
+    {
+        byte[] header = [.. Encoding.ASCII.GetBytes("{\"__metadata__\":{\"a\":\""), 0xaf, .. Encoding.ASCII.GetBytes("\"}}")];
+        File.WriteAllBytes(_shop["m.safetensors"], [.. BitConverter.GetBytes((long)header.Length), .. header]);
+        Assert.Contains("the header's text is damaged", Assert.Throws<InvalidDataException>(() => Safetensors.ReadMetadata(_shop["m.safetensors"])).Message, StringComparison.Ordinal);
+        Assert.Contains("the header's text is damaged", Assert.Throws<GraftException>(() => Checkpoint.Read(_shop["m.safetensors"])).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Damaged_checkpoints_of_PyTorch_are_refused()
     {
         using var scope = new TensorScope();
