@@ -13,6 +13,8 @@ public static class Safetensors
     /// <summary>Bytes of the longest header that is read: the reference implementation's own limit.</summary>
     public const long HeaderLimit = 100_000_000;
 
+    private const string MetadataName = "__metadata__";
+
     private static readonly Dictionary<string, DType> s_types = new()
     {
         ["F64"] = DType.Float64, ["F32"] = DType.Float32, ["F16"] = DType.Float16, ["BF16"] = DType.BFloat16, ["I64"] = DType.Int64,
@@ -32,18 +34,12 @@ public static class Safetensors
         using (header)
         {
             var tensors = new Dictionary<string, Tensor>();
-            var metadata = new Dictionary<string, string>();
             foreach (var entry in Entries(header, path))
             {
-                if (entry.Name == "__metadata__")
-                {
-                    if (entry.Value.ValueKind == JsonValueKind.Object)
-                        foreach (var item in entry.Value.EnumerateObject()) metadata[item.Name] = item.Value.ToString();
-                    continue;
-                }
+                if (entry.Name == MetadataName) continue;
                 if (!tensors.TryAdd(entry.Name, One(file, entry, dataStart))) throw Bad(path, $"tensor '{entry.Name}' stands twice in the header");
             }
-            return new Contents(tensors, metadata);
+            return new Contents(tensors, Metadata(header, path));
         }
     }
 
@@ -67,9 +63,22 @@ public static class Safetensors
     {
         using var file = new MappedFile(path);
         using var header = Header(file).Json;
-        return header.RootElement.TryGetProperty("__metadata__", out var found) && found.ValueKind == JsonValueKind.Object
-            ? found.EnumerateObject().ToDictionary(item => item.Name, item => item.Value.ToString())
-            : [];
+        return Metadata(header, path);
+    }
+
+    private static Dictionary<string, string> Metadata(JsonDocument header, string path)
+    {
+        var metadata = new Dictionary<string, string>();
+        try
+        {
+            if (!header.RootElement.TryGetProperty(MetadataName, out var found) || found.ValueKind != JsonValueKind.Object) return metadata;
+            foreach (var item in found.EnumerateObject()) metadata[item.Name] = item.Value.ToString();
+            return metadata;
+        }
+        catch (InvalidOperationException reason)
+        {
+            throw Bad(path, $"the header's text is damaged ({reason.Message})");
+        }
     }
 
     private static (JsonDocument Json, long DataStart) Header(MappedFile file)
@@ -126,7 +135,7 @@ public static class Safetensors
             writer.WriteStartObject();
             if (metadata is { Count: > 0 })
             {
-                writer.WriteStartObject("__metadata__");
+                writer.WriteStartObject(MetadataName);
                 foreach (var (key, value) in metadata) writer.WriteString(key, value);
                 writer.WriteEndObject();
             }

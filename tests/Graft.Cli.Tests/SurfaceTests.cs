@@ -22,7 +22,8 @@ public sealed partial class SurfaceTests : IDisposable
     static SurfaceTests()
     {
         // A file that is missing is a failure, and no reason to write one.
-        if (Environment.GetEnvironmentVariable("SNAPSHOOTER_STRICT_MODE") is null) Environment.SetEnvironmentVariable("SNAPSHOOTER_STRICT_MODE", "on");
+        const string Strict = "SNAPSHOOTER_STRICT_MODE";
+        if (Environment.GetEnvironmentVariable(Strict) is null) Environment.SetEnvironmentVariable(Strict, "on");
     }
 
     public void Dispose() => _shop.Dispose();
@@ -66,7 +67,8 @@ public sealed partial class SurfaceTests : IDisposable
         using var output = new StringWriter();
         Assert.Equal(0, root.Parse([.. command.Split(' ')[1..], "--help"]).Invoke(new InvocationConfiguration { Output = output }));
         // The program is called as its process is.
-        Snapshot.Match(Ends().Replace(output.ToString().Replace(RootCommand.ExecutableName, "graft", StringComparison.Ordinal), "").Trim() + "\n", $"help of {command}");
+        Snapshot.Match(Ends().Replace(output.ToString().Replace(RootCommand.ExecutableName, "graft", StringComparison.Ordinal), "").Trim() + "\n",
+            $"help of {command}");
     }
 
     [Fact]
@@ -86,9 +88,13 @@ public sealed partial class SurfaceTests : IDisposable
         Snapshot.Match(Masked(Succeeded("predict", _shop["run"], _shop["photos", "val", "gear", "0000.jpg"])), "predict");
         Snapshot.Match(Masked(Succeeded("data", "inspect", _shop["photos"])), "data inspect");
         Snapshot.Match(ReportText(File.ReadAllText(_shop["run", "report.html"])), "report");
-        // Which strategy is the best, and which is advised, is measured: the rows in the order of their names, and what is said of the winner left out.
-        var lines = Masked(Succeeded("compare", _shop["photos"], "--strategies", "scratch,feature", "--epochs", "1", "--out", _shop["compared"])).Replace(" (advised)", "", StringComparison.Ordinal).Split('\n');
-        Snapshot.Match(string.Join('\n', lines.TakeWhile(line => !line.StartsWith('╰')).OrderBy(line => line.StartsWith("│ f", StringComparison.Ordinal) ? 0 : line.StartsWith("│ s", StringComparison.Ordinal) && !line.Contains("strategy", StringComparison.Ordinal) ? 1 : -1)) + "\n", "compare");
+        // Which strategy is the best, and which is advised, is measured: the rows in the order of their names, and what is said of the winner left
+        // out.
+        var lines = Masked(Succeeded("compare", _shop["photos"], "--strategies", "scratch,feature", "--epochs", "1", "--out", _shop["compared"]))
+            .Replace(" (advised)", "", StringComparison.Ordinal).Split('\n');
+        Snapshot.Match(string.Join('\n', lines.TakeWhile(line => !line.StartsWith('╰'))
+            .OrderBy(line => line.StartsWith("│ f", StringComparison.Ordinal) ? 0 : line.StartsWith("│ s", StringComparison.Ordinal)
+            && !line.Contains("strategy", StringComparison.Ordinal) ? 1 : -1)) + "\n", "compare");
     }
 
     // Without the pictures' captions: which are mistaken is the model's matter.
@@ -130,10 +136,12 @@ public sealed partial class SurfaceTests : IDisposable
             Directory.CreateDirectory(_shop["broken", name]);
             File.WriteAllText(_shop["broken", name, "0.jpg"], "this is no picture");
         }
-        var (status, output, errors) = Graft([.. words.Select(word => word.Replace("PHOTOS", _shop["photos"], StringComparison.Ordinal).Replace("BROKEN", _shop["broken"], StringComparison.Ordinal))]);
+        var (status, output, errors) = Graft([.. words.Select(word => word.Replace("PHOTOS", _shop["photos"], StringComparison.Ordinal)
+            .Replace("BROKEN", _shop["broken"], StringComparison.Ordinal))]);
         Assert.InRange(status, 1, 2);
         Assert.Equal("", output);
-        Snapshot.Match($"{Progress().Replace(Places(errors), "").Trim()}\nexit status {status}\n", $"mistake: {mistake}".Replace(": ", " ", StringComparison.Ordinal));
+        Snapshot.Match($"{Progress().Replace(Places(errors), "").Trim()}\nexit status {status}\n",
+            $"mistake: {mistake}".Replace(": ", " ", StringComparison.Ordinal));
     }
 
     [GeneratedRegex(@"[^\s'""(]*graft-test-\w+")]

@@ -13,7 +13,8 @@ namespace Graft.Tests;
 /// <summary>Who may name whom: a part knows what stands below it, never what stands above or beside it.</summary>
 public sealed partial class ArrowTests
 {
-    /// <summary>The house of src/Graft, from the ground up: a room may use the rooms of the floors below its own. A new folder gets its place here.</summary>
+    /// <summary>The house of src/Graft, from the ground up: a room may use the rooms of the floors below its own. A new folder gets its place
+    /// here.</summary>
     private static readonly string[][] s_floors =
     [
         ["Graft"],
@@ -41,7 +42,8 @@ public sealed partial class ArrowTests
     ];
 
     private static readonly Dictionary<string, string[]> s_below =
-        s_floors.SelectMany((rooms, floor) => rooms.Select(room => (room, below: s_floors[..floor].SelectMany(other => other).ToArray()))).ToDictionary(row => row.room, row => row.below);
+        s_floors.SelectMany((rooms, floor) => rooms.Select(room => (room, below: s_floors[..floor].SelectMany(other => other).ToArray())))
+            .ToDictionary(row => row.room, row => row.below);
 
     [Fact]
     public void No_type_uses_one_that_stands_above_or_beside_it()
@@ -53,15 +55,18 @@ public sealed partial class ArrowTests
     [Fact]
     public void No_file_opens_a_namespace_that_stands_above_or_beside_it()
     {
-        var wrong = Sources().SelectMany(file => Usings().Matches(File.ReadAllText(file.Path)).Select(found => (file.Path, file.Room, Named: found.Groups[1].Length > 0 ? Around(found.Groups[2].Value) : found.Groups[2].Value)))
-            .Where(use => !Allowed(use.Room, use.Named)).Select(use => $"{Relative(use.Path)} opens {use.Named}: {Reason(use.Room, Room(use.Named))}").ToArray();
+        var wrong = Sources().SelectMany(file => Usings().Matches(File.ReadAllText(file.Path))
+            .Select(found => (file.Path, file.Room, Named: found.Groups[1].Length > 0 ? Around(found.Groups[2].Value) : found.Groups[2].Value)))
+            .Where(use => !Allowed(use.Room, use.Named)).Select(use => $"{Relative(use.Path)} opens {use.Named}: {Reason(use.Room, Room(use.Named))}")
+                .ToArray();
         Assert.True(wrong.Length == 0, string.Join('\n', wrong));
     }
 
     [Fact]
     public void A_namespace_is_its_folder()
     {
-        var wrong = Sources().Where(file => Namespace().Match(File.ReadAllText(file.Path)) is { Success: true } said && said.Groups[1].Value != file.Room)
+        var wrong = Sources().Where(file => Namespace().Match(File.ReadAllText(file.Path)) is { Success: true } said
+                && said.Groups[1].Value != file.Room)
             .Select(file => $"{Relative(file.Path)} is not in the namespace {file.Room}: a namespace is its folder").ToArray();
         Assert.True(wrong.Length == 0, string.Join('\n', wrong));
         Assert.True(Sources().Count() > 100);
@@ -69,7 +74,8 @@ public sealed partial class ArrowTests
 
     [Fact]
     public void The_torch_layer_knows_nothing_of_what_stands_on_it() =>
-        Assert.DoesNotContain(typeof(Torch.Tensor).Assembly.GetReferencedAssemblies(), other => other.Name!.StartsWith("Graft", StringComparison.Ordinal));
+        Assert.DoesNotContain(typeof(Torch.Tensor).Assembly.GetReferencedAssemblies(), other =>
+            other.Name!.StartsWith("Graft", StringComparison.Ordinal));
 
     [Fact]
     public void A_wrong_arrow_is_told_in_a_sentence_wherever_it_hides()
@@ -89,7 +95,8 @@ public sealed partial class ArrowTests
             namespace Graft.Transfer { public class Other { } }
             namespace Graft.Attic { public class Lost { public Graft.Data.Right Some; } }
             """;
-        var made = CSharpCompilation.Create("Arrows", [CSharpSyntaxTree.ParseText("using System.Linq;\n" + text)], Snippets.References, new CSharpCompilationOptions(OutputKind.DynamicallyLinkedLibrary)).Emit(shop["Arrows.dll"]);
+        var made = CSharpCompilation.Create("Arrows", [CSharpSyntaxTree.ParseText("using System.Linq;\n" + text)], Snippets.References,
+            new CSharpCompilationOptions(OutputKind.DynamicallyLinkedLibrary)).Emit(shop["Arrows.dll"]);
         Assert.True(made.Success, string.Join('\n', made.Diagnostics));
         Assert.Equal(
         [
@@ -104,7 +111,8 @@ public sealed partial class ArrowTests
     private static IEnumerable<string> Wrong(Assembly assembly)
     {
         var house = new ArchLoader().LoadAssemblies(assembly).Build();
-        return house.Types.SelectMany(type => type.Dependencies).Where(arrow => arrow.Origin.Namespace is not null && arrow.Target.Namespace is not null).Select(arrow => (From: Outer(arrow.Origin), To: Outer(arrow.Target))).Distinct()
+        return house.Types.SelectMany(type => type.Dependencies).Where(arrow => arrow.Origin.Namespace is not null
+            && arrow.Target.Namespace is not null).Select(arrow => (From: Outer(arrow.Origin), To: Outer(arrow.Target))).Distinct()
             .Where(arrow => IsOurs(arrow.From) && IsOurs(arrow.To) && !Allowed(arrow.From.Namespace.FullName, arrow.To.Namespace.FullName))
             .Select(arrow => $"{FileOf(arrow.From)} (type {arrow.From.Name}) uses {arrow.To.FullName}: {Reason(Room(arrow.From.Namespace.FullName), Room(arrow.To.Namespace.FullName))}")
             .Order(StringComparer.Ordinal);
@@ -118,14 +126,17 @@ public sealed partial class ArrowTests
     }
 
     private static bool IsOurs((string Name, string FullName, Namespace Namespace) type) =>
-        type.Namespace.FullName.Split('.')[0] == "Graft" && !type.Namespace.FullName.StartsWith("Graft.Torch", StringComparison.Ordinal) && !type.Name.StartsWith('<');
+        type.Namespace.FullName.Split('.')[0] == "Graft" && !type.Namespace.FullName.StartsWith("Graft.Torch", StringComparison.Ordinal)
+            && !type.Name.StartsWith('<');
 
     // The room of a type: what an alias or a using static names.
-    private static string Around(string type) => s_below.Keys.Concat(s_generated).Where(room => type.StartsWith(room + ".", StringComparison.Ordinal)).MaxBy(room => room.Length) ?? type;
+    private static string Around(string type) => s_below.Keys.Concat(s_generated).Where(room => type.StartsWith(room + ".", StringComparison.Ordinal))
+        .MaxBy(room => room.Length) ?? type;
 
     private static string Room(string name) => s_generated.Contains(name) ? name[..name.LastIndexOf('.')] : name;
 
-    private static bool Allowed(string from, string to) => Room(to) == Room(from) || (s_below.TryGetValue(Room(from), out var below) && below.Contains(Room(to)));
+    private static bool Allowed(string from, string to) => Room(to) == Room(from)
+        || (s_below.TryGetValue(Room(from), out var below) && below.Contains(Room(to)));
 
     private static string Reason(string from, string to)
     {
@@ -143,7 +154,8 @@ public sealed partial class ArrowTests
         var folder = Path.Combine(["src", .. type.Namespace.FullName.Split('.')]);
         var full = Path.Combine(Workshop.Repository, folder);
         var declares = new Regex($@"\b(class|struct|record|interface|enum|delegate)\b[^;{{(]*\b{Regex.Escape(type.Name)}\b");
-        var file = Directory.Exists(full) ? Directory.GetFiles(full, "*.cs").FirstOrDefault(file => File.ReadLines(file).Any(line => declares.IsMatch(line))) : null;
+        var file = Directory.Exists(full) ? Directory.GetFiles(full, "*.cs")
+            .FirstOrDefault(file => File.ReadLines(file).Any(line => declares.IsMatch(line))) : null;
         return file is null ? folder : Relative(file);
     }
 
@@ -155,7 +167,8 @@ public sealed partial class ArrowTests
         foreach (var file in Directory.GetFiles(Path.Combine(root, "Graft"), "*.cs", SearchOption.AllDirectories))
         {
             var room = Path.GetDirectoryName(Path.GetRelativePath(root, file))!.Replace(Path.DirectorySeparatorChar, '.');
-            if (!room.StartsWith("Graft.obj", StringComparison.Ordinal) && !room.StartsWith("Graft.bin", StringComparison.Ordinal)) yield return (file, room);
+            if (!room.StartsWith("Graft.obj", StringComparison.Ordinal)
+                && !room.StartsWith("Graft.bin", StringComparison.Ordinal)) yield return (file, room);
         }
     }
 

@@ -10,7 +10,8 @@ using Graft.Torch;
 
 namespace Graft.Tests;
 
-/// <summary>Files that were written are read back as they were; damaged in any byte, they are read or refused with the exception that is documented, and nothing else.</summary>
+/// <summary>Files that were written are read back as they were; damaged in any byte, they are read or refused with the exception that is documented,
+/// and nothing else.</summary>
 public sealed class DamageTests : IDisposable
 {
     private readonly Workshop _shop = new();
@@ -18,12 +19,14 @@ public sealed class DamageTests : IDisposable
     public void Dispose() => _shop.Dispose();
 
     /// <summary>Some bytes changed, and perhaps the end cut off or a piece put in.</summary>
-    private static readonly Gen<Func<byte[], byte[]>> s_damage = Gen.Select(Gen.Select(Gen.Double[0, 1], Gen.Byte).Array[0, 4], Gen.Double[0, 1], Gen.Int[0, 3], Gen.Byte.Array[1, 9]).Select((changes, place, kind, piece) => (Func<byte[], byte[]>)(sound =>
+    private static readonly Gen<Func<byte[], byte[]>> s_damage = Gen.Select(Gen.Select(Gen.Double[0, 1], Gen.Byte).Array[0, 4], Gen.Double[0, 1],
+        Gen.Int[0, 3], Gen.Byte.Array[1, 9]).Select((changes, place, kind, piece) => (Func<byte[], byte[]>)(sound =>
     {
         var bytes = sound.ToArray();
         foreach (var (at, value) in changes) bytes[(int)(at * (bytes.Length - 1))] = value;
         var cut = (int)(place * bytes.Length);
-        return kind switch { 1 => bytes[..cut], 2 => [.. bytes[..cut], .. piece, .. bytes[cut..]], 3 => [.. bytes[..cut], .. bytes[Math.Min(bytes.Length, cut + piece.Length)..]], _ => bytes };
+        return kind switch { 1 => bytes[..cut], 2 => [.. bytes[..cut], .. piece, .. bytes[cut..]], 3 =>
+            [.. bytes[..cut], .. bytes[Math.Min(bytes.Length, cut + piece.Length)..]], _ => bytes };
     }));
 
     // Read, or refused by this.
@@ -44,11 +47,13 @@ public sealed class DamageTests : IDisposable
 
     private static readonly DType[] s_types = [DType.Float32, DType.Float64, DType.Int64, DType.Int32, DType.UInt8, DType.Float16, DType.Bool];
 
-    private static readonly Gen<(DType Type, long[] Shape)> s_kind = Gen.Select(Gen.Int[0, s_types.Length - 1].Select(k => s_types[k]), Gen.Long[0, 4].Array[0, 4]);
+    private static readonly Gen<(DType Type, long[] Shape)> s_kind = Gen.Select(Gen.Int[0, s_types.Length - 1].Select(k => s_types[k]), Gen.Long[0, 4]
+        .Array[0, 4]);
 
     [Fact]
     public void Safetensors_are_read_as_they_were_written() =>
-        Gen.Select(Gen.Dictionary(s_name, s_kind)[0, 6], Gen.Dictionary(s_name, s_name)[0, 4], Gen.Long[0, 1 << 20]).Where((tensors, _, _) => !tensors.ContainsKey("__metadata__")).Sample((kinds, metadata, seed) =>
+        Gen.Select(Gen.Dictionary(s_name, s_kind)[0, 6], Gen.Dictionary(s_name, s_name)[0, 4], Gen.Long[0, 1 << 20])
+            .Where((tensors, _, _) => !tensors.ContainsKey("__metadata__")).Sample((kinds, metadata, seed) =>
         {
             using var scope = new TensorScope();
             var rng = new Rng(seed);
@@ -74,7 +79,8 @@ public sealed class DamageTests : IDisposable
     public void Damaged_safetensors_are_refused()
     {
         using var scope = new TensorScope();
-        Safetensors.Write(_shop["a.safetensors"], new Dictionary<string, Tensor> { ["weight"] = Ops.Ones([2, 3]), ["bias"] = Ops.Zeros([3]) }, new Dictionary<string, string> { ["architecture"] = "convnet" });
+        Safetensors.Write(_shop["a.safetensors"], new Dictionary<string, Tensor> { ["weight"] = Ops.Ones([2, 3]), ["bias"] = Ops.Zeros([3]) },
+            new Dictionary<string, string> { ["architecture"] = "convnet" });
         var sound = File.ReadAllBytes(_shop["a.safetensors"]);
         s_damage.Sample(damage =>
         {
@@ -88,10 +94,22 @@ public sealed class DamageTests : IDisposable
     }
 
     [Fact]
+    public void Metadata_whose_text_is_no_UTF_8_is_refused_in_a_sentence()
+    {
+        byte[] header = [.. Encoding.ASCII.GetBytes("{\"__metadata__\":{\"a\":\""), 0xaf, .. Encoding.ASCII.GetBytes("\"}}")];
+        File.WriteAllBytes(_shop["m.safetensors"], [.. BitConverter.GetBytes((long)header.Length), .. header]);
+        Assert.Contains("the header's text is damaged", Assert.Throws<InvalidDataException>(() => Safetensors.ReadMetadata(_shop["m.safetensors"]))
+            .Message, StringComparison.Ordinal);
+        Assert.Contains("the header's text is damaged", Assert.Throws<GraftException>(() => Checkpoint.Read(_shop["m.safetensors"])).Message,
+            StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Damaged_checkpoints_of_PyTorch_are_refused()
     {
         using var scope = new TensorScope();
-        PyTorchWriter.Write(_shop["a.pth"], new Dictionary<string, Tensor> { ["weight"] = Ops.Ones([2, 3]), ["bias"] = Ops.Zeros([3]) }, new Dictionary<string, string> { ["architecture"] = "convnet" });
+        PyTorchWriter.Write(_shop["a.pth"], new Dictionary<string, Tensor> { ["weight"] = Ops.Ones([2, 3]), ["bias"] = Ops.Zeros([3]) },
+            new Dictionary<string, string> { ["architecture"] = "convnet" });
         var sound = File.ReadAllBytes(_shop["a.pth"]);
         Assert.Equal(2, Checkpoint.Read(_shop["a.pth"]).Tensors.Count);
         s_damage.Sample(damage =>
@@ -105,8 +123,10 @@ public sealed class DamageTests : IDisposable
     // Protocol 4, by hand: {'a': [1, 2.5, 'text', None, True], 'b': ((1, -1), 2**40, b'xy')}, memoised here and there.
     private static readonly byte[] s_pickle =
     [
-        0x80, 4, (byte)'}', 0x94, (byte)'(', 0x8c, 1, (byte)'a', 0x94, (byte)']', (byte)'(', (byte)'K', 1, (byte)'G', 0x40, 4, 0, 0, 0, 0, 0, 0, (byte)'X', 4, 0, 0, 0, (byte)'t', (byte)'e', (byte)'x', (byte)'t',
-        (byte)'N', 0x88, (byte)'e', 0x8c, 1, (byte)'b', (byte)'K', 1, (byte)'J', 255, 255, 255, 255, 0x86, 0x8a, 6, 0, 0, 0, 0, 0, 1, (byte)'C', 2, (byte)'x', (byte)'y', 0x87, (byte)'u', (byte)'.',
+        0x80, 4, (byte)'}', 0x94, (byte)'(', 0x8c, 1, (byte)'a', 0x94, (byte)']',
+            (byte)'(', (byte)'K', 1, (byte)'G', 0x40, 4, 0, 0, 0, 0, 0, 0, (byte)'X', 4, 0, 0, 0, (byte)'t', (byte)'e', (byte)'x', (byte)'t',
+        (byte)'N', 0x88, (byte)'e', 0x8c, 1, (byte)'b', (byte)'K', 1, (byte)'J', 255, 255, 255, 255, 0x86, 0x8a, 6, 0, 0, 0, 0, 0, 1, (byte)'C', 2,
+            (byte)'x', (byte)'y', 0x87, (byte)'u', (byte)'.',
     ];
 
     [Fact]
@@ -136,7 +156,8 @@ public sealed class DamageTests : IDisposable
     public void Damaged_IDX_files_are_refused()
     {
         Directory.CreateDirectory(_shop["idx"]);
-        byte[] images = [0, 0, 8, 3, 0, 0, 0, 4, 0, 0, 0, 2, 0, 0, 0, 3, .. Enumerable.Range(0, 24).Select(k => (byte)k)], labels = [0, 0, 8, 1, 0, 0, 0, 4, 0, 1, 0, 1];
+        byte[] images = [0, 0, 8, 3, 0, 0, 0, 4, 0, 0, 0, 2, 0, 0, 0, 3, .. Enumerable.Range(0, 24).Select(k => (byte)k)],
+            labels = [0, 0, 8, 1, 0, 0, 0, 4, 0, 1, 0, 1];
         Gen.Select(s_damage, Gen.Bool).Sample((damage, first) =>
         {
             File.WriteAllBytes(_shop["idx", "train-images-idx3-ubyte"], first ? damage(images) : images);

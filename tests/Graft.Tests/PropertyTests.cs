@@ -28,7 +28,8 @@ public sealed class PropertyTests
     // Pictures and steps
 
     private static readonly Gen<Transform> s_cut = Gen.OneOf<Transform>(
-        Gen.Int[1, 40].Select(side => (Transform)new Resize(side)), Gen.Int[1, 40].Select(side => (Transform)new Resize(side, Filter.Bicubic)), Gen.Int[1, 40].Select(side => (Transform)new CenterCrop(side)),
+        Gen.Int[1, 40].Select(side => (Transform)new Resize(side)), Gen.Int[1, 40].Select(side => (Transform)new Resize(side, Filter.Bicubic)),
+            Gen.Int[1, 40].Select(side => (Transform)new CenterCrop(side)),
         Gen.Select(Gen.Int[1, 40], Gen.Int[1, 40]).Select(size => (Transform)new ResizeExact(size.Item1, size.Item2)),
         Gen.Int[1, 40].Select(side => (Transform)new RandomResizedCrop(side)), Gen.Double[0, 1].Select(p => (Transform)new HorizontalFlip(p)));
 
@@ -65,7 +66,8 @@ public sealed class PropertyTests
         {
             using var picture = Drawn(width, height, seed);
             var (low, high) = (picture.Pixels.ToArray().Min(), picture.Pixels.ToArray().Max());
-            Assert.All(Run(picture, new Preprocessing(toWidth, toHeight, [new ResizeExact(toWidth, toHeight)], s_unit)), value => Assert.InRange(value * 255, low - 0.01, high + 0.01));
+            Assert.All(Run(picture, new Preprocessing(toWidth, toHeight, [new ResizeExact(toWidth, toHeight)], s_unit)), value =>
+                Assert.InRange(value * 255, low - 0.01, high + 0.01));
         }, iter: 300, threads: 1);
 
     [Fact]
@@ -82,7 +84,8 @@ public sealed class PropertyTests
 
     [Fact]
     public void The_middle_is_cut_out_pixel_by_pixel() =>
-        Gen.Select(Gen.Int[1, 40], Gen.Int[1, 40], Gen.Int[1, 40], s_seed).Where((width, height, side, _) => side <= Math.Min(width, height)).Sample((width, height, side, seed) =>
+        Gen.Select(Gen.Int[1, 40], Gen.Int[1, 40], Gen.Int[1, 40], s_seed).Where((width, height, side, _) => side <= Math.Min(width, height))
+            .Sample((width, height, side, seed) =>
         {
             using var picture = Drawn(width, height, seed);
             var cut = Run(picture, new Preprocessing(side, side, [new CenterCrop(side)], s_unit));
@@ -158,7 +161,8 @@ public sealed class PropertyTests
         Gen.Select(s_labels, Gen.Int[1, 8], s_seed).Sample((labels, folds, seed) =>
         {
             var fold = Dataset.StratifiedFolds(labels, folds, seed);
-            foreach (var members in Enumerable.Range(0, labels.Length).GroupBy(k => labels[k]).Append(Enumerable.Range(0, labels.Length).GroupBy(_ => -1).Single()))
+            foreach (var members in Enumerable.Range(0, labels.Length).GroupBy(k => labels[k])
+                .Append(Enumerable.Range(0, labels.Length).GroupBy(_ => -1).Single()))
             {
                 int[] sizes = [.. Enumerable.Range(0, folds).Select(f => members.Count(k => fold[k] == f))];
                 Assert.Equal(members.Count(), sizes.Sum());
@@ -186,7 +190,8 @@ public sealed class PropertyTests
         Gen.Select(Gen.Int[1, 50], Gen.Int[1, 20], Gen.Int[0, 60]).Sample((batches, epochs, skip) =>
         {
             using var feed = new NumberFeed(batches);
-            Assert.Equal(Enumerable.Range(0, batches * epochs).Select(k => (long)k), Enumerable.Range(0, epochs).SelectMany(epoch => feed.Epoch(epoch, 0)));
+            Assert.Equal(Enumerable.Range(0, batches * epochs).Select(k => (long)k), Enumerable.Range(0, epochs)
+                .SelectMany(epoch => feed.Epoch(epoch, 0)));
             Assert.Equal(feed.Epoch(epochs, 0).Skip(skip), feed.Epoch(epochs, skip));
         }, iter: 200);
 
@@ -236,15 +241,19 @@ public sealed class PropertyTests
         foreach (var group in groups) ShapeWorld.Write(shop["d", group], ["ring", "triangle"], 5, 1);
         var pool = EpisodePool.Read(DatasetReader.Open(shop["d"]).Train, Preprocessing.Small(8, s_unit)).WithTurns();
         Assert.Equal(24, pool.Classes.Count);
-        Gen.Select(Gen.Int[2, 8], Gen.Int[1, 4], Gen.Int[1, 4], Gen.Bool, s_seed, Gen.Long[0, 1L << 40]).Where((way, shot, query, within, _, _) => shot + query <= 5 && (!within || way <= 2)).Sample((way, shot, query, within, seed, index) =>
+        Gen.Select(Gen.Int[2, 8], Gen.Int[1, 4], Gen.Int[1, 4], Gen.Bool, s_seed, Gen.Long[0, 1L << 40])
+            .Where((way, shot, query, within, _, _) => shot + query <= 5 && (!within || way <= 2)).Sample((way, shot, query, within, seed, index) =>
         {
             var sampler = new EpisodeSampler(pool, new EpisodeOptions { Way = way, Shot = shot, Query = query, WithinGroup = within, Seed = seed });
             var (support, queries) = sampler.DrawItems(index);
             foreach (var (items, each) in new[] { (support, shot), (queries, query) })
-                Assert.Equal(Enumerable.Range(0, way).Select(label => ((long)label, each)), items.GroupBy(item => item.Label).OrderBy(label => label.Key).Select(label => (label.Key, label.Count())));
+                Assert.Equal(Enumerable.Range(0, way).Select(label => ((long)label, each)), items.GroupBy(item => item.Label)
+                    .OrderBy(label => label.Key).Select(label => (label.Key, label.Count())));
             Assert.Equal(way * (shot + query), support.Concat(queries).Select(item => (item.Row, item.Turn)).Distinct().Count());
             // An episode's class is one class of the pool.
-            var classes = support.Concat(queries).GroupBy(item => item.Label).Select(label => Assert.Single(pool.Classes, found => found.Turn == label.First().Turn && label.All(item => item.Turn == found.Turn && found.Rows.Contains(item.Row)))).ToArray();
+            var classes = support.Concat(queries).GroupBy(item => item.Label)
+                .Select(label => Assert.Single(pool.Classes, found => found.Turn == label.First().Turn
+                && label.All(item => item.Turn == found.Turn && found.Rows.Contains(item.Row)))).ToArray();
             Assert.Equal(way, classes.Distinct().Count());
             if (within) Assert.Single(classes.Select(found => found.Group).Distinct());
             var (again, _) = sampler.DrawItems(index);
@@ -255,7 +264,8 @@ public sealed class PropertyTests
             using var feed = new EpisodeFeed(new EpisodeSampler(pool, new EpisodeOptions { Way = 2, Query = 1 }), perStep, batches, together);
             var all = feed.Epoch(epoch, 0).ToList();
             Assert.Equal(feed.Batches, all.Count);
-            Assert.Equal(Enumerable.Range(0, perStep * batches).Select(k => (long)epoch * batches * perStep + k), all.SelectMany(batch => batch.Numbers));
+            Assert.Equal(Enumerable.Range(0, perStep * batches).Select(k => (long)epoch * batches * perStep + k),
+                all.SelectMany(batch => batch.Numbers));
             Assert.Equal(all.Skip(skip).Select(batch => batch.Numbers), feed.Epoch(epoch, skip).Select(batch => batch.Numbers));
             var parts = Enumerable.Range(0, feed.Parts).Select(part => feed.Part(all[0], part, feed.Parts)).ToList();
             Assert.Equal(all[0].Numbers, parts.SelectMany(part => part.Batch.Numbers).Order());

@@ -5,8 +5,10 @@ namespace Graft.Tests;
 /// <summary>What the documentation shows compiles, against what is public.</summary>
 public sealed class SnippetTests
 {
-    private static readonly string[] s_pages = [.. Directory.GetFiles(Workshop.Repository, "*.md").Concat(Directory.GetFiles(Path.Combine(Workshop.Repository, "docs"), "*.md", SearchOption.AllDirectories))
-        .Where(file => Snippets.Blocks(File.ReadAllText(file)).Count > 0).Select(file => Path.GetRelativePath(Workshop.Repository, file)).Order(StringComparer.Ordinal)];
+    private static readonly string[] s_pages = [.. Directory.GetFiles(Workshop.Repository, "*.md")
+        .Concat(Directory.GetFiles(Path.Combine(Workshop.Repository, "docs"), "*.md", SearchOption.AllDirectories))
+        .Where(file => Snippets.Blocks(File.ReadAllText(file)).Count > 0).Select(file => Path.GetRelativePath(Workshop.Repository, file))
+            .Order(StringComparer.Ordinal)];
 
     public static TheoryData<string> Pages => [.. s_pages];
 
@@ -25,7 +27,8 @@ public sealed class SnippetTests
     {
         Assert.InRange(Snippets.Blocks(Text("docs/library.md")).Count, 12, 24);
         Assert.Contains("README.md", s_pages);
-        Assert.Equal(Snippets.Blocks(Text("README.md")).Select(block => block.Text.Split("//")[0]), Snippets.Blocks(Text("README.ko.md")).Select(block => block.Text.Split("//")[0]));
+        Assert.Equal(Snippets.Blocks(Text("README.md")).Select(block => block.Text.Split("//")[0]), Snippets.Blocks(Text("README.ko.md"))
+            .Select(block => block.Text.Split("//")[0]));
     }
 
     [Fact]

@@ -16,7 +16,8 @@ internal static class Snippets
     private const string Implicit = "global using System; global using System.Collections.Generic; global using System.IO; global using System.Linq; global using System.Net.Http; global using System.Threading; global using System.Threading.Tasks;";
 
     private static readonly Lazy<MetadataReference[]> s_references = new(() =>
-        [.. ((string)AppContext.GetData("TRUSTED_PLATFORM_ASSEMBLIES")!).Split(Path.PathSeparator).Select(file => MetadataReference.CreateFromFile(file))]);
+        [.. ((string)AppContext.GetData("TRUSTED_PLATFORM_ASSEMBLIES")!).Split(Path.PathSeparator)
+            .Select(file => MetadataReference.CreateFromFile(file))]);
 
     /// <summary>Graft, Graft.Serve and the framework.</summary>
     public static IReadOnlyList<MetadataReference> References => s_references.Value;

@@ -199,7 +199,13 @@ public sealed record Preprocessing(int Width, int Height, IReadOnlyList<Transfor
     internal Preprocessing AtSize(int side) => side == Width && side == Height ? this : this with
     {
         Width = side, Height = side,
-        Steps = [.. Steps.Select(step => step switch { Resize resize => resize with { Side = resize.Side * side / Width }, CenterCrop => new CenterCrop(side), ResizeExact => new ResizeExact(side, side), _ => step })],
+        Steps =
+        [
+            .. Steps.Select(step => step switch
+            {
+                Resize resize => resize with { Side = resize.Side * side / Width }, CenterCrop => new CenterCrop(side), ResizeExact => new ResizeExact(side, side), _ => step,
+            }),
+        ],
     };
 
     /// <summary>Small pictures straight to their size.</summary>

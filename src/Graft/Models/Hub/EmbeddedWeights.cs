@@ -12,7 +12,8 @@ internal static class EmbeddedWeights
 
     private static readonly Lazy<byte[]> s_bytes = new(() =>
     {
-        using var stream = typeof(EmbeddedWeights).Assembly.GetManifestResourceStream(Resource) ?? throw new GraftException($"this build holds no {Resource}: make it with {NextCommand.Of("pretrain-shapes")}");
+        using var stream = typeof(EmbeddedWeights).Assembly.GetManifestResourceStream(Resource)
+            ?? throw new GraftException($"this build holds no {Resource}: make it with {NextCommand.Of("pretrain-shapes")}");
         var bytes = new byte[stream.Length];
         stream.ReadExactly(bytes);
         return bytes;
