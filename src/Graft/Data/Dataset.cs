@@ -85,6 +85,8 @@ public sealed class Dataset
         {
             if (good.Contains(c)) continue;
             var names = Enumerable.Range(0, Count).Where(k => Labels[k] == c).Select(Name).ToHashSet();
+            // A class of which there is nothing here, as in a subset, is not one that cannot be read.
+            if (names.Count == 0) continue;
             var first = broken.FirstOrDefault(picture => names.Contains(picture.File));
             var why = first is null ? "" : $" (the first: {first.File}: {first.Error})";
             throw new GraftException($"none of the {names.Count} pictures of the class '{Classes[c]}' can be read{why}: put readable ones there, or take the class out");
