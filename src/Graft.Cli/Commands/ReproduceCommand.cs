@@ -37,7 +37,7 @@ internal static class ReproduceCommand
             var experiment = Experiment.All.FirstOrDefault(found => found.Name == wanted) ?? throw UnknownName.Of("experiment", wanted, Experiment.All.Select(found => found.Name), NextCommand.Of("reproduce"));
             Refuse(experiment, parsed.GetValue(brief), parsed.GetValue(full), parsed.GetValue(steps));
             var form = parsed.GetValue(brief) ? "-short" : parsed.GetValue(full) ? "-full" : "";
-            var parts = ExperimentParts.In(Path.Combine(parsed.GetValue(output)!, $"reproduce-{wanted}{form}"), shell.Log);
+            var parts = ExperimentParts.In(Path.Combine(parsed.GetValue(output)!, $"reproduce-{wanted}{form}"), shell.Log, parsed.GetValue(data) ?? Environment.GetEnvironmentVariable("GRAFT_DATA"));
             var result = experiment.Run(new(parsed.GetValue(data), parsed.GetValue(brief), parsed.GetValue(seeds), shell.Log, shell.Stop)
             {
                 Output = parsed.GetValue(output)!,

@@ -1,7 +1,7 @@
 namespace Graft.Data;
 
 /// <summary>Which files and folders count, by their names: one rule for folders, zips, CSVs, support sets and pictures to predict.</summary>
-public static class PictureFiles
+internal static class PictureFiles
 {
     private static readonly HashSet<string> s_extensions = new(StringComparer.OrdinalIgnoreCase)
     {

@@ -17,7 +17,7 @@ public sealed record EpisodeBatch(EpisodeSampler Sampler, IReadOnlyList<long> Nu
 /// <param name="perStep">Episodes of a batch.</param>
 /// <param name="batches">Of an epoch, after which the trainer looks at the validation classes.</param>
 /// <param name="together">Whether the learner takes the episodes of a part at once, and so loses by many parts.</param>
-public sealed class EpisodeFeed(EpisodeSampler sampler, int perStep, int batches, bool together = false) : Feed<EpisodeBatch>
+internal sealed class EpisodeFeed(EpisodeSampler sampler, int perStep, int batches, bool together = false) : Feed<EpisodeBatch>
 {
 
     /// <summary>Draws the episodes.</summary>

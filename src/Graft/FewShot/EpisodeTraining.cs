@@ -62,7 +62,8 @@ public sealed record EpisodeTraining(IReadOnlyList<EpisodeRecord> History, int B
     public static EpisodeTraining Run(EpisodeLearner learner, EpisodeSampler train, EpisodeSampler? validation, EpisodeTrainOptions options, TrainingContext? context = null)
     {
         options.Validate();
-        context = (context ?? new TrainingContext()) with { Name = "episodes" };
+        using var own = context is null ? new TrainingState() : null;
+        context = (context ?? new TrainingContext { State = own! }) with { Name = "episodes" };
         var looks = validation is not null && options.ValidateEvery > 0;
         using var feed = new EpisodeFeed(train, options.EpisodesPerStep, looks ? options.ValidateEvery : options.Steps, learner.BatchesEpisodes);
         using var heldOut = looks ? new EpisodeFeed(validation!, options.ValidationEpisodes, 1) : null;

@@ -127,7 +127,7 @@ public sealed class FewShotTask(FewShotTrainOptions options)
         if (options.Trim) preprocessing = preprocessing with { Steps = [new Trim(), .. preprocessing.Steps] };
         var data = FewShotData.Open(options.Data, options.Test, preprocessing, options.Episodes.WithinGroup, options.DropSeen, options.Seed, (done, total) => Progress?.Invoke(new ProgressReport("pictures", done, total, 0)), Cancel);
         var sources = $"{options.Data}{(options.Test is { } other ? $" or {other}" : "")}";
-        if (earlier is not null) RunRecords<RunFile>.RequireSame(earlier, data.Fingerprint, sources, pretrained?.Provenance.Sha256, options.Method.Weights);
+        if (earlier is not null) s_records.RequireSame(earlier, data.Fingerprint, sources, pretrained?.Provenance.Sha256, options.Method.Weights);
         var turned = options.Turns switch { 4 => data.Train.WithTurns(), 8 => data.Train.WithTurns(mirrored: true), _ => data.Train };
         var sampler = new EpisodeSampler(turned, options.Episodes with { Seed = options.Seed });
         var validation = data.Validation is { } held ? Unseen(held, "validation") : null;

@@ -71,6 +71,9 @@ public static class HeadFitter
 {
     internal static readonly double[] Grid = [0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300];
 
+    /// <summary>Of losses at penalties from strong to weak, the place of the strongest within one per cent of the best: the simpler of equals.</summary>
+    internal static int Simplest(double[] losses) => Array.FindIndex(losses, loss => loss <= losses.Min() * 1.01);
+
     /// <summary>Fits a head to targets of its kind.</summary>
     /// <exception cref="GraftException">Features are not finite, or the head is for other targets.</exception>
     public static FittedHead Fit(Tensor features, Targets targets, HeadOptions options)
@@ -204,9 +207,7 @@ public static class HeadFitter
             var temperature = loss == LinearLoss.Softmax ? 1 : FitTemperature(scores[g], y);
             return (C: c, Loss: (scores[g] * temperature).CrossEntropyLoss(y).Item(), Accuracy: scores[g].Argmax(1).Eq(y).To(DType.Float64).Mean().Item(), Temperature: temperature);
         }).ToArray();
-        // The strongest penalty whose loss is within one per cent of the best: the simpler of equals.
-        var least = results.Min(result => result.Loss);
-        var best = results.First(result => result.Loss <= least * 1.01);
+        var best = results[Simplest([.. results.Select(result => result.Loss)])];
         return new Tried(best.C, best.Accuracy, best.Temperature, [.. results.Select(result => new GridPoint(result.C, result.Loss, result.Accuracy))]);
     }
 

@@ -36,7 +36,7 @@ internal static class LabelFitter
         double[] grid = options.C is { } only ? [only] : HeadFitter.Grid;
         var scores = folds >= 2 ? CrossValidate(problem, targets, has, learned, folds, grid, options) : null;
         var chosen = learned.ToDictionary(label => label, label =>
-            scores is null ? Array.IndexOf(grid, options.C ?? 1.0) : Best(scores, has[label], label));
+            scores is null ? Array.IndexOf(grid, options.C ?? 1.0) : HeadFitter.Simplest([.. scores.Select(own => Loss(own, has[label], label))]));
         foreach (var label in Enumerable.Range(0, labels).Except(learned))
             biases.Select(0, label).AddInPlace(Tensor.From([Constant(counts[label], n)])[0]);
         foreach (var label in learned)
@@ -118,12 +118,5 @@ internal static class LabelFitter
             sum += margin > 0 ? Math.Log(1 + Math.Exp(-margin)) : Math.Log(1 + Math.Exp(margin)) - margin;
         }
         return sum / has.Length;
-    }
-
-    // The strongest penalty whose loss is within one per cent of the best: the simpler of equals.
-    private static int Best(double[][,] scores, long[] has, int label)
-    {
-        double[] losses = [.. scores.Select(own => Loss(own, has, label))];
-        return Array.FindIndex(losses, loss => loss <= losses.Min() * 1.01);
     }
 }

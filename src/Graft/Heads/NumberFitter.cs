@@ -13,10 +13,10 @@ namespace Graft.Heads;
 /// </summary>
 internal static class NumberFitter
 {
-    private const double Efficient = 1.345, NormalMad = 1.4826;
+    /// <summary>Huber's δ in standard deviations of the errors, where they are normal.</summary>
+    internal const double Efficient = 1.345;
 
-    // Targets of variance 1 need a weaker penalty than classes do.
-    private static readonly double[] s_grid = [0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300];
+    private const double NormalMad = 1.4826;
 
     public static FittedHead Fit(Tensor features, NumberTargets targets, HeadOptions options)
     {
@@ -30,7 +30,7 @@ internal static class NumberFitter
         var (centred, mean, scale) = HeadFitter.Standardised(features);
         using var problem = new LinearProblem(centred);
         var y = (targets.Batch([.. Enumerable.Range(0, n)]).To(DType.Float64) - Row(units.Mean)) / Row(units.Scale);
-        double[] grid = options.C is { } only ? [only] : s_grid;
+        double[] grid = options.C is { } only ? [only] : HeadFitter.Grid;
         var folds = Math.Min(options.Folds, n);
         var (c, points, heldOut) = (options.C ?? 1, new List<GridPoint>(), (Tensor?)null);
         var deltas = new double[columns];
@@ -40,8 +40,7 @@ internal static class NumberFitter
             var said = CrossValidate(problem, y, fold, folds, grid.Length, (x, own) => Ridges(x, own, grid));
             double[] losses = [.. said.Select(one => (one - y).Square().Mean().Item())];
             points.AddRange(grid.Select((value, g) => new GridPoint(value, losses[g], RSquared(said[g], y))));
-            // The strongest penalty whose loss is within one per cent of the best: the simpler of equals.
-            var best = Array.FindIndex(losses, loss => loss <= losses.Min() * 1.01);
+            var best = HeadFitter.Simplest(losses);
             (c, heldOut) = (grid[best], said[best]);
             if (options.Kind == HeadKind.Huber)
             {

@@ -3,7 +3,7 @@ using Graft.Data;
 namespace Graft.Heads;
 
 /// <summary>How well scores rank what has a label above what has not.</summary>
-public static class Ranking
+internal static class Ranking
 {
     /// <summary>
     /// Average precision: Σ (recallₖ − recallₖ₋₁)·precisionₖ over the distinct scores from high to low, as scikit-learn's average_precision_score.

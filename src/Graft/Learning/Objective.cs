@@ -47,11 +47,11 @@ public abstract class Objective<TBatch> : Module
         var (sum, count) = (0.0, 0L);
         foreach (var batch in heldOut.Epoch(0, 0))
         {
-            cancel.ThrowIfCancellationRequested();
+            using var owned = batch as IDisposable;
             using var scope = new TensorScope();
+            cancel.ThrowIfCancellationRequested();
             var size = heldOut.Size(batch);
             (sum, count) = (sum + Loss(batch, new Step(0, 0, 0, 0, 0, 1)).Item() * size, count + size);
-            (batch as IDisposable)?.Dispose();
         }
         var mean = sum / Math.Max(1, count);
         return new Score("loss", mean, false, mean);

@@ -32,11 +32,8 @@ internal sealed class RunRecords<TRecord>(string command, string model) where TR
 
     private static readonly JsonSerializerOptions s_strict = new(s_json) { RespectNullableAnnotations = true };
 
-    /// <summary>As it is written.</summary>
-    public static string Text(TRecord record) => JsonSerializer.Serialize(record, s_json);
-
     /// <summary>Replaces the record of a run, as a whole.</summary>
-    public void Write(string folder, TRecord record) => AtomicFile.WriteText(Path.Combine(folder, RunFolder.Record), Text(record));
+    public void Write(string folder, TRecord record) => AtomicFile.WriteText(Path.Combine(folder, RunFolder.Record), JsonSerializer.Serialize(record, s_json));
 
     /// <summary>Reads the record of a run.</summary>
     /// <exception cref="GraftException">There is none, or it is damaged.</exception>
@@ -68,7 +65,7 @@ internal sealed class RunRecords<TRecord>(string command, string model) where TR
     /// <param name="sha256">Of the weights as they are now; null: there are none.</param>
     /// <param name="weights">Where they lie.</param>
     /// <exception cref="GraftException">What has changed, and what to do.</exception>
-    public static void RequireSame(TRecord record, string fingerprint, string data, string? sha256, string? weights)
+    public void RequireSame(TRecord record, string fingerprint, string data, string? sha256, string? weights)
     {
         if (record.DataFingerprint != fingerprint)
             throw new GraftException($"{data} is not what the run began with: pictures were added, removed, renamed or changed. Start a new run, or bring them back");

@@ -10,8 +10,8 @@ namespace Graft.Transfer;
 /// <summary>
 /// What pictures are labelled with, by the head on the pooled output of a stage. Classes by cross-entropy, or by the squared hinge loss where
 /// the head is a support vector machine; several labels by the sigmoid cross-entropy of each; numbers, in units of their standard deviation,
-/// by the squared error, or by Huber's loss (1964) with δ = 1.345, in the same units. The stages below the phase's first are frozen; they may have run already, and batches then hold
-/// their output. Backbone and head stay the caller's.
+/// by the squared error, or by Huber's loss (1964) with δ = 1.345, in the same units. The stages below the phase's first are frozen; they may
+/// have run already, and batches then hold their output. Backbone and head stay the caller's.
 /// </summary>
 internal sealed class SupervisedObjective : Objective<Batch>
 {
@@ -34,8 +34,6 @@ internal sealed class SupervisedObjective : Objective<Batch>
         _from = Math.Min(phase.TrainFrom, _end);
     }
 
-    private const double Delta = 1.345;
-
     private bool FrozenHasRun => _phase is { TrainFrom: > 0, Views: > 0 };
 
     protected override Tensor Loss(Batch batch, Step step)
@@ -56,7 +54,7 @@ internal sealed class SupervisedObjective : Objective<Batch>
     {
         if (_head.Kind == HeadKind.Sigmoid) return scores.BinaryCrossEntropyWithLogits(targets, reduction: reduction);
         var wanted = _head.Units is { } units ? (targets - Head.Row(units.Mean).To(_device)) / Head.Row(units.Scale).To(_device) : targets;
-        return _head.Kind == HeadKind.Huber ? scores.HuberLoss(wanted, reduction, Delta) : scores.MseLoss(wanted, reduction);
+        return _head.Kind == HeadKind.Huber ? scores.HuberLoss(wanted, reduction, NumberFitter.Efficient) : scores.MseLoss(wanted, reduction);
     }
 
     private (Tensor Features, Tensor Scores) Scores(Tensor inputs)

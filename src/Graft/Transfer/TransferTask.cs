@@ -14,191 +14,6 @@ using Graft.Torch;
 
 namespace Graft.Transfer;
 
-/// <summary>What <c>graft train</c> takes; saved in the run, so that it can be resumed.</summary>
-public sealed record TrainOptions
-{
-    /// <summary>The dataset.</summary>
-    public required string Data { get; init; }
-
-    /// <summary>Pictures to validate on; null: the dataset's own, or a fifth of the training pictures.</summary>
-    public string? Validation { get; init; }
-
-    /// <summary>An architecture's name; null: what the weights are of.</summary>
-    public string? Backbone { get; init; }
-
-    /// <summary>The upstream checkpoint; null: the one embedded, for small pictures.</summary>
-    public string? Weights { get; init; }
-
-    /// <summary>How the upstream network wants its pictures, where its file does not say.</summary>
-    public InputOptions Input { get; init; } = new();
-
-    /// <summary>auto, or a strategy's name.</summary>
-    public string Strategy { get; init; } = "auto";
-
-    /// <summary>Which head; null: softmax for classes, sigmoid for several labels, ridge for numbers.</summary>
-    public HeadKind? Head { get; init; }
-
-    /// <summary>What is told of the pictures; null: what the data shows.</summary>
-    public TargetKind? Task { get; init; }
-
-    /// <summary>A plan's file, in place of a strategy.</summary>
-    public string? PlanFile { get; init; }
-
-    /// <summary>The run folder; null: runs/ and the time.</summary>
-    public string? Out { get; init; }
-
-    /// <summary>Of everything that is random.</summary>
-    public long Seed { get; init; }
-
-    /// <summary>Of the split alone, where the dataset has none of its own; null: <see cref="Seed"/>.</summary>
-    public long? SplitSeed { get; init; }
-
-    /// <summary>cpu or cuda:0.</summary>
-    public string Device { get; init; } = "cpu";
-
-    /// <summary>Processor threads that the process works with from the task's beginning on (<see cref="Cores"/>); null: as it is.</summary>
-    public int? Threads { get; init; }
-
-    /// <summary>End at the first broken picture.</summary>
-    public bool Strict { get; init; }
-
-    /// <summary>Rare classes weigh as much as frequent ones.</summary>
-    public bool Balanced { get; init; }
-
-    /// <summary>Epochs of the gradient phases, in place of the plan's.</summary>
-    public int? Epochs { get; init; }
-
-    /// <summary>Keep no features on disk.</summary>
-    public bool NoCache { get; init; }
-
-    /// <summary>Write no report.html.</summary>
-    public bool NoReport { get; init; }
-
-    /// <summary>Replace the run that is in <see cref="Out"/>; files that are not a run's stay.</summary>
-    public bool Overwrite { get; init; }
-
-    /// <summary>Refuses what cannot be.</summary>
-    /// <exception cref="GraftException">An option out of its bounds, or one that has nothing to act on.</exception>
-    public TrainOptions Validate()
-    {
-        Input.Validate();
-        _ = Bounds.Device(Device);
-        Bounds.Whole("--epochs", Epochs, 1);
-        Bounds.Whole("--threads", Threads, 1);
-        if (PlanFile is not null && (Strategy != "auto" || Head is not (null or HeadKind.Softmax))) throw BesidePlan();
-        if (Head is { } head)
-        {
-            HeadOptions.CheckBalanced(head, Balanced);
-            if (Task is { } task) HeadKinds.Check(head, task);
-        }
-        return this;
-    }
-
-    internal static GraftException BesidePlan() => Bounds.Refuse("--strategy and --head beside --plan FILE: the plan says both. Edit them there (strategy, head), or leave the plan out");
-
-    /// <summary>The same, from whatever folder it is read: a resumed run must not find other files under the same names.</summary>
-    internal TrainOptions Absolute() => this with
-    {
-        Data = RunFolder.Absolute(Data)!, Validation = RunFolder.Absolute(Validation), PlanFile = RunFolder.Absolute(PlanFile), Weights = Weights is null ? null : RunFolder.Absolute(ModelHub.Resolve(Weights)),
-        Input = Input with { Labels = RunFolder.Absolute(Input.Labels) },
-    };
-}
-
-/// <summary>A finished run. <c>Accuracy</c> is of classes; of several labels it is the mean average precision, of numbers R².</summary>
-public sealed record TrainResult(string Run, string Strategy, IReadOnlyList<string> Classes, int TrainImages, int ValImages, double Accuracy, double Seconds, TaskMetrics Judged, Plan Plan, Advice? Advice,
-    IReadOnlyList<BrokenPicture> Broken, IReadOnlyList<string> Notes, long TrainableParameters, string? Report)
-{
-    /// <summary>Of a run on classes.</summary>
-    /// <exception cref="GraftException">It is on others.</exception>
-    public Metrics Metrics => Judged as Metrics ?? throw new GraftException("the run tells no classes: its measures are others, in Judged");
-
-    /// <summary>What was noticed when the data was read.</summary>
-    public DatasetNotes DataNotes { get; init; } = DatasetNotes.None;
-}
-
-/// <summary>What run.json holds.</summary>
-public sealed record RunRecord : IRunRecord
-{
-    /// <summary>running or finished.</summary>
-    public required string Status { get; init; }
-
-    /// <summary>As given.</summary>
-    public required TrainOptions Options { get; init; }
-
-    /// <summary>As carried out.</summary>
-    public required Plan Plan { get; init; }
-
-    /// <summary>Of the strategy auto.</summary>
-    public Advice? Advice { get; init; }
-
-    /// <summary>Names.</summary>
-    public required IReadOnlyList<string> Classes { get; init; }
-
-    /// <summary>Counts.</summary>
-    public int TrainImages { get; init; }
-
-    /// <summary>Counts.</summary>
-    public int ValImages { get; init; }
-
-    /// <summary>A digest of the names, labels and bytes of the pictures.</summary>
-    public required string DataFingerprint { get; init; }
-
-    /// <summary>Upstream.</summary>
-    public required Provenance Upstream { get; init; }
-
-    /// <summary>Of the upstream weights.</summary>
-    public required string Architecture { get; init; }
-
-    /// <summary>Versions and machine.</summary>
-    public required IReadOnlyDictionary<string, string> Environment { get; init; }
-
-    /// <summary>What is told of the pictures; <see cref="Classes"/> then names the labels, or the columns.</summary>
-    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)]
-    public TargetKind Task { get; init; }
-
-    /// <summary>On the validation pictures.</summary>
-    public Metrics? Metrics { get; init; }
-
-    /// <summary>The same of several labels.</summary>
-    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
-    public LabelMetrics? LabelMetrics { get; init; }
-
-    /// <summary>The same of numbers.</summary>
-    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
-    public NumberMetrics? NumberMetrics { get; init; }
-
-    /// <summary>Whichever of them there is.</summary>
-    [JsonIgnore]
-    public TaskMetrics? Judged => (TaskMetrics?)Metrics ?? (TaskMetrics?)LabelMetrics ?? NumberMetrics;
-
-    /// <summary>Epoch by epoch.</summary>
-    public IReadOnlyList<EpochRecord> History { get; init; } = [];
-
-    /// <summary>How the head's regularisation was chosen.</summary>
-    public IReadOnlyList<GridPoint> HeadGrid { get; init; } = [];
-
-    /// <summary>Wall time.</summary>
-    public double Seconds { get; init; }
-
-    /// <summary>Left out.</summary>
-    public IReadOnlyList<BrokenPicture> Broken { get; init; } = [];
-
-    /// <summary>What was noticed.</summary>
-    public IReadOnlyList<string> Notes { get; init; } = [];
-
-    internal static RunRecords<RunRecord> Records { get; } = new("graft train", Learning.RunFolder.Model);
-
-    bool IRunRecord.IsFinished => Status == "finished";
-
-    string? IRunRecord.UpstreamSha256 => Upstream.Sha256;
-
-    /// <summary>Reads a run folder's record.</summary>
-    /// <exception cref="GraftException">It is no run folder.</exception>
-    public static RunRecord Read(string run) => Records.Read(run);
-
-    internal void Write(string run) => Records.Write(run, this);
-}
-
 /// <summary>The whole road: dataset, backbone, plan, training, evaluation, model file, report.</summary>
 public sealed class TransferTask(TrainOptions options)
 {
@@ -222,10 +37,7 @@ public sealed class TransferTask(TrainOptions options)
 
     /// <summary>Options of a stopped run, to go on with.</summary>
     /// <exception cref="GraftException">There is none, or nothing had begun.</exception>
-    public static TrainOptions OptionsOf(string run)
-    {
-        return RunRecord.Read(run).Options with { Out = run };
-    }
+    public static TrainOptions OptionsOf(string run) => RunRecord.Read(run).Options with { Out = run };
 
     /// <summary>The pictures to train and to validate on.</summary>
     public static (Dataset Train, Dataset Validation, DatasetSplits Splits) OpenData(TrainOptions options)
@@ -252,10 +64,7 @@ public sealed class TransferTask(TrainOptions options)
     public static (Backbone Backbone, IReadOnlyList<string> Notes) OpenBackbone(TrainOptions options)
     {
         TorchRuntime.ManualSeed(options.Seed);
-        if (options.Weights is { } weights)
-        {
-            return ModelOpener.Load(weights, options.Backbone, options.Input);
-        }
+        if (options.Weights is { } weights) return ModelOpener.Load(weights, options.Backbone, options.Input);
         if (options.Backbone is { } name and not "convnet")
         {
             var random = BackboneCatalogue.Create(name);
@@ -329,7 +138,7 @@ public sealed class TransferTask(TrainOptions options)
         if (validation.Count > 0) RequireReadable(validation);
         var fingerprint = DataFingerprint.Of(Cancel, ("train", train), ("val", validation));
         var earlier = resume ? RunRecord.Records.Unfinished(run) : null;
-        if (earlier is not null) RunRecords<RunRecord>.RequireSame(earlier, fingerprint, options.Data, upstream.Provenance.Sha256, options.Weights);
+        if (earlier is not null) RunRecord.Records.RequireSame(earlier, fingerprint, options.Data, upstream.Provenance.Sha256, options.Weights);
         var (plan, advice) = earlier is not null ? (earlier.Plan, earlier.Advice) : MakePlan(upstream, train);
         if (train.Targets is ClassTargets && train.CountsByClass() is var counts && counts.Min() == 1) Log?.Invoke($"the class '{train.Classes[Array.IndexOf(counts, 1)]}' has one picture only: it is trained on, but nothing can be said about how well it is told apart");
         IReadOnlyList<string> unjudged = validation.Count > 0 ? [] : [$"nothing was held out{(train.Targets is ClassTargets ? ", for no class has a second picture" : "")}: how often the model is right is not known. Give pictures to judge by with --val DIR"];
