@@ -9,7 +9,7 @@ public static class TorchRuntime
     {
         // libtorch starts with one thread where OMP_NUM_THREADS is not set.
         Native.gt_set_threads(Cores.Count);
-        Cores.InUse = true;
+        Cores.Changed += count => Threads = count;
     }
 
     /// <summary>Runs the initialisation above once, however libtorch is first reached.</summary>

@@ -29,7 +29,7 @@ internal static class EvaluateCommand
             foreach (var note in model.Notes) shell.Log(note);
             var set = model.Open(parsed.GetValue(data)!, parsed.GetValue(split));
             var clock = System.Diagnostics.Stopwatch.StartNew();
-            var (judged, _, _, broken) = model.Judge(set, Bounds.Device(parsed.GetValue(device)!), (done, total) => shell.Progress(new ProgressReport("pictures", done, total, done / Math.Max(1e-9, clock.Elapsed.TotalSeconds))), shell.Stop);
+            var (judged, _, _, broken) = model.Judge(set, Device.Parse(Bounds.Device(parsed.GetValue(device)!)), (done, total) => shell.Progress(new ProgressReport("pictures", done, total, done / Math.Max(1e-9, clock.Elapsed.TotalSeconds))), shell.Stop);
             if (judged is not Metrics metrics)
             {
                 shell.Result(MetricsView.Json(judged, set, broken, model.Notes));

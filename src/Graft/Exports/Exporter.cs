@@ -4,6 +4,7 @@ using Graft.Heads;
 using Graft.Inference;
 using Graft.Models;
 using Graft.Models.Checkpoints;
+using Graft.Models.Exports;
 using Graft.Models.Graphs;
 using Graft.Models.Zoo;
 using Graft.Torch;

@@ -1,5 +1,6 @@
 using Graft.Data;
 using Graft.Heads;
+using Graft.Learning;
 using Graft.Models.Zoo;
 using Graft.Torch;
 

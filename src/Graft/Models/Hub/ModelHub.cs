@@ -136,7 +136,7 @@ public sealed class ModelHub(Downloader downloader)
         var snapshot = Path.Combine(folder, "snapshots", commit, file);
         Directory.CreateDirectory(Path.GetDirectoryName(snapshot)!);
         if (!File.Exists(snapshot)) File.CreateSymbolicLink(snapshot, Path.GetRelativePath(Path.GetDirectoryName(snapshot)!, blob));
-        if (commit != revision) Torch.AtomicFile.WriteText(Path.Combine(folder, "refs", revision), commit);
+        if (commit != revision) AtomicFile.WriteText(Path.Combine(folder, "refs", revision), commit);
         return snapshot;
     }
 

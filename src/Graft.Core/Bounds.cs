@@ -28,12 +28,12 @@ internal static class Bounds
     }
 
     /// <summary>Where a network may run, by name.</summary>
-    public static Torch.Device Device(string name)
+    public static string Device(string name)
     {
         var number = name.StartsWith("cuda:", StringComparison.Ordinal) ? name["cuda:".Length..] : "0";
         if (name is not ("cpu" or "cuda") && !(name.StartsWith("cuda:", StringComparison.Ordinal) && int.TryParse(number, NumberStyles.None, CultureInfo.InvariantCulture, out _)))
             throw Refuse($"--device {name}: cpu or cuda:0");
-        return Torch.Device.Parse(name);
+        return name;
     }
 
     private static string Text(double value) => value.ToString(CultureInfo.InvariantCulture);

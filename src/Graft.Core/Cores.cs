@@ -1,7 +1,7 @@
-namespace Graft.Torch;
+namespace Graft;
 
 /// <summary>
-/// How many processor threads this process works with: operators, workers and readers alike. Asked without loading libtorch.
+/// How many processor threads this process works with: operators, workers and readers alike. Asked without loading anything.
 /// </summary>
 public static class Cores
 {
@@ -10,8 +10,8 @@ public static class Cores
     /// <summary>At first <c>OMP_NUM_THREADS</c>, or all that the machine has.</summary>
     public static int Count => s_count;
 
-    // Whether libtorch has taken the number up; here, so that asking does not load it.
-    internal static bool InUse { get; set; }
+    /// <summary>Told of every new number: what has taken the old one up (libtorch, say) listens.</summary>
+    internal static event Action<int>? Changed;
 
     /// <summary>Works with so many from here on; what has begun keeps what it has.</summary>
     /// <exception cref="GraftException">Less than one.</exception>
@@ -20,6 +20,6 @@ public static class Cores
         if (count < 1) throw new GraftException($"--threads {count}: a whole number from 1 on") { IsUsage = true };
         if (count == s_count) return;
         s_count = count;
-        if (InUse) TorchRuntime.Threads = count;
+        Changed?.Invoke(count);
     }
 }

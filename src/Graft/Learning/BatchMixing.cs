@@ -1,6 +1,7 @@
+using Graft.Data;
 using Graft.Torch;
 
-namespace Graft.Data;
+namespace Graft.Learning;
 
 /// <summary>Mixes the pictures of a batch with one another; labels become probabilities.</summary>
 public static class BatchMixing

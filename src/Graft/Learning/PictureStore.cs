@@ -1,9 +1,6 @@
-using Graft.Torch;
+using Graft.Data;
 
-namespace Graft.Data;
-
-/// <summary>A picture that was left out, and why.</summary>
-public sealed record BrokenPicture(string File, string Error);
+namespace Graft.Learning;
 
 /// <summary>
 /// Decoded pictures of a dataset, kept in memory as far as a budget goes: small pictures are decoded once, not every epoch.

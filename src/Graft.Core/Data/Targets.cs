@@ -1,6 +1,5 @@
 using System.Globalization;
 using System.Text.Json.Serialization;
-using Graft.Torch;
 
 namespace Graft.Data;
 
@@ -35,9 +34,6 @@ public abstract class Targets(TargetKind kind, IReadOnlyList<string> names)
     /// <summary>These items, in this order.</summary>
     public abstract Targets Subset(IReadOnlyList<int> indices);
 
-    /// <summary>As a tensor: N whole numbers for classes; N×labels of 0 and 1; N×columns in their own units.</summary>
-    public abstract Tensor Batch(IReadOnlyList<int> indices);
-
     /// <summary>As text that tells two targets apart.</summary>
     public abstract string Describe(int index);
 
@@ -64,9 +60,6 @@ public sealed class ClassTargets(int[] labels, IReadOnlyList<string> names) : Ta
 
     /// <inheritdoc/>
     public override Targets Subset(IReadOnlyList<int> indices) => new ClassTargets([.. indices.Select(k => Labels[k])], Names);
-
-    /// <inheritdoc/>
-    public override Tensor Batch(IReadOnlyList<int> indices) => Tensor.From([.. indices.Select(k => (long)Labels[k])]);
 
     /// <inheritdoc/>
     public override string Describe(int index) => Names[Labels[index]];
@@ -110,14 +103,6 @@ public sealed class LabelTargets(int[][] sets, IReadOnlyList<string> names) : Ta
 
     /// <inheritdoc/>
     public override Targets Subset(IReadOnlyList<int> indices) => new LabelTargets([.. indices.Select(k => Sets[k])], Names);
-
-    /// <inheritdoc/>
-    public override Tensor Batch(IReadOnlyList<int> indices)
-    {
-        var rows = new float[indices.Count * Names.Count];
-        for (var k = 0; k < indices.Count; k++) foreach (var label in Sets[indices[k]]) rows[k * Names.Count + label] = 1;
-        return Tensor.From(rows, indices.Count, Names.Count);
-    }
 
     /// <inheritdoc/>
     public override string Describe(int index) => string.Join("; ", Sets[index].Select(label => Names[label]));
@@ -182,9 +167,6 @@ public sealed class NumberTargets(float[][] rows, IReadOnlyList<string> names) :
 
     /// <inheritdoc/>
     public override Targets Subset(IReadOnlyList<int> indices) => new NumberTargets([.. indices.Select(k => Rows[k])], Names);
-
-    /// <inheritdoc/>
-    public override Tensor Batch(IReadOnlyList<int> indices) => Tensor.From([.. indices.SelectMany(k => Rows[k])], indices.Count, Names.Count);
 
     /// <inheritdoc/>
     public override string Describe(int index) => string.Join("; ", Rows[index].Select(value => value.ToString("R", CultureInfo.InvariantCulture)));

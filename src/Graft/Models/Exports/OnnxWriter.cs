@@ -4,7 +4,7 @@ using Graft.Models.Imports.Onnx;
 using Graft.Torch;
 using TorchTensor = Graft.Torch.Tensor;
 
-namespace Graft.Exports;
+namespace Graft.Models.Exports;
 
 /// <summary>A graph as an ONNX file (opset 17) with a free batch: one table from libtorch's operators to ONNX's.</summary>
 internal sealed class OnnxWriter

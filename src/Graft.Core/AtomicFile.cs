@@ -1,4 +1,4 @@
-namespace Graft.Torch;
+namespace Graft;
 
 /// <summary>Files that are complete or not there: written beside, synced to the disk, then renamed.</summary>
 public static class AtomicFile

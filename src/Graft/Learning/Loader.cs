@@ -1,8 +1,9 @@
+using Graft.Data;
 using Graft.Torch;
 
-namespace Graft.Data;
+namespace Graft.Learning;
 
-/// <summary>A batch: inputs N×3×H×W, labels N whole numbers (or what else the dataset's targets are: <see cref="Targets.Batch"/>), and which pictures of the dataset they are.</summary>
+/// <summary>A batch: inputs N×3×H×W, labels N whole numbers (or what else the dataset's targets are: <see cref="TargetTensors.Batch"/>), and which pictures of the dataset they are.</summary>
 public sealed record Batch(Tensor Inputs, Tensor Labels, int[] Indices) : IDisposable
 {
     /// <inheritdoc/>

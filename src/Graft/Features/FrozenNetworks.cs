@@ -1,0 +1,110 @@
+using System.Security.Cryptography;
+using System.Text;
+using Graft.Inference;
+using Graft.Models.Exports;
+using Graft.Models.Graphs;
+using Graft.Torch;
+
+namespace Graft.Features;
+
+/// <summary>
+/// Frozen functions of libtorch's modules by the engine that serves them best: written as ONNX once, kept by what they compute, and run by ONNX
+/// Runtime; where it cannot (an operator that it lacks, another answer), libtorch serves.
+/// </summary>
+/// <param name="folder">Keeps graphs between processes; null: nothing is kept.</param>
+internal sealed class FrozenNetworks(string? folder)
+{
+    // Of the largest number that libtorch gives: rounding is some hundred times less.
+    private const float Tolerance = 1e-3f;
+
+    /// <summary>Graphs beside the features of the usual cache.</summary>
+    public static FrozenNetworks Of(FeatureCache? cache) => new(cache is null ? null : Path.Combine(Path.GetDirectoryName(Path.GetFullPath(cache.Root))!, "graphs"));
+
+    /// <summary>Why libtorch runs a function that ONNX Runtime was wanted for, known from an earlier try; null: nothing speaks against it.</summary>
+    public string? Refusal(string function) => folder is not null && File.Exists(Place(function, ".refused")) ? File.ReadAllText(Place(function, ".refused")) : null;
+
+    /// <summary>Makes the network.</summary>
+    /// <param name="function">Everything that the answer depends on but the engine, as text.</param>
+    /// <param name="module">With the weights; stays the caller's.</param>
+    /// <param name="forward">N×3×H×W to N×….</param>
+    /// <param name="height">Of the input.</param>
+    /// <param name="width">Of the input.</param>
+    /// <exception cref="EngineException">ONNX Runtime cannot.</exception>
+    public OnnxNetwork Onnx(string function, Module module, Func<Tensor, Tensor> forward, int height, int width)
+    {
+        var place = Place(function, ".onnx");
+        if (folder is not null && File.Exists(place))
+        {
+            try
+            {
+                var kept = new OnnxNetwork(place);
+                TryDo(() => File.SetLastWriteTimeUtc(place, DateTime.UtcNow));
+                return kept;
+            }
+            catch (GraftException)
+            {
+                // Damaged, or of another version: made again.
+            }
+        }
+        try
+        {
+            module.Eval();
+            byte[] bytes;
+            using (new TensorScope())
+            {
+                var (graph, weights) = ScriptGraph.Of(module, forward, 3, height, width);
+                bytes = OnnxWriter.Write(graph, weights, null, null, new Dictionary<string, string> { ["function"] = function });
+            }
+            var made = new OnnxNetwork(bytes, "the network");
+            try
+            {
+                Compare(made, module, forward);
+            }
+            catch
+            {
+                made.Dispose();
+                throw;
+            }
+            if (folder is not null) TryDo(() => AtomicFile.Write(place, stream => stream.Write(bytes)));
+            return made;
+        }
+        catch (GraftException reason) when (reason is not EngineException)
+        {
+            if (folder is not null) TryDo(() => AtomicFile.Write(Place(function, ".refused"), stream => stream.Write(Encoding.UTF8.GetBytes(reason.Message))));
+            throw new EngineException(reason.Message, reason);
+        }
+    }
+
+    private static void Compare(OnnxNetwork network, Module module, Func<Tensor, Tensor> forward)
+    {
+        using var scope = new TensorScope();
+        using var mode = Autograd.NoGrad();
+        var values = new float[network.InputLength];
+        var rng = new Data.Rng(1);
+        for (var k = 0; k < values.Length; k++) values[k] = (float)(2 * rng.Next() - 1);
+        var expected = forward(Tensor.From(values, 1, 3, network.Height, network.Width)).Contiguous().ToArray<float>();
+        var found = new float[network.Outputs];
+        network.Run(values, 1, found);
+        var largest = expected.Max(MathF.Abs);
+        var difference = expected.Length == found.Length ? expected.Zip(found, (a, b) => MathF.Abs(a - b)).Max() : float.NaN;
+        if (!(difference <= Tolerance * largest)) throw new GraftException($"ONNX Runtime gives other numbers than libtorch (by {difference:G2} of {largest:G2})");
+    }
+
+    private string Place(string function, string extension) => Path.Combine(folder ?? "", Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(function)))[..32] + extension);
+
+    // What is kept only saves work: without it the work is done again.
+    private static void TryDo(Action action)
+    {
+        try
+        {
+            action();
+        }
+        catch (Exception reason) when (reason is IOException or UnauthorizedAccessException)
+        {
+            return;
+        }
+    }
+}
+
+/// <summary>ONNX Runtime cannot run a function: the message says why.</summary>
+public sealed class EngineException(string message, Exception inner) : GraftException(message, inner);
