@@ -3,6 +3,7 @@ using System.CommandLine.Parsing;
 using System.Runtime.InteropServices;
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using Graft.Inference;
 using Graft.Learning;
 using Graft.Torch;
 using Spectre.Console;
@@ -88,13 +89,16 @@ internal sealed class Shell : IDisposable
     {
         var json = JsonOption;
         command.Options.Add(json);
+        var engine = new Option<string?>("--engine") { Description = "What runs frozen networks: auto, onnx (ONNX Runtime) or torch (default: GRAFT_ENGINE, or auto)", HelpName = "NAME" };
+        command.Options.Add(engine);
         command.Options.Add(new Option<int?>(ThreadsName) { Description = "Processor threads to work with (default: OMP_NUM_THREADS, or all)", HelpName = "N" });
         command.SetAction(parsed =>
         {
             using var shell = new Shell(parsed.GetValue(json));
             try
             {
-                if (ThreadsOf(parsed) is { } threads) Torch.Cores.Use(threads);
+                if (ThreadsOf(parsed) is { } threads) Cores.Use(threads);
+                if (parsed.GetValue(engine) is { } wanted) Engine.Use(Engine.Parse(wanted));
                 body(shell, parsed);
                 shell.CloseLine();
                 return shell.Status;

@@ -1,9 +1,7 @@
 using System.Diagnostics;
 using System.Threading.Channels;
 using Graft.Data;
-using Graft.FewShot;
 using Graft.Inference;
-using Graft.Torch;
 
 namespace Graft.Serve;
 
@@ -11,36 +9,29 @@ namespace Graft.Serve;
 public sealed class QueueFullException() : GraftException("too many pictures wait already: try again in a moment");
 
 /// <summary>
-/// Predicts pictures that come from many requests at once: each core has a worker with the network compiled for inference, which takes what
-/// waits, a few pictures at a time.
+/// Answers pictures that come from many requests at once: each core has a worker, which takes what waits, a few pictures at a time.
 /// </summary>
 public sealed class BatchingPredictor : IDisposable
 {
     private sealed record Job(float[] Input, TaskCompletionSource<float[]> Result, long Queued);
 
-    private readonly Classifier _model;
+    private readonly PictureModel _model;
     private readonly Channel<Job> _queue;
-    private readonly Script _script;
     private readonly Thread[] _workers;
-    private readonly int _batch, _width, _height;
+    private readonly int _batch;
 
     /// <param name="model">Stays the caller's.</param>
     /// <param name="batch">Pictures that a worker takes at most.</param>
     /// <param name="waiting">Pictures that may wait; more are refused.</param>
     /// <param name="workers">Threads; null: one for each core.</param>
-    public BatchingPredictor(Classifier model, int batch = 4, int waiting = 256, int? workers = null)
+    public BatchingPredictor(PictureModel model, int batch = 4, int waiting = 256, int? workers = null)
     {
         (_model, _batch) = (model, batch);
-        (_width, _height) = (model.Backbone.Preprocessing.Width, model.Backbone.Preprocessing.Height);
         _queue = Channel.CreateBounded<Job>(new BoundedChannelOptions(waiting) { SingleWriter = false });
-        using (new TensorScope())
-        using (Autograd.NoGrad())
-        using (var traced = Script.Trace(new ClassifierModule(model), inputs => [model.Forward(inputs[0])], Ops.Zeros([1, 3, _height, _width])))
-            _script = traced.Optimize();
         _workers = [.. Enumerable.Range(0, workers ?? Cores.Count).Select(_ => new Thread(Work) { IsBackground = true, Name = "predict" })];
         foreach (var worker in _workers) worker.Start();
         // The first runs compile: no request should wait for that.
-        for (var k = 0; k < 3 * _workers.Length; k++) Enqueue(new float[3 * _width * _height]).GetAwaiter().GetResult();
+        for (var k = 0; k < 3 * _workers.Length; k++) Enqueue(new float[model.Network.InputLength]).GetAwaiter().GetResult();
     }
 
     /// <summary>Pictures done, batches run, seconds that pictures waited and that the network ran.</summary>
@@ -55,8 +46,8 @@ public sealed class BatchingPredictor : IDisposable
     /// <exception cref="QueueFullException">Too many wait.</exception>
     public Task<float[]> Predict(byte[] bytes)
     {
-        var input = new float[3 * _width * _height];
-        using (var picture = Picture.Decode(bytes)) Pipeline.Run(picture, _model.Backbone.Preprocessing, input);
+        var input = new float[_model.Network.InputLength];
+        _model.Read(bytes, input);
         return Enqueue(input);
     }
 
@@ -68,33 +59,32 @@ public sealed class BatchingPredictor : IDisposable
 
     private void Work()
     {
-        TorchRuntime.Threads = 1;
-        using var mode = Autograd.Inference();
         var jobs = new List<Job>();
+        var inputs = GC.AllocateArray<float>(_batch * _model.Network.InputLength, pinned: true);
+        var rows = GC.AllocateArray<float>(_batch * _model.Network.Outputs, pinned: true);
         while (_queue.Reader.WaitToReadAsync().AsTask().GetAwaiter().GetResult())
         {
             jobs.Clear();
             while (jobs.Count < _batch && _queue.Reader.TryRead(out var job)) jobs.Add(job);
-            if (jobs.Count > 0) Run(jobs);
+            if (jobs.Count > 0) Run(jobs, inputs, rows);
         }
     }
 
-    private void Run(List<Job> jobs)
+    private void Run(List<Job> jobs, float[] inputs, float[] rows)
     {
         var start = Stopwatch.GetTimestamp();
         try
         {
-            using var scope = new TensorScope();
-            var x = Ops.Empty([jobs.Count, 3, _height, _width]);
-            var values = x.Span<float>();
-            for (var k = 0; k < jobs.Count; k++) jobs[k].Input.CopyTo(values[(k * jobs[k].Input.Length)..]);
-            var all = _script.Run(x)[0].Contiguous().ToArray<float>();
-            var each = all.Length / jobs.Count;
+            var (length, outputs) = (_model.Network.InputLength, _model.Network.Outputs);
+            for (var k = 0; k < jobs.Count; k++) jobs[k].Input.CopyTo(inputs, k * length);
+            // Always a whole batch: an answer must not depend on who waits beside it.
+            _model.Network.Run(inputs, _batch, rows);
+            for (var k = 0; k < jobs.Count; k++) _model.Finish(rows.AsSpan(k * outputs, outputs));
             Interlocked.Add(ref _pictures, jobs.Count);
             Interlocked.Increment(ref _batches);
             Interlocked.Add(ref _waited, jobs.Sum(job => start - job.Queued));
             Interlocked.Add(ref _ran, Stopwatch.GetTimestamp() - start);
-            for (var k = 0; k < jobs.Count; k++) jobs[k].Result.SetResult(all[(k * each)..((k + 1) * each)]);
+            for (var k = 0; k < jobs.Count; k++) jobs[k].Result.SetResult(rows[(k * outputs)..((k + 1) * outputs)]);
         }
 #pragma warning disable CA1031 // whatever went wrong is the requests' to know, and the worker goes on
         catch (Exception reason)
@@ -109,6 +99,5 @@ public sealed class BatchingPredictor : IDisposable
     {
         _queue.Writer.TryComplete();
         foreach (var worker in _workers) worker.Join();
-        _script.Dispose();
     }
 }

@@ -6,7 +6,6 @@ using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
 using Graft.Data;
-using Graft.FewShot;
 using Graft.Inference;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
@@ -65,7 +64,7 @@ public static class ModelServer
 
     /// <summary>Makes the server; the caller runs it. A stop lets running requests finish.</summary>
     /// <exception cref="GraftException">An address that is none.</exception>
-    public static WebApplication Create(Classifier model, ServeOptions options)
+    public static WebApplication Create(PictureModel model, ServeOptions options)
     {
         options.Validate();
         foreach (var address in Addresses(options)) Check(address);
@@ -93,7 +92,7 @@ public static class ModelServer
         var predictor = new BatchingPredictor(model);
         application.Lifetime.ApplicationStopped.Register(predictor.Dispose);
         var counts = new Counts();
-        application.MapGet("/health", () => Results.Json(new { status = "ok", classes = model.Classes.Count, architecture = model.Backbone.Architecture }, s_json));
+        application.MapGet("/health", () => Results.Json(new { status = "ok", classes = model.Classes.Count, architecture = model.Architecture }, s_json));
         application.MapGet("/metrics", () => Results.Text(counts.Text(predictor), "text/plain; version=0.0.4"));
         application.MapGet("/openapi.json", () => Results.Text(OpenApi(model, options), "application/json"));
         application.MapPost("/predict", context => Predict(context, model, predictor, options, counts));
@@ -145,7 +144,7 @@ public static class ModelServer
         return context.Response.WriteAsJsonAsync(new { error = sentence }, s_json);
     }
 
-    private static async Task Predict(HttpContext context, Classifier model, BatchingPredictor predictor, ServeOptions options, Counts counts)
+    private static async Task Predict(HttpContext context, PictureModel model, BatchingPredictor predictor, ServeOptions options, Counts counts)
     {
         var clock = Stopwatch.GetTimestamp();
         var (status, body) = await Answer(context, model, predictor, options).ConfigureAwait(false);
@@ -156,7 +155,7 @@ public static class ModelServer
         await context.Response.WriteAsJsonAsync(body, s_json, context.RequestAborted).ConfigureAwait(false);
     }
 
-    private static async Task<(int Status, object Body)> Answer(HttpContext context, Classifier model, BatchingPredictor predictor, ServeOptions options)
+    private static async Task<(int Status, object Body)> Answer(HttpContext context, PictureModel model, BatchingPredictor predictor, ServeOptions options)
     {
         if (options.ApiKey is { } key && !Same(key, Given(context.Request))) return (401, new { error = "the API key is missing or wrong: send it as X-API-Key" });
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted);
@@ -207,12 +206,12 @@ public static class ModelServer
         return said.Labels is { } labels ? new { file, labels = Ranks(labels), all = Ranks(said.Top) } : new { file, label = said.Label, probability = said.Probability, top = Ranks(said.Top) };
     }
 
-    private static async Task<Found> One(string? name, byte[] bytes, Classifier model, BatchingPredictor predictor, int top)
+    private static async Task<Found> One(string? name, byte[] bytes, PictureModel model, BatchingPredictor predictor, int top)
     {
         try
         {
             var probabilities = await Task.Run(() => predictor.Predict(bytes)).ConfigureAwait(false);
-            return new Found(name, model.Say(name ?? "", probabilities, top), null);
+            return new Found(name, model.Card.Say(name ?? "", probabilities, top), null);
         }
         catch (PictureException reason)
         {
@@ -270,7 +269,7 @@ public static class ModelServer
 
     private static bool Same(string key, string given) => CryptographicOperations.FixedTimeEquals(SHA256.HashData(Encoding.UTF8.GetBytes(key)), SHA256.HashData(Encoding.UTF8.GetBytes(given)));
 
-    private static string OpenApi(Classifier model, ServeOptions options)
+    private static string OpenApi(PictureModel model, ServeOptions options)
     {
         var picture = new { type = "string", format = "binary" };
         object Content(object schema) => new { schema };
@@ -288,7 +287,7 @@ public static class ModelServer
             ["/health"] = new { get = new { summary = "Whether it runs", responses = new Dictionary<string, object> { ["200"] = new { description = "it does" } } } },
             ["/metrics"] = new { get = new { summary = "Counts and times, for Prometheus", responses = new Dictionary<string, object> { ["200"] = new { description = "text" } } } },
         };
-        return JsonSerializer.Serialize(new { openapi = "3.0.3", info = new { title = "Graft", version = "1", description = $"{model.Backbone.Architecture}, {model.Classes.Count} classes" }, paths, components = new { securitySchemes = new { key = new { type = "apiKey", name = "X-API-Key", @in = "header" } } } }, s_json);
+        return JsonSerializer.Serialize(new { openapi = "3.0.3", info = new { title = "Graft", version = "1", description = $"{model.Architecture}, {model.Classes.Count} classes" }, paths, components = new { securitySchemes = new { key = new { type = "apiKey", name = "X-API-Key", @in = "header" } } } }, s_json);
     }
 
     /// <summary>The host of the server listens to signals.</summary>

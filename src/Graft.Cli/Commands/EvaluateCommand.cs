@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Graft.Data;
+using Graft.Classification;
 using Graft.Inference;
 using Graft.Learning;
 
@@ -25,11 +26,11 @@ internal static class EvaluateCommand
         input.AddTo(command);
         Shell.Handle(command, (shell, parsed) =>
         {
-            using var model = Classifier.Open(parsed.GetValue(run)!, input.Read(parsed));
+            using var model = Answering.Open(parsed.GetValue(run)!, input.Read(parsed), Bounds.Device(parsed.GetValue(device)!));
             foreach (var note in model.Notes) shell.Log(note);
-            var set = model.Open(parsed.GetValue(data)!, parsed.GetValue(split));
+            var set = model.OpenData(parsed.GetValue(data)!, parsed.GetValue(split));
             var clock = System.Diagnostics.Stopwatch.StartNew();
-            var (judged, _, _, broken) = model.Judge(set, Device.Parse(Bounds.Device(parsed.GetValue(device)!)), (done, total) => shell.Progress(new ProgressReport("pictures", done, total, done / Math.Max(1e-9, clock.Elapsed.TotalSeconds))), shell.Stop);
+            var (judged, _, _, broken) = model.Judge(set, (done, total) => shell.Progress(new ProgressReport("pictures", done, total, done / Math.Max(1e-9, clock.Elapsed.TotalSeconds))), shell.Stop);
             if (judged is not Metrics metrics)
             {
                 shell.Result(MetricsView.Json(judged, set, broken, model.Notes));

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using Graft.Data;
 using Graft.Exports;
+using Graft.Classification;
 using Graft.Inference;
 using Graft.Learning;
 

@@ -1,6 +1,8 @@
 using System.CommandLine;
 using Graft.Data;
+using Graft.Classification;
 using Graft.Inference;
+using Graft.Learning;
 
 namespace Graft.Cli.Commands;
 
@@ -22,23 +24,19 @@ internal static class PredictCommand
         input.AddTo(command);
         Shell.Handle(command, (shell, parsed) =>
         {
-            using var model = Classifier.Open(parsed.GetValue(run)!, input.Read(parsed));
+            using var model = Answering.Open(parsed.GetValue(run)!, input.Read(parsed));
             foreach (var note in model.Notes) shell.Log(note);
             var predictions = new List<Prediction>();
             var errors = new List<BrokenPicture>();
             var given = parsed.GetValue(files)!.Select(PictureFiles.Below).ToArray();
             var notes = given.Aggregate(DatasetNotes.None, (all, one) => all.With(one.Notes));
-            foreach (var file in given.SelectMany(one => one.Files))
+            string[] all = [.. given.SelectMany(one => one.Files)];
+            var clock = System.Diagnostics.Stopwatch.StartNew();
+            var answered = model.Answer(all, (done, total) => shell.Progress(new ProgressReport("pictures", done, total, done / Math.Max(1e-9, clock.Elapsed.TotalSeconds))), shell.Stop);
+            foreach (var (file, (answer, error)) in all.Zip(answered))
             {
-                shell.Stop.ThrowIfCancellationRequested();
-                try
-                {
-                    predictions.Add(model.Predict(file));
-                }
-                catch (PictureException reason)
-                {
-                    errors.Add(new BrokenPicture(file, reason.Message));
-                }
+                if (answer is not null) predictions.Add(answer);
+                else errors.Add(new BrokenPicture(file, error!));
             }
             shell.Result(new
             {

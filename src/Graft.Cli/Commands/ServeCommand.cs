@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Graft.Classification;
 using Graft.Inference;
 using Graft.Serve;
 using Microsoft.AspNetCore.Builder;
@@ -27,7 +28,7 @@ internal static class ServeCommand
         input.AddTo(command);
         Shell.Handle(command, (shell, parsed) =>
         {
-            using var model = Classifier.Open(parsed.GetValue(run)!, input.Read(parsed));
+            using var model = Answering.Open(parsed.GetValue(run)!, input.Read(parsed));
             foreach (var note in model.Notes) shell.Log(note);
             var options = new ServeOptions
             {
@@ -36,7 +37,7 @@ internal static class ServeCommand
             };
             using var server = ModelServer.Create(model, options);
             ModelServer.Start(server, options, shell.Stop).GetAwaiter().GetResult();
-            shell.Result(new { urls = server.Urls, classes = model.Classes, preprocessing = model.Backbone.Preprocessing, notes = model.Notes });
+            shell.Result(new { urls = server.Urls, classes = model.Classes, preprocessing = model.Preprocessing, notes = model.Notes });
             shell.Log($"Serving {model.Classes.Count} {(model.Task == Data.TargetKind.Classes ? "classes" : model.Task == Data.TargetKind.Labels ? "labels" : "numbers")} on {string.Join(", ", server.Urls)} (Ctrl-C or SIGTERM stops it){(options.ApiKey is null ? "; no API key is asked for" : "")}");
             shell.Stop.WaitHandle.WaitOne();
             shell.Log("Stopping: running requests are finished first");

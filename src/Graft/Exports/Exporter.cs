@@ -1,6 +1,7 @@
 using System.Text.Json;
 using Graft.Data;
 using Graft.Heads;
+using Graft.Classification;
 using Graft.Inference;
 using Graft.Models;
 using Graft.Models.Checkpoints;

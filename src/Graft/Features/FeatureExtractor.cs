@@ -89,7 +89,7 @@ public sealed class FeatureExtractor(Backbone backbone, FeatureCache? cache, Dev
             }
             catch (EngineException reason)
             {
-                throw new GraftException($"{backbone.Provenance.Source}: --engine onnx cannot run it: {reason.Message}. Leave --engine out, and libtorch does", reason);
+                throw FrozenNetworks.Asked(reason);
             }
         }
         return Run(job, stages, shape, forward, network, $"{function} {TorchNetwork.NameOf(device)}", onnx: false);

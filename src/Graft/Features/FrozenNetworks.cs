@@ -75,6 +75,37 @@ internal sealed class FrozenNetworks(string? folder)
         }
     }
 
+    /// <summary>A function that is used here and now only, by the engine that is wanted.</summary>
+    /// <param name="module">With the weights; stays the caller's.</param>
+    /// <param name="forward">N×3×H×W to N×….</param>
+    /// <param name="height">Of the input.</param>
+    /// <param name="width">Of the input.</param>
+    /// <param name="refusal">Why ONNX Runtime does not run it; null: it does, or was not wanted.</param>
+    /// <exception cref="GraftException">ONNX Runtime is asked for, and cannot.</exception>
+    public static FrozenNetwork Best(Module module, Func<Tensor, Tensor> forward, int height, int width, out string? refusal)
+    {
+        refusal = null;
+        if (Engine.Wanted != EngineKind.Torch)
+        {
+            try
+            {
+                return new FrozenNetworks(null).Onnx("", module, forward, height, width);
+            }
+            catch (EngineException reason) when (Engine.Wanted == EngineKind.Auto)
+            {
+                refusal = $"libtorch runs the network: {reason.Message}";
+            }
+            catch (EngineException reason)
+            {
+                throw Asked(reason);
+            }
+        }
+        return new TorchNetwork(module, forward, height, width);
+    }
+
+    /// <summary>ONNX Runtime was asked for by name.</summary>
+    public static GraftException Asked(EngineException reason) => new($"--engine onnx cannot run the network: {reason.Message}. Leave --engine out, and libtorch does", reason);
+
     private static void Compare(OnnxNetwork network, Module module, Func<Tensor, Tensor> forward)
     {
         using var scope = new TensorScope();

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Graft.Inference;
 
 namespace Graft.Learning;
 
@@ -10,6 +11,9 @@ internal static class RunFolder
 
     /// <summary>What a run ends with.</summary>
     public const string Model = "model.safetensors";
+
+    /// <summary>The same model for ONNX Runtime.</summary>
+    public const string Program = PictureModel.FileName;
 
     /// <summary>What a run of few-shot training ends with.</summary>
     public const string FewShotModel = "fewshot.safetensors";
@@ -23,7 +27,7 @@ internal static class RunFolder
     /// <summary>The page for people.</summary>
     public const string Report = "report.html";
 
-    private static readonly string[] s_own = [Record, .. Models, TrainingState.FileName, Report];
+    private static readonly string[] s_own = [Record, .. Models, Program, TrainingState.FileName, Report];
 
     /// <summary>A folder below runs/ that is named after the time and is not there yet.</summary>
     public static string New(string prefix = "")

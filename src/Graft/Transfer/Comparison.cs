@@ -1,5 +1,6 @@
 using Graft.Data;
 using Graft.Heads;
+using Graft.Classification;
 using Graft.Inference;
 using Graft.Learning;
 
@@ -62,8 +63,7 @@ public static class Comparison
                 var run = options with { Strategy = strategy, Seed = options.Seed + k, SplitSeed = options.SplitSeed ?? options.Seed, Epochs = solved.Contains(strategy) ? null : options.Epochs, Out = Folder(strategy, options.Seed + k), NoReport = k > 0 };
                 var result = task(run).Run();
                 broken.UnionWith(result.Broken);
-                using var model = Classifier.Load(result.Run);
-                var (probabilities, indices, _) = model.Predict(validation);
+                var (probabilities, indices) = (result.Answers, result.Indices);
                 heard[strategy].Add((probabilities, validation.Targets.Subset(indices)));
                 for (var i = 0; validation.Targets is ClassTargets && i < indices.Length; i++)
                 {

@@ -4,6 +4,7 @@ using System.Text;
 using System.Text.Json;
 using Graft.Data;
 using Graft.Features;
+using Graft.Classification;
 using Graft.Inference;
 using Graft.Reports;
 using Graft.Torch;

@@ -24,6 +24,12 @@ public sealed record TrainResult(string Run, string Strategy, IReadOnlyList<stri
 
     /// <summary>What was noticed when the data was read.</summary>
     public DatasetNotes DataNotes { get; init; } = DatasetNotes.None;
+
+    /// <summary>What the model says of the pictures that it was validated on: N×outputs, row after row.</summary>
+    public float[] Answers { get; init; } = [];
+
+    /// <summary>Which pictures of the validation part these are.</summary>
+    public int[] Indices { get; init; } = [];
 }
 
 /// <summary>What run.json holds.</summary>

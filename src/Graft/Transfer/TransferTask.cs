@@ -3,8 +3,10 @@ using System.Runtime.InteropServices;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using Graft.Data;
+using Graft.Exports;
 using Graft.Features;
 using Graft.Heads;
+using Graft.Classification;
 using Graft.Inference;
 using Graft.Learning;
 using Graft.Models;
@@ -198,12 +200,13 @@ public sealed class TransferTask(TrainOptions options)
         // Numbers come out of the saved head in their own units.
         using var classifier = new Classifier(backbone, trainer.Head is LinearHead { Units: not null } inUnits ? inUnits.Folded() : trainer.Head, stage, train.Targets.Names) { Thresholds = judge.Thresholds, Residuals = judge.Residuals };
         classifier.Save(Path.Combine(run, Classifier.FileName), Card(record));
+        var program = Program(classifier, run);
         var metrics = TaskMetrics.Of(answers, truth, judge.Thresholds);
         var trainable = trainer.Head.ParameterCount + plan.Phases.Where(phase => !phase.Solve).Select(phase => backbone.Stages.Skip(phase.TrainFrom).Sum(found => found.ParameterCount)).DefaultIfEmpty(0).Max();
         record = record with
         {
             Status = "finished", Metrics = metrics as Metrics, LabelMetrics = metrics as LabelMetrics, NumberMetrics = metrics as NumberMetrics, History = trainer.History, HeadGrid = trainer.Fit?.Grid ?? [], Seconds = clock.Elapsed.TotalSeconds, Broken = trainer.Broken,
-            Notes = [.. loadNotes, .. unjudged, .. judge.Notes, .. trainer.Notes, .. splits.Notes.Lines],
+            Notes = [.. loadNotes, .. unjudged, .. judge.Notes, .. program, .. trainer.Notes, .. splits.Notes.Lines],
         };
         string? report = null;
         if (!options.NoReport)
@@ -216,11 +219,27 @@ public sealed class TransferTask(TrainOptions options)
         record.Write(run);
         File.Delete(Path.Combine(run, TrainingState.FileName));
         extraction.Rows.Dispose();
-        return new TrainResult(run, plan.Strategy, train.Targets.Names, train.Count, validation.Count, metrics.Score.Value, record.Seconds, metrics, plan, advice, trainer.Broken, record.Notes, trainable, report) { DataNotes = splits.Notes };
+        return new TrainResult(run, plan.Strategy, train.Targets.Names, train.Count, validation.Count, metrics.Score.Value, record.Seconds, metrics, plan, advice, trainer.Broken, record.Notes, trainable, report) { DataNotes = splits.Notes, Answers = answers, Indices = extraction.Indices };
     }
 
     /// <summary>The figure that stands for all in a task, as a word.</summary>
     internal static string Measure(TargetKind task) => task switch { TargetKind.Labels => "mAP", TargetKind.Numbers => "R²", _ => "accuracy" };
+
+    /// <summary>The model as a program: what answers without libtorch. Where ONNX has no word for something in it, the run is without.</summary>
+    private static IReadOnlyList<string> Program(Classifier classifier, string run)
+    {
+        var file = Path.Combine(run, Learning.RunFolder.Program);
+        try
+        {
+            _ = Exporter.Write(classifier, file, ExportFormat.Onnx);
+            return [];
+        }
+        catch (GraftException reason)
+        {
+            File.Delete(file);
+            return [$"no {Learning.RunFolder.Program} was written ({reason.Message}): libtorch answers for this run"];
+        }
+    }
 
     private static void RequireReadable(Dataset validation)
     {

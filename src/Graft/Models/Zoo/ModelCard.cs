@@ -1,5 +1,7 @@
 using System.Text.Json;
 using Graft.Data;
+using Graft.Classification;
+using Graft.Inference;
 using Graft.Learning;
 
 namespace Graft.Models.Zoo;
@@ -16,7 +18,7 @@ internal static class ModelCard
     public const string Network = "graft-network-1";
 
     /// <summary>The format of a program: ONNX, TorchScript.</summary>
-    public const string Program = "graft-program-1";
+    public const string Program = OnnxCard.Program;
 
     /// <summary>The format of a few-shot learner.</summary>
     public const string FewShot = "graft-fewshot-1";
@@ -25,7 +27,7 @@ internal static class ModelCard
     public const string Support = "graft-support-1";
 
     /// <summary>The key <c>input</c> of a program that normalises by itself.</summary>
-    public const string Levels = "N×3×H×W levels of 0 … 255, RGB";
+    public const string Levels = OnnxCard.Levels;
 
     /// <summary>The key <c>input</c> of any other.</summary>
     public const string Normalised = "N×3×H×W, normalised as preprocessing says";
@@ -34,13 +36,7 @@ internal static class ModelCard
 
     /// <summary>What a network's pictures go through before it sees them; null where the card does not say.</summary>
     /// <exception cref="InvalidDataException">It is damaged.</exception>
-    public static Preprocessing? Preprocessing(IReadOnlyDictionary<string, string> card)
-    {
-        if (!card.TryGetValue("preprocessing", out var text)) return null;
-        var stated = Data.Preprocessing.FromJson(text);
-        // With the normalisation inside, the network takes levels as they are.
-        return card.GetValueOrDefault("input") == Levels ? stated with { Normalize = Normalize.Levels } : stated;
-    }
+    public static Preprocessing? Preprocessing(IReadOnlyDictionary<string, string> card) => OnnxCard.Preprocessing(card);
 
     /// <summary>The classes' names, if they are as many as the outputs (two, where one output is the odds of the second).</summary>
     public static IReadOnlyList<string>? Classes(IReadOnlyDictionary<string, string> card, int? outputs)

@@ -3,6 +3,7 @@ using System.Text.Json;
 using Graft.Data;
 using Graft.Features;
 using Graft.Heads;
+using Graft.Inference;
 using Graft.Learning;
 using Graft.Models;
 using Graft.Models.Checkpoints;
@@ -10,42 +11,7 @@ using Graft.Models.Hub;
 using Graft.Models.Zoo;
 using Graft.Torch;
 
-namespace Graft.Inference;
-
-/// <summary>A class and how probable it is.</summary>
-public sealed record RankedLabel(string Label, double Probability)
-{
-    /// <summary>ants 98.7%.</summary>
-    public override string ToString() => string.Create(CultureInfo.InvariantCulture, $"{Label} {100 * Probability:0.0}%");
-}
-
-/// <summary>A prediction for one picture.</summary>
-/// <param name="File">The picture.</param>
-/// <param name="Label">The most probable class.</param>
-/// <param name="Probability">Of that class.</param>
-/// <param name="Top">The five most probable classes, the first of them <paramref name="Label"/>.</param>
-public sealed record Prediction(string File, string Label, double Probability, IReadOnlyList<RankedLabel> Top)
-{
-    /// <summary>Of a model of several labels: those that it says, the most probable first. <see cref="Label"/> then names them all, <see cref="Top"/> ranks every label.</summary>
-    public IReadOnlyList<RankedLabel>? Labels { get; init; }
-
-    /// <summary>Of a model of numbers: them. <see cref="Label"/> then is their text, and there is no probability.</summary>
-    public IReadOnlyList<PredictedNumber>? Numbers { get; init; }
-
-    /// <summary>ant.jpg: ants 98.7%.</summary>
-    public override string ToString() => Labels is null && Numbers is null ? $"{File}: {new RankedLabel(Label, Probability)}" : $"{File}: {Label}";
-}
-
-/// <summary>A number that was predicted.</summary>
-/// <param name="Name">The column's.</param>
-/// <param name="Value">In the column's own units.</param>
-/// <param name="Low">Lower end of the interval that nine of ten true numbers lie in, judged by pictures that were held out in training; null: none were.</param>
-/// <param name="High">Upper end.</param>
-public sealed record PredictedNumber(string Name, double Value, double? Low, double? High)
-{
-    /// <summary>cells 17.2 (13.1 to 21.6).</summary>
-    public override string ToString() => string.Create(CultureInfo.InvariantCulture, $"{Name} {Value:G4}{(Low is { } low && High is { } high ? string.Create(CultureInfo.InvariantCulture, $" ({low:G4} to {high:G4})") : "")}");
-}
+namespace Graft.Classification;
 
 /// <summary>
 /// A finished model in one file: a backbone up to a stage, a head, the class names and the preprocessing. What a run ends
@@ -82,7 +48,7 @@ public sealed class Classifier : IDisposable
         var count = card is null ? Math.Max(2, outputs) : outputs;
         if (classes is not null && classes.Count != count) throw new GraftException($"{classes.Count} class names are given, and {backbone.Provenance.Source} has {outputs} outputs");
         classes ??= backbone.ClassNames?.Count == count ? backbone.ClassNames : null;
-        return new Classifier(backbone, null, backbone.Stages.Count - 1, classes ?? [.. Enumerable.Range(0, count).Select(k => $"{k}")]) { Thresholds = ThresholdsOf(card, count), Residuals = ResidualsOf(card, count) };
+        return new Classifier(backbone, null, backbone.Stages.Count - 1, classes ?? [.. Enumerable.Range(0, count).Select(k => $"{k}")]) { Thresholds = AnswerCard.ThresholdsOf(card, count), Residuals = AnswerCard.ResidualsOf(card, count) };
     }
 
     /// <summary>The network below the head.</summary>
@@ -105,14 +71,6 @@ public sealed class Classifier : IDisposable
 
     /// <summary>Of numbers: between what residuals nine of ten lie, for each column; null: not known.</summary>
     public IReadOnlyList<double[]>? Residuals { get; init; }
-
-    private static double[]? ThresholdsOf(IReadOnlyDictionary<string, string>? card, int count) =>
-        card?.GetValueOrDefault("thresholds") is not { } text ? null
-        : JsonSerializer.Deserialize<double[]>(text) is { } found && found.Length == count ? found : throw new InvalidDataException($"its thresholds are not {count} numbers");
-
-    private static double[][]? ResidualsOf(IReadOnlyDictionary<string, string>? card, int count) =>
-        card?.GetValueOrDefault("residuals") is not { } text ? null
-        : JsonSerializer.Deserialize<double[][]>(text) is { } found && found.Length == count && found.All(pair => pair is { Length: 2 }) ? found : throw new InvalidDataException($"its residuals are not {count} pairs of numbers");
 
     /// <summary>What was noticed when it was opened, such as a preprocessing that its file does not say.</summary>
     public IReadOnlyList<string> Notes { get; private set; } = [];
@@ -230,115 +188,54 @@ public sealed class Classifier : IDisposable
         IReadOnlyDictionary<string, Tensor> Part(string prefix) => checkpoint.Tensors.Where(item => item.Key.StartsWith(prefix, StringComparison.Ordinal)).ToDictionary(item => item.Key[prefix.Length..], item => item.Value);
         CheckpointMatcher.Load(backbone, Part("backbone."), path);
         CheckpointMatcher.Load(head, Part("head."), path);
-        return new Classifier(backbone, head, stage, classes) { Thresholds = ThresholdsOf(checkpoint.Metadata, classes.Length), Residuals = ResidualsOf(checkpoint.Metadata, classes.Length), About = s_about.Where(checkpoint.Metadata.ContainsKey).ToDictionary(key => key, key => checkpoint.Metadata[key]) };
+        return new Classifier(backbone, head, stage, classes) { Thresholds = AnswerCard.ThresholdsOf(checkpoint.Metadata, classes.Length), Residuals = AnswerCard.ResidualsOf(checkpoint.Metadata, classes.Length), About = s_about.Where(checkpoint.Metadata.ContainsKey).ToDictionary(key => key, key => checkpoint.Metadata[key]) };
     }
 
-    private static byte[] Bytes(string file)
+    private PictureModel? _answering;
+
+    /// <summary>The same model made ready to answer: its network by the engine that serves it best. It is this model's, as it is at the first use.</summary>
+    public PictureModel Answering => _answering ??= Freeze();
+
+    /// <summary>N×3×H×W to answers, by the engine that serves it best; by libtorch on a graphics processor.</summary>
+    internal PictureModel Freeze(Device device = default)
     {
-        try
-        {
-            return File.ReadAllBytes(file);
-        }
-        catch (Exception reason) when (reason is FileNotFoundException or DirectoryNotFoundException)
-        {
-            throw new PictureException("there is no such file", reason);
-        }
-        catch (Exception reason) when (reason is IOException or UnauthorizedAccessException)
-        {
-            throw new PictureException($"cannot be read ({reason.Message.TrimEnd('.')})", reason);
-        }
+        var (height, width) = (Backbone.Preprocessing.Height, Backbone.Preprocessing.Width);
+        var module = new ClassifierModule(this);
+        string? refusal = null;
+        var network = device.IsCuda ? new TorchNetwork(module, Forward, height, width, device) : FrozenNetworks.Best(module, Forward, height, width, out refusal);
+        return new PictureModel(network, Backbone.Preprocessing, Card) { Notes = refusal is null ? Notes : [.. Notes, refusal], Architecture = Backbone.Architecture };
     }
+
+    /// <summary>What its answers are.</summary>
+    internal AnswerCard Card => new(Task, Classes)
+    {
+        Thresholds = Thresholds, Residuals = Residuals, Scores = false, Unnamed = Head is null && Task == TargetKind.Classes && !Classes.Select((name, k) => name == $"{k}").Contains(false),
+    };
 
     /// <summary>Predicts one picture.</summary>
     /// <exception cref="PictureException">It cannot be read.</exception>
-    public unsafe Prediction Predict(string file)
-    {
-        using var picture = Picture.Decode(Bytes(file), Backbone.Preprocessing);
-        // One picture is too little work to share: a second thread only waits.
-        var threads = TorchRuntime.Threads;
-        TorchRuntime.Threads = 1;
-        using var mode = Autograd.NoGrad();
-        using var scope = new TensorScope();
-        var (width, height) = (Backbone.Preprocessing.Width, Backbone.Preprocessing.Height);
-        var input = Ops.Empty([1, 3, height, width], memoryFormat: MemoryFormat.ChannelsLast);
-        var rng = new Rng(0);
-        TransformRunner.Run(picture, Backbone.Preprocessing, ref rng, false, (float*)input.Data);
-        var probabilities = Forward(input).ToArray<float>();
-        TorchRuntime.Threads = threads;
-        return Say(file, probabilities);
-    }
+    public Prediction Predict(string file) => Answering.Answer(file);
 
     /// <summary>An answer in words.</summary>
     /// <param name="file">The picture.</param>
     /// <param name="answers">Of each class, label or column.</param>
-    /// <param name="top">Classes that are ranked.</param>
-    public Prediction Say(string file, IReadOnlyList<float> answers, int top = 5)
-    {
-        if (Task == TargetKind.Numbers)
-        {
-            PredictedNumber[] numbers = [.. answers.Select((value, k) => new PredictedNumber(Classes[k], value, value + Residuals?[k][0], value + Residuals?[k][1]))];
-            return new Prediction(file, string.Join("; ", numbers.Select(number => $"{number}")), double.NaN, []) { Numbers = numbers };
-        }
-        var ranked = answers.Select((p, k) => (Index: k, Label: new RankedLabel(Classes[k], p))).OrderByDescending(item => item.Label.Probability).ToArray();
-        if (Task == TargetKind.Labels)
-        {
-            RankedLabel[] said = [.. ranked.Where(item => item.Label.Probability >= (Thresholds?[item.Index] ?? 0.5)).Select(item => item.Label)];
-            return new Prediction(file, string.Join("; ", said.Select(item => item.Label)), double.NaN, [.. ranked.Select(item => item.Label)]) { Labels = said };
-        }
-        RankedLabel[] first = [.. ranked.Take(top).Select(item => item.Label)];
-        return new Prediction(file, first[0].Label, first[0].Probability, first);
-    }
+    public Prediction Say(string file, ReadOnlySpan<float> answers) => Card.Say(file, answers);
 
-    /// <summary>What it says of every readable picture of a dataset: N×outputs, row after row.</summary>
-    public (float[] Probabilities, int[] Indices, IReadOnlyList<BrokenPicture> Broken) Predict(Dataset data, Torch.Device device = default, Action<int, int>? progress = null, CancellationToken cancel = default)
-    {
-        using var mode = Autograd.NoGrad();
-        using var scope = new TensorScope();
-        // Not into the cache: a trained backbone's features serve nobody else.
-        var extractor = new FeatureExtractor(Backbone, null, device);
-        var extraction = Head is null ? extractor.Outputs(data, Backbone.Preprocessing, Classes.Count, UpstreamAnswers, progress, cancel) : extractor.Pooled(data, Backbone.Preprocessing, progress: progress, cancel: cancel);
-        var probabilities = (Head is null ? extraction.Rows : Head.Answers(extraction.Stage(Backbone, Stage))).ToArray<float>();
-        extraction.Rows.Dispose();
-        return (probabilities, extraction.Indices, extraction.Broken);
-    }
+    /// <summary>What it says of every readable picture of a dataset: N×outputs, row after row, and which pictures they are.</summary>
+    public (float[] Answers, int[] Indices, IReadOnlyList<BrokenPicture> Broken) Predict(Dataset data, Action<int, int>? progress = null, CancellationToken cancel = default) => Answering.AnswerAll(data, progress, cancel);
 
     /// <summary>Labelled pictures in the order of this model's classes. A network whose classes have no names takes the dataset's own, in their order.</summary>
     /// <exception cref="GraftException">Other classes, or more of them.</exception>
-    public Dataset Open(string data, string? split = null)
-    {
-        if (Task != TargetKind.Classes) return DatasetReader.OpenWithClasses(data, Classes, split, Task);
-        if (Head is not null || Classes.Select((name, k) => name == $"{k}").Contains(false)) return DatasetReader.OpenWithClasses(data, Classes, split);
-        var parts = DatasetReader.OpenParts(data, null, TargetKind.Classes);
-        var set = parts.Part("train") is { } train ? ClassNames.Match(parts.Pick(split), train.Classes) : parts.Pick(split);
-        if (set.Classes.Count > Classes.Count) throw new GraftException($"{data} has {set.Classes.Count} classes and the network {Classes.Count} outputs: name the outputs with --labels FILE");
-        return set.Classes.SequenceEqual(Classes) ? set : set.Relabel(label => label, [.. set.Classes, .. Classes.Skip(set.Classes.Count)]);
-    }
+    public Dataset Open(string data, string? split = null) => Card.Open(data, split);
 
-    /// <summary>Measures on labelled pictures, whatever it tells.</summary>
+    /// <summary>Metrics on labelled pictures.</summary>
     /// <exception cref="GraftException">None of them can be read.</exception>
-    public (TaskMetrics Metrics, float[] Answers, int[] Indices, IReadOnlyList<BrokenPicture> Broken) Judge(Dataset data, Torch.Device device = default, Action<int, int>? progress = null, CancellationToken cancel = default)
-    {
-        if (Task == TargetKind.Classes) return Evaluate(data, device, progress, cancel);
-        var (answers, indices, broken) = Predict(data, device, progress, cancel);
-        if (indices.Length == 0) throw NoneReadable(data, broken);
-        return (TaskMetrics.Of(answers, data.Targets.Subset(indices), Thresholds), answers, indices, broken);
-    }
-
-    private static GraftException NoneReadable(Dataset data, IReadOnlyList<BrokenPicture> broken) =>
-        new($"none of the {data.Count} labelled pictures can be read{(broken.Count > 0 ? $". The first: {broken[0].File}: {broken[0].Error}" : "")}");
-
-    /// <summary>Metrics on labelled pictures of a model that tells classes.</summary>
-    /// <exception cref="GraftException">None of them can be read.</exception>
-    public (Metrics Metrics, float[] Probabilities, int[] Indices, IReadOnlyList<BrokenPicture> Broken) Evaluate(Dataset data, Torch.Device device = default, Action<int, int>? progress = null, CancellationToken cancel = default)
-    {
-        var (probabilities, indices, broken) = Predict(data, device, progress, cancel);
-        if (indices.Length == 0) throw NoneReadable(data, broken);
-        return (Metrics.Of(probabilities, [.. indices.Select(k => data.Labels[k])], data.Classes.Count == Classes.Count ? data.Classes : Classes), probabilities, indices, broken);
-    }
+    public Judged Judge(Dataset data, Action<int, int>? progress = null, CancellationToken cancel = default) => Answering.Judge(data, progress, cancel);
 
     /// <inheritdoc/>
     public void Dispose()
     {
+        _answering?.Dispose();
         Backbone.Dispose();
         Head?.Dispose();
     }

@@ -1,7 +1,5 @@
 using System.Text.Json.Serialization;
 using Graft.Data;
-using Graft.Heads;
-using Graft.Learning;
 
 namespace Graft.Inference;
 

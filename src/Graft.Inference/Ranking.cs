@@ -1,6 +1,6 @@
 using Graft.Data;
 
-namespace Graft.Heads;
+namespace Graft.Inference;
 
 /// <summary>How well scores rank what has a label above what has not.</summary>
 internal static class Ranking

@@ -1,4 +1,4 @@
-namespace Graft.Learning;
+namespace Graft;
 
 /// <summary>How well something does on held-out data.</summary>
 /// <param name="Name">What is measured, such as accuracy.</param>

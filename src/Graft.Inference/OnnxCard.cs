@@ -1,0 +1,92 @@
+using System.Text;
+using Graft.Data;
+
+namespace Graft.Inference;
+
+/// <summary>What an ONNX file that Graft wrote says of itself, key by key.</summary>
+internal static class OnnxCard
+{
+    /// <summary>The key <c>format</c>.</summary>
+    public const string Program = "graft-program-1";
+
+    /// <summary>The key <c>input</c> of a program that normalises by itself.</summary>
+    public const string Levels = "N×3×H×W levels of 0 … 255, RGB";
+
+    // onnx.proto: fields of ModelProto and of StringStringEntryProto.
+    private const int MetadataProps = 14, KeyField = 1, ValueField = 2, LengthDelimited = 2;
+
+    /// <summary>Whether Graft wrote the file; only the fields around the graph are read.</summary>
+    public static bool IsGrafts(string file)
+    {
+        try
+        {
+            using var stream = File.OpenRead(file);
+            return Metadata(stream).Any(entry => entry is ("format", Program));
+        }
+        catch (Exception reason) when (reason is IOException or InvalidDataException or UnauthorizedAccessException)
+        {
+            return false;
+        }
+    }
+
+    /// <summary>What a network's pictures go through before it sees them; null where the card does not say.</summary>
+    /// <exception cref="InvalidDataException">It is damaged.</exception>
+    public static Preprocessing? Preprocessing(IReadOnlyDictionary<string, string> card)
+    {
+        if (!card.TryGetValue("preprocessing", out var text)) return null;
+        var stated = Data.Preprocessing.FromJson(text);
+        // With the normalisation inside, the network takes levels as they are.
+        return card.GetValueOrDefault("input") == Levels ? stated with { Normalize = Normalize.Levels } : stated;
+    }
+
+    private static IEnumerable<(string Key, string Value)> Metadata(Stream stream)
+    {
+        while (stream.Position < stream.Length)
+        {
+            var (field, length) = Field(stream);
+            if (length < 0 || length > stream.Length - stream.Position) throw new InvalidDataException("it is cut off");
+            if (field != MetadataProps) stream.Position += length;
+            else
+            {
+                var (end, key, value) = (stream.Position + length, "", "");
+                while (stream.Position < end)
+                {
+                    var (part, size) = Field(stream);
+                    if (size < 0 || size > end - stream.Position) throw new InvalidDataException("it is cut off");
+                    var bytes = new byte[size];
+                    stream.ReadExactly(bytes);
+                    if (part == KeyField) key = Encoding.UTF8.GetString(bytes);
+                    else if (part == ValueField) value = Encoding.UTF8.GetString(bytes);
+                }
+                yield return (key, value);
+            }
+        }
+    }
+
+    /// <summary>A field's number and how many bytes follow; a number's own bytes are passed over.</summary>
+    private static (int Field, long Length) Field(Stream stream)
+    {
+        var key = Varint(stream);
+        switch ((int)(key & 7))
+        {
+            case LengthDelimited: return ((int)(key >> 3), Varint(stream));
+            case 0: Varint(stream); return ((int)(key >> 3), 0);
+            case 1: return ((int)(key >> 3), 8);
+            case 5: return ((int)(key >> 3), 4);
+            default: throw new InvalidDataException("it is no ONNX file");
+        }
+    }
+
+    private static long Varint(Stream stream)
+    {
+        long value = 0;
+        for (var shift = 0; shift < 64; shift += 7)
+        {
+            var next = stream.ReadByte();
+            if (next < 0) throw new InvalidDataException("it is cut off");
+            value |= (long)(next & 127) << shift;
+            if (next < 128) return value;
+        }
+        throw new InvalidDataException("it is no ONNX file");
+    }
+}

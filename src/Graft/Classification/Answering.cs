@@ -1,0 +1,21 @@
+using Graft.Inference;
+using Graft.Models;
+using Graft.Torch;
+
+namespace Graft.Classification;
+
+/// <summary>From a path to a model that answers: what ONNX Runtime can open by itself never meets libtorch.</summary>
+public static class Answering
+{
+    /// <summary>A run, an export, or any pretrained network with its own classifier.</summary>
+    /// <param name="path">A run folder or a file.</param>
+    /// <param name="input">How a pretrained network wants its pictures, and its classes' names.</param>
+    /// <param name="device">cpu, or cuda:0, where libtorch runs the network.</param>
+    /// <exception cref="GraftException">It is none of these, or it is damaged.</exception>
+    public static PictureModel Open(string path, InputOptions? input = null, string device = "cpu")
+    {
+        var plain = input is null || input == new InputOptions();
+        if (plain && device == "cpu" && Engine.Wanted != EngineKind.Torch && PictureModel.TryOpen(path) is { } portable) return portable;
+        return Classifier.Open(path, input).Freeze(Device.Parse(device));
+    }
+}
