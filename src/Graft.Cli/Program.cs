@@ -1,12 +1,15 @@
 using System.CommandLine;
 using Graft.Cli.Commands;
+using Graft.Inference;
 
 namespace Graft.Cli;
 
 internal static class Program
 {
-    // Nearly all that these do needs libtorch.
-    private static readonly string[] s_needTorch = ["predict", "train", "evaluate", "advise", "compare", "quickstart", "export", "serve", "graft", "fewshot"];
+    // Nearly all that these do needs libtorch; those below only run what is finished.
+    private static readonly string[] s_needTorch = ["train", "advise", "compare", "quickstart", "export", "graft", "fewshot"];
+
+    private static readonly string[] s_answer = ["predict", "evaluate", "serve"];
 
     public static int Main(string[] args)
     {
@@ -27,6 +30,7 @@ internal static class Program
     private static int Run(string[] args)
     {
         if (args.Length > 1 && s_needTorch.Contains(args[0]) && !args.Contains("--help")) Torch.TorchLibrary.Preload();
+        if (args.Length > 1 && s_answer.Contains(args[0]) && !args.Contains("--help")) OnnxEnvironment.Preload();
         var root = Root();
         NumberOptions.ReadAlike(root);
         // A file may be called @x: it holds no further words.

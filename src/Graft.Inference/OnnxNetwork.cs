@@ -21,6 +21,7 @@ public sealed class OnnxNetwork : FrozenNetwork
 
     private OnnxNetwork(Func<SessionOptions, InferenceSession> open, string name)
     {
+        OnnxEnvironment.Require();
         // Every lane brings its own thread: a batch to a core wastes less than a layer over all cores.
         using var options = new SessionOptions { IntraOpNumThreads = 1, InterOpNumThreads = 1, LogSeverityLevel = OrtLoggingLevel.ORT_LOGGING_LEVEL_FATAL };
         options.AddSessionConfigEntry("session.intra_op.allow_spinning", "0");
@@ -70,7 +71,7 @@ public sealed class OnnxNetwork : FrozenNetwork
     public override string Engine => EngineName;
 
     /// <summary>The engine and its version.</summary>
-    public static string EngineName { get; } = $"onnxruntime {OrtEnv.Instance().GetVersionString()}";
+    public static string EngineName { get; } = $"onnxruntime {typeof(InferenceSession).Assembly.GetName().Version?.ToString(3)}";
 
     /// <inheritdoc/>
     public override int Batch => Fixed ?? base.Batch;
