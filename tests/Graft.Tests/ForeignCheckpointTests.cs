@@ -1,3 +1,4 @@
+using Graft.Classification;
 using System.Text;
 using Graft.Exports;
 using Graft.FewShot;

@@ -1,3 +1,4 @@
+using Graft.Classification;
 using System.Runtime.InteropServices;
 using System.Text.Json;
 using Graft.Inference;

@@ -1,3 +1,4 @@
+using Graft.Classification;
 using Graft.Data;
 using Graft.Inference;
 using Graft.Models;

@@ -1,3 +1,4 @@
+using Graft.Classification;
 using System.Text.Json;
 using Graft.Data;
 using Graft.Exports;

@@ -1,3 +1,4 @@
+using Graft.Classification;
 using System.Buffers.Binary;
 using Graft.Data;
 using Graft.Features;
