@@ -59,6 +59,45 @@ public sealed class ModelFileTests : IDisposable
         Assert.Equal(graph.Spec, back.Spec);
     }
 
+    // Written/ holds what 0.1's code wrote before there was a spec or a ModelFile.
+    [Theory]
+    [InlineData("classifier")]
+    [InlineData("network")]
+    [InlineData("fewshot")]
+    [InlineData("support")]
+    public void A_file_of_before_is_read_and_written_again_the_same_to_the_byte(string kind)
+    {
+        var (old, again) = (Path.Combine(Workshop.Repository, "tests", "Graft.Tests", "Written", $"{kind}.safetensors"), _shop["again.safetensors"]);
+        Assert.Equal($"graft-{kind}-1", ModelFile.FormatOf(old));
+        if (kind == "network")
+        {
+            using var network = ModelOpener.Load(old).Backbone;
+            Assert.Equal("convnet widths=2-3 side=8", network.Spec.ToString());
+            network.Provenance = ModelCard.Upstream(ModelFile.Read(old).Card)!;
+            Exporter.Save(network, again);
+        }
+        else if (kind == "classifier")
+        {
+            using var model = Classifier.Load(old);
+            model.Save(again, model.About);
+        }
+        else if (kind == "fewshot")
+        {
+            using var model = FewShotModel.Load(old);
+            model.Save(again);
+        }
+        else
+        {
+            using var set = SupportSet.Load(old);
+            set.Save(again);
+        }
+        Assert.Equal(File.ReadAllBytes(old), File.ReadAllBytes(again));
+    }
+
+    [Fact]
+    public void A_program_of_before_is_recognised() =>
+        Assert.Equal(ModelCard.Program, ModelFile.FormatOf(Path.Combine(Workshop.Repository, "tests", "Graft.Tests", "Written", "program.onnx")));
+
     [Fact]
     public void Specs_are_equal_by_their_options_in_any_order()
     {

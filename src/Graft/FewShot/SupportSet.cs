@@ -195,8 +195,9 @@ public sealed class SupportSet : IDisposable
 
     private static SupportSet From(ModelFile file, FeatureCache? cache)
     {
-        var set = new SupportSet(file.Card.ContainsKey("method") ? PictureEncoder.Of(FewShotModel.From(file with { Tensors = file.Part(Network) }), file.Path) : Of(file.Backbone()),
-            Enum.Parse<DistanceKind>(file.Required("distance")));
+        var encoder = file.Card.ContainsKey("method") ? PictureEncoder.Of(FewShotModel.From(file with { Tensors = file.Part(Network) }), file.Path)
+            : Of(file.Backbone());
+        var set = new SupportSet(encoder, Enum.Parse<DistanceKind>(file.Required("distance")));
         try
         {
             set._classes.AddRange(file.Required<string[]>("classes"));

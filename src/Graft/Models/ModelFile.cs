@@ -27,7 +27,11 @@ internal sealed record ModelFile(IReadOnlyDictionary<string, string> Card, IRead
 
     /// <summary>Any file of tensors, whoever wrote it.</summary>
     /// <exception cref="GraftException">It cannot be read.</exception>
-    public static ModelFile Read(string path) => Checkpoint.Read(path) is var read ? new ModelFile(read.Metadata, read.Tensors, path) : null!;
+    public static ModelFile Read(string path)
+    {
+        var (_, tensors, card) = Checkpoint.Read(path);
+        return new ModelFile(card, tensors, path);
+    }
 
     /// <summary>What a file of one format holds.</summary>
     /// <exception cref="GraftException">It is not there, of another format, or damaged.</exception>
@@ -35,7 +39,10 @@ internal sealed record ModelFile(IReadOnlyDictionary<string, string> Card, IRead
     {
         var file = Read(path);
         if (file.Required("format") is var found && found != format)
-            throw new GraftException($"{path} is of the format '{found}', {(s_kinds.ContainsKey(found) ? $"and not {s_kinds[format]}" : "which this version does not read")}");
+        {
+            var but = s_kinds.ContainsKey(found) ? $"and not {s_kinds[format]}" : "which this version does not read";
+            throw new GraftException($"{path} is of the format '{found}', {but}");
+        }
         return build(file);
     });
 
@@ -62,8 +69,8 @@ internal sealed record ModelFile(IReadOnlyDictionary<string, string> Card, IRead
 
     /// <summary>What its card must say.</summary>
     /// <exception cref="GraftException">It does not.</exception>
-    public string Required(string key) => Card.GetValueOrDefault(key) ?? throw new GraftException($"{Path} is no model that Graft saved: its metadata has no '{key}'"
-        + (key == "format" ? $". Train on it with --weights {NextCommand.Quoted(Path)}" : ""));
+    public string Required(string key) => Card.GetValueOrDefault(key)
+        ?? throw new GraftException($"{Path} is no model that Graft saved: its metadata has no '{key}'" + (key == "format" ? $". Train on it with --weights {NextCommand.Quoted(Path)}" : ""));
 
     /// <summary>What its card must say as JSON.</summary>
     public T Required<T>(string key, JsonSerializerOptions? json = null) =>
@@ -92,7 +99,8 @@ internal sealed record ModelFile(IReadOnlyDictionary<string, string> Card, IRead
         {
             return open();
         }
-        catch (Exception reason) when (reason is InvalidDataException or JsonException or FormatException or OverflowException or ArgumentException or TorchException or KeyNotFoundException)
+        catch (Exception reason) when (reason is InvalidDataException or JsonException or FormatException or OverflowException
+            or ArgumentException or TorchException or KeyNotFoundException)
         {
             throw new GraftException($"{path}: what it says of itself is damaged ({reason.Message})", reason);
         }

@@ -66,9 +66,10 @@ public static class BackboneCatalogue
     private static readonly (string Names, Func<BackboneSpec, int?, Backbone> Make)[] s_rows =
     [
         ("mobilenet_v2", (spec, classes) => new MobileNetV2(spec["padding"] == "same", classes)),
-        ("convnet", (spec, classes) => new ConvNet(spec.Numbers("widths") ?? [32, 64, 96, 128], spec.Number("side", 32), classes, spec.Number("channels", 3),
-            spec["pools"] is null ? null : spec.Number("pools", 0), spec["strided"] == "yes", spec.Numbers("depths"))),
-        ("mlp", (spec, classes) => new Mlp(spec.Numbers("widths") ?? [300, 100, 50, 50, 50], spec.Number("side", 28), spec.Number("channels", 1), classes)),
+        ("convnet", (spec, classes) => new ConvNet(spec.Numbers("widths") ?? [32, 64, 96, 128], spec.Number("side", 32), classes,
+            spec.Number("channels", 3), spec["pools"] is null ? null : spec.Number("pools", 0), spec["strided"] == "yes", spec.Numbers("depths"))),
+        ("mlp", (spec, classes) => new Mlp(spec.Numbers("widths") ?? [300, 100, 50, 50, 50],
+            spec.Number("side", 28), spec.Number("channels", 1), classes)),
         ("alexnet", (_, classes) => new AlexNet(classes)),
         ("squeezenet1_[01]", (spec, classes) => new SqueezeNet(spec.Name["squeezenet".Length..].Replace('_', '.'), classes)),
         ("googlenet", (_, classes) => new GoogLeNet(classes)),
@@ -94,14 +95,16 @@ public static class BackboneCatalogue
     {
         var make = Maker(spec.Name) ?? throw UnknownName.Of("backbone", spec.Name, Cards.Select(card => card.Name), NextCommand.Of("models", "list"));
         var made = make(spec, classes);
-        if (spec["side"] is null && spec["padding"] != "same" && Cards.FirstOrDefault(card => card.Name == spec.Name)?.Preprocessing is { } stated) made.Preprocessing = stated;
+        if (spec["side"] is null && spec["padding"] != "same"
+            && Cards.FirstOrDefault(card => card.Name == spec.Name)?.Preprocessing is { } stated) made.Preprocessing = stated;
         return made;
     }
 
     /// <summary>Whether a row makes it.</summary>
     internal static bool Knows(string name) => Maker(name) is not null;
 
-    private static Func<BackboneSpec, int?, Backbone>? Maker(string name) => s_rows.FirstOrDefault(row => Regex.IsMatch(name, $@"\A({row.Names})\z")).Make;
+    private static Func<BackboneSpec, int?, Backbone>? Maker(string name) =>
+        s_rows.FirstOrDefault(row => Regex.IsMatch(name, $@"\A({row.Names})\z")).Make;
 
     /// <summary>The same, by a name and options.</summary>
     public static Backbone Create(string name, int? classes = null, IReadOnlyDictionary<string, string>? options = null) =>

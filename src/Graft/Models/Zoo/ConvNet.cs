@@ -54,7 +54,8 @@ public sealed class ConvNet : Backbone
     public override BackboneSpec Spec => new("convnet",
     [
         ("widths", string.Join('-', _widths)), ("side", $"{_side}"),
-        .. Unless(_channels == 3, "channels", $"{_channels}"), .. Unless(_pools == _widths.Length, "pools", $"{_pools}"), .. Unless(!_strided, "strided", "yes"),
+        .. Unless(_channels == 3, "channels", $"{_channels}"), .. Unless(_pools == _widths.Length, "pools", $"{_pools}"),
+        .. Unless(!_strided, "strided", "yes"),
         .. Unless(_depths.All(depth => depth == 1), "depths", string.Join('-', _depths)),
     ]);
 
