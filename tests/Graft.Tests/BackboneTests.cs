@@ -112,7 +112,7 @@ public class BackboneTests
     {
         using var scope = new TensorScope();
         using var backbone = BackboneCatalogue.Create("convnet", null, new Dictionary<string, string> { ["widths"] = "4-8", ["side"] = "8", ["channels"] = "1", ["depths"] = "1-3" });
-        Assert.Equal("convnet widths=4-8 side=8 channels=1 depths=1-3", backbone.Describe());
+        Assert.Equal("convnet widths=4-8 side=8 channels=1 depths=1-3", backbone.Spec.ToString());
         using var clone = backbone.Clone();
         Assert.Equal(backbone.Fingerprint(), clone.Fingerprint());
         using var mode = Autograd.NoGrad();

@@ -215,7 +215,7 @@ public class ForeignCheckpointTests
         using var scope = new TensorScope();
         using var mode = Autograd.NoGrad();
         using var backbone = BackboneCatalogue.Create("convnet", 3);
-        var metadata = new Dictionary<string, string>(backbone.Options) { ["architecture"] = "convnet" };
+        var metadata = new Dictionary<string, string>(backbone.Spec.Options) { ["architecture"] = "convnet" };
         foreach (var value in new[] { float.NaN, float.PositiveInfinity, float.NegativeInfinity })
         {
             Safetensors.Write(shop["bad.safetensors"], Spoiled(backbone, "block2.conv.weight", value, 0, 7, 18431), metadata);

@@ -56,12 +56,12 @@ internal static class ModelsCommand
         using var owned = backbone;
         var card = BackboneCatalogue.Cards.FirstOrDefault(card => card.Name == backbone.Architecture);
         var stages = Profile.Of(backbone);
-        shell.Result(new { card, architecture = backbone.Describe(), parameters = backbone.ParameterCount, features = backbone.FeatureSize, classes = backbone.UpstreamClasses, preprocessing = backbone.Preprocessing, class_names = backbone.ClassNames, provenance = backbone.Provenance, stages, notes });
+        shell.Result(new { card, architecture = backbone.Spec.ToString(), parameters = backbone.ParameterCount, features = backbone.FeatureSize, classes = backbone.UpstreamClasses, preprocessing = backbone.Preprocessing, class_names = backbone.ClassNames, provenance = backbone.Provenance, stages, notes });
         if (shell.Json) return;
         var origin = backbone.Provenance;
         (string Key, string? Value)[] facts =
         [
-            ("architecture", card is null ? backbone.Describe() : $"{card.Name}: {card.Summary}"), ("paper", card?.Paper), ("public weights", card?.Url), ("or", card?.Weights),
+            ("architecture", card is null ? backbone.Spec.ToString() : $"{card.Name}: {card.Summary}"), ("paper", card?.Paper), ("public weights", card?.Url), ("or", card?.Weights),
             ("sha256", card?.Sha256), ("licence", card?.Licence), ("published", card?.Published), ("input", backbone.Preprocessing.ToString()),
             ("this file", origin.IsPretrained ? $"{origin.Source}: {origin.Domain}" : null), ("its sha256", origin.IsPretrained ? origin.Sha256 : null), .. (origin.Lineage ?? []).Select(before => ("made from", (string?)$"{before.Source}: {before.Domain}, licence {before.Licence}, sha256 {before.Sha256}")),
             .. notes.Select(note => ("note", (string?)note)),

@@ -90,7 +90,7 @@ public sealed class Classifier : IDisposable
     }
 
     /// <summary>Writes the model; <paramref name="card"/> adds to its metadata.</summary>
-    public void Save(string path, IReadOnlyDictionary<string, string>? card = null) => Safetensors.Write(path, Tensors(), Describe(card));
+    public void Save(string path, IReadOnlyDictionary<string, string>? card = null) => new ModelFile(Describe(card), Tensors(), path).Write();
 
     /// <summary>All but the tensors: what a file says of itself.</summary>
     internal Dictionary<string, string> Describe(IReadOnlyDictionary<string, string>? card = null)
@@ -105,7 +105,7 @@ public sealed class Classifier : IDisposable
         if (Task != TargetKind.Classes) metadata["task"] = Task.ToString().ToLowerInvariant();
         if (Thresholds is not null) metadata["thresholds"] = JsonSerializer.Serialize(Thresholds);
         if (Residuals is not null) metadata["residuals"] = JsonSerializer.Serialize(Residuals);
-        foreach (var (key, value) in Backbone.Options) metadata[key] = value;
+        foreach (var (key, value) in Backbone.Spec.Options) metadata[key] = value;
         return metadata;
     }
 
@@ -125,7 +125,7 @@ public sealed class Classifier : IDisposable
     {
         input ??= new InputOptions();
         path = SavedRun.FileOf(ModelHub.Resolve(path));
-        if (!File.Exists(path) || IsSaved(path))
+        if (!File.Exists(path) || ModelFile.FormatOf(path) == ModelCard.Classifier)
         {
             if (input != new InputOptions()) throw new GraftException($"{path} is a model of Graft's, which knows its classes and its preprocessing: leave --labels, --scale, --mean, --std, --channels and --size off");
             return Load(path);
@@ -142,53 +142,29 @@ public sealed class Classifier : IDisposable
         return [.. TextDecoder.ReadLines(path).Select(line => line.Trim()).Where(line => line.Length > 0)];
     }
 
-    private static bool IsSaved(string path)
-    {
-        try
-        {
-            Span<byte> first = stackalloc byte[2];
-            using (var file = File.OpenRead(path)) first = first[..file.ReadAtLeast(first, 2, throwOnEndOfStream: false)];
-            var card = path.EndsWith(".safetensors", StringComparison.OrdinalIgnoreCase) ? Safetensors.ReadMetadata(path) : first is [(byte)'P', (byte)'K'] ? ArchiveCard.Read(path) : null;
-            return card?.GetValueOrDefault("format") == ModelCard.Classifier;
-        }
-        catch (Exception reason) when (reason is InvalidDataException or IOException)
-        {
-            return false;
-        }
-    }
-
     /// <summary>Loads a model from a run folder or a file.</summary>
     /// <exception cref="GraftException">There is none, or it is damaged.</exception>
     public static Classifier Load(string runOrFile)
     {
         var path = SavedRun.FileOf(runOrFile);
         if (!File.Exists(path)) throw new GraftException($"{runOrFile}: there is no such run or model");
-        try
-        {
-            return Build(Checkpoint.Read(path), path);
-        }
-        catch (Exception reason) when (reason is InvalidDataException or JsonException or FormatException or OverflowException or ArgumentException or TorchException)
-        {
-            throw new GraftException($"{path}: what it says of itself is damaged ({reason.Message})", reason);
-        }
+        return ModelFile.Open(path, ModelCard.Classifier, Build);
     }
 
-    private static Classifier Build(Checkpoint checkpoint, string path)
+    private static Classifier Build(ModelFile file)
     {
-        string Meta(string key) => checkpoint.Metadata.GetValueOrDefault(key) ?? throw new GraftException($"{path} is no model that Graft saved: its metadata has no '{key}'. Train on it with --weights {NextCommand.Quoted(path)}");
-        if (Meta("format") != ModelCard.Classifier) throw new GraftException($"{path} is of the format '{Meta("format")}', which this version does not read");
-        var classes = JsonSerializer.Deserialize<string[]>(Meta("classes"))!;
+        var classes = file.Required<string[]>("classes");
+        var backbone = file.Backbone();
         using var skip = Initialisers.Skip();
-        var backbone = ModelOpener.Create(Meta("architecture"), null, checkpoint.Metadata);
-        backbone.Preprocessing = Preprocessing.FromJson(Meta("preprocessing"));
-        backbone.Provenance = ModelCard.Upstream(checkpoint.Metadata) ?? throw new InvalidDataException("its upstream is missing");
-        var stage = backbone.Stages.ToList().FindIndex(found => found.Name == Meta("stage"));
-        var head = Head.Create(Enum.Parse<HeadKind>(Meta("head")), backbone.Stages[stage].Channels, classes.Length);
-        head.Temperature = double.Parse(Meta("temperature"), System.Globalization.CultureInfo.InvariantCulture);
-        IReadOnlyDictionary<string, Tensor> Part(string prefix) => checkpoint.Tensors.Where(item => item.Key.StartsWith(prefix, StringComparison.Ordinal)).ToDictionary(item => item.Key[prefix.Length..], item => item.Value);
-        CheckpointMatcher.Load(backbone, Part("backbone."), path);
-        CheckpointMatcher.Load(head, Part("head."), path);
-        return new Classifier(backbone, head, stage, classes) { Thresholds = AnswerCard.ThresholdsOf(checkpoint.Metadata, classes.Length), Residuals = AnswerCard.ResidualsOf(checkpoint.Metadata, classes.Length), About = s_about.Where(checkpoint.Metadata.ContainsKey).ToDictionary(key => key, key => checkpoint.Metadata[key]) };
+        var stage = backbone.Stages.ToList().FindIndex(found => found.Name == file.Required("stage"));
+        var head = Head.Create(Enum.Parse<HeadKind>(file.Required("head")), backbone.Stages[stage].Channels, classes.Length);
+        head.Temperature = double.Parse(file.Required("temperature"), CultureInfo.InvariantCulture);
+        CheckpointMatcher.Load(head, file.Part("head."), file.Path);
+        return new Classifier(backbone, head, stage, classes)
+        {
+            Thresholds = AnswerCard.ThresholdsOf(file.Card, classes.Length), Residuals = AnswerCard.ResidualsOf(file.Card, classes.Length),
+            About = s_about.Where(file.Card.ContainsKey).ToDictionary(key => key, key => file.Card[key]),
+        };
     }
 
     private PictureModel? _answering;

@@ -44,7 +44,7 @@ public static class Exporter
         switch (format)
         {
             case ExportFormat.Safetensors when model.Head is not null: model.Save(path, Describe(model)); return [];
-            case ExportFormat.Safetensors: Safetensors.Write(path, model.Backbone.State(), Describe(model)); return [];
+            case ExportFormat.Safetensors: new ModelFile(Describe(model), model.Backbone.State(), path).Write(); return [];
             case ExportFormat.PyTorch: return [WritePyTorch(model, path)];
         }
         var preprocessing = model.Backbone.Preprocessing;
@@ -75,7 +75,7 @@ public static class Exporter
     }
 
     /// <summary>Writes a backbone, its own classifier included, so that <c>--weights</c> reads it.</summary>
-    public static void Save(Backbone backbone, string path) => Safetensors.Write(path, backbone.State(), Describe(backbone, backbone.ClassNames));
+    public static void Save(Backbone backbone, string path) => new ModelFile(Describe(backbone, backbone.ClassNames), backbone.State(), path).Write();
 
     private static Dictionary<string, string> Describe(Classifier model)
     {
@@ -97,7 +97,7 @@ public static class Exporter
             ["licence"] = backbone.Provenance.Licence, ["domain"] = backbone.Provenance.Domain,
         };
         if (classes is not null) card["classes"] = JsonSerializer.Serialize(classes);
-        foreach (var (key, value) in backbone.Options) card[key] = value;
+        foreach (var (key, value) in backbone.Spec.Options) card[key] = value;
         if (backbone is GraphBackbone graph) (card["graph"], card["ends"]) = (graph.Graph.ToJson(), graph.Headless ? "features" : "scores");
         return card;
     }
@@ -106,10 +106,10 @@ public static class Exporter
     private static string WritePyTorch(Classifier model, string path)
     {
         var card = Describe(model);
-        var saved = new Checkpoint(path, model.Head is null ? model.Backbone.State() : model.Tensors(), card);
+        var saved = new ModelFile(card, model.Head is null ? model.Backbone.State() : model.Tensors(), path);
         var (network, aside) = SavedRun.AsNetwork(saved);
         var written = aside is null ? network : saved;
-        PyTorchWriter.Write(path, written.Tensors, written.Metadata);
+        PyTorchWriter.Write(path, written.Tensors, written.Card);
         return Torchvision(model, path, aside);
     }
 
@@ -118,14 +118,14 @@ public static class Exporter
         var (backbone, name) = (model.Backbone, model.Backbone.Architecture);
         var why = aside is not null ? aside.Split(':')[0]
             : BackboneCatalogue.Cards.FirstOrDefault(card => card.Name == name) is not { Torchvision: true } ? backbone is GraphBackbone ? "it is a graph of its own" : $"{name} is not among its networks"
-            : backbone.Options.GetValueOrDefault("padding") == "same" ? "its convolutions are padded as TensorFlow does it" : null;
+            : backbone.Spec["padding"] == "same" ? "its convolutions are padded as TensorFlow does it" : null;
         if (why is not null)
         {
             var naming = aside is not null ? "backbone.… and head.…" : backbone is GraphBackbone ? "as in the graph" : $"as Graft's {name}";
             return $"torchvision does not know this network ({why}): its tensors are named {naming}, and Graft reads the file";
         }
         var classes = (model.Head is null ? backbone.UpstreamClasses : null) ?? model.Classes.Count;
-        var more = name is "googlenet" or "inception_v3" ? ", aux_logits=False, init_weights=False" : backbone.Options.GetValueOrDefault("side") is { } side ? $", image_size={side}" : "";
+        var more = name is "googlenet" or "inception_v3" ? ", aux_logits=False, init_weights=False" : backbone.Spec["side"] is { } side ? $", image_size={side}" : "";
         return $"torchvision takes it: torchvision.models.{name}(num_classes={classes}{more}).load_state_dict(torch.load('{Path.GetFileName(path)}'))";
     }
 

@@ -25,7 +25,7 @@ public sealed class Embedder : Module
     public Backbone Backbone { get; }
 
     /// <summary>1 for a network of grey pictures, else 3.</summary>
-    public int InputChannels => Backbone.Options.TryGetValue("channels", out var text) && Backbone is ConvNet ? int.Parse(text) : 3;
+    public int InputChannels => Backbone is ConvNet ? Backbone.Spec.Number("channels", 3) : 3;
 
     /// <summary>Channels, height and width of <see cref="Maps"/> of one picture.</summary>
     public long[] MapShape { get; }

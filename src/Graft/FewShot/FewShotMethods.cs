@@ -111,7 +111,7 @@ public static class FewShotMethods
     /// <summary>From here on the architecture says all: copies share the parameters, and a saved model has its own.</summary>
     private static FewShotOptions Described(FewShotOptions options, Backbone backbone)
     {
-        var shape = new Dictionary<string, string>(backbone.Options);
+        var shape = new Dictionary<string, string>(backbone.Spec.Options);
         if (backbone is ConvNet)
         {
             // A ConvNet leaves unsaid what is usual, and a method would put what is usual with it in its place.

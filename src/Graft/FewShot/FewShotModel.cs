@@ -2,6 +2,7 @@ using System.Text.Json;
 using System.Text.Json.Serialization;
 using Graft.Data;
 using Graft.Learning;
+using Graft.Models;
 using Graft.Models.Checkpoints;
 using Graft.Models.Zoo;
 using Graft.Torch;
@@ -18,22 +19,20 @@ public sealed record FewShotModel(EpisodeLearner Learner, Preprocessing Preproce
     /// <summary>The file's name within a run folder.</summary>
     public const string FileName = RunFolder.FewShotModel;
 
-    private const string Format = ModelCard.FewShot;
-
     private static readonly JsonSerializerOptions s_json = new(JsonSerializerDefaults.Web) { NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals, Converters = { new JsonStringEnumConverter(JsonNamingPolicy.KebabCaseLower) } };
 
     /// <summary>The pretrained network that it began with; null: random weights.</summary>
     public Provenance? Upstream { get; init; }
 
     /// <summary>Writes the model, atomically.</summary>
-    public void Save(string path) => Safetensors.Write(path, Learner.State(), Describe());
+    public void Save(string path) => new ModelFile(Describe(), Learner.State(), path).Write();
 
     /// <summary>All but the parameters: what a file says of itself.</summary>
     internal Dictionary<string, string> Describe()
     {
         var card = new Dictionary<string, string>
         {
-            ["format"] = Format, ["method"] = Learner.Options.Method, ["options"] = JsonSerializer.Serialize(Learner.Options with { Weights = null }, s_json), ["preprocessing"] = Preprocessing.ToJson(),
+            ["format"] = ModelCard.FewShot, ["method"] = Learner.Options.Method, ["options"] = JsonSerializer.Serialize(Learner.Options with { Weights = null }, s_json), ["preprocessing"] = Preprocessing.ToJson(),
             ["grey"] = Grey ? "yes" : "no", ["train-classes"] = JsonSerializer.Serialize(TrainClasses),
         };
         if (Upstream is not null) card["upstream"] = ModelCard.Text(Upstream);
@@ -41,53 +40,34 @@ public sealed record FewShotModel(EpisodeLearner Learner, Preprocessing Preproce
         if (Learner is not MetricLearner { Embedder.Backbone: var backbone }) return card;
         (card["architecture"], card["licence"]) = (backbone.Architecture, Upstream?.Licence ?? "");
         card["domain"] = $"few-shot learning by {Learner.Options.Method} on {TrainClasses.Count} classes" + (Upstream is null ? "" : $"; upstream: {Upstream.Domain}");
-        foreach (var (key, value) in backbone.Options) card[key] = value;
+        foreach (var (key, value) in backbone.Spec.Options) card[key] = value;
         return card;
     }
 
     /// <summary>Whether a file or run folder is such a model.</summary>
-    public static bool Is(string path)
-    {
-        try
-        {
-            var file = Directory.Exists(path) ? Path.Combine(path, FileName) : path;
-            return File.Exists(file) && file.EndsWith(".safetensors", StringComparison.OrdinalIgnoreCase) && Safetensors.ReadMetadata(file).GetValueOrDefault("format") == Format;
-        }
-        catch (InvalidDataException)
-        {
-            return false;
-        }
-    }
+    public static bool Is(string path) => ModelFile.FormatOf(FileOf(path)) == ModelCard.FewShot;
+
+    private static string FileOf(string path) => Directory.Exists(path) ? Path.Combine(path, FileName) : path;
 
     /// <summary>Reads a model from a run folder or a file.</summary>
     /// <exception cref="GraftException">There is none, or it is damaged.</exception>
     public static FewShotModel Load(string runOrFile)
     {
-        var path = Directory.Exists(runOrFile) ? Path.Combine(runOrFile, FileName) : runOrFile;
+        var path = FileOf(runOrFile);
         if (!File.Exists(path)) throw new GraftException($"{runOrFile} has no {FileName}: train one with {NextCommand.Of("fewshot", "train")} DATA --out {NextCommand.Quoted(runOrFile)}");
-        try
-        {
-            var checkpoint = Checkpoint.Read(path);
-            if (checkpoint.Metadata.GetValueOrDefault("format") is var format && format != Format) throw new GraftException($"{path} is {(format is null ? "no few-shot model of Graft's" : $"of the format '{format}', and not a few-shot model")}");
-            return From(checkpoint.Metadata, checkpoint.Tensors, path);
-        }
-        catch (Exception reason) when (reason is InvalidDataException or JsonException or FormatException or OverflowException or ArgumentException or TorchException)
-        {
-            throw new GraftException($"{path}: what it says of itself is damaged ({reason.Message})", reason);
-        }
+        return ModelFile.Open(path, ModelCard.FewShot, From);
     }
 
     /// <summary>From what <see cref="Describe"/> gave and the parameters.</summary>
-    internal static FewShotModel From(IReadOnlyDictionary<string, string> metadata, IReadOnlyDictionary<string, Tensor> tensors, string path)
+    internal static FewShotModel From(ModelFile file)
     {
-        string Meta(string key) => metadata.GetValueOrDefault(key) ?? throw new GraftException($"{path} is no few-shot model of Graft's: its metadata has no '{key}'");
         using var skip = Initialisers.Skip();
-        var learner = FewShotMethods.Create(JsonSerializer.Deserialize<FewShotOptions>(Meta("options"), s_json)!);
+        var learner = FewShotMethods.Create(file.Required<FewShotOptions>("options", s_json));
         try
         {
-            CheckpointMatcher.Load(learner, tensors, path);
+            CheckpointMatcher.Load(learner, file.Tensors, file.Path);
             learner.Prepare(transductive: false);
-            return new FewShotModel(learner, Preprocessing.FromJson(Meta("preprocessing")), Meta("grey") == "yes", JsonSerializer.Deserialize<string[]>(Meta("train-classes"))!) { Upstream = ModelCard.Upstream(metadata) };
+            return new FewShotModel(learner, Preprocessing.FromJson(file.Required("preprocessing")), file.Required("grey") == "yes", file.Required<string[]>("train-classes")) { Upstream = ModelCard.Upstream(file.Card) };
         }
         catch
         {

@@ -133,7 +133,7 @@ public sealed class FewShotTask(FewShotTrainOptions options)
         var validation = data.Validation is { } held ? Unseen(held, "validation") : null;
         var test = Unseen(data.Test, "test");
         var method = options.Method with { FrozenNorms = options.Method.Weights is not null };
-        var greyOnly = pretrained is ConvNet && pretrained.Options.GetValueOrDefault("channels") == "1";
+        var greyOnly = pretrained is ConvNet && pretrained.Spec["channels"] == "1";
         if (method.Weights is null && method.Backbone == "convnet")
             method = method with { BackboneOptions = new Dictionary<string, string>(method.BackboneOptions) { ["side"] = $"{preprocessing.Width}", ["channels"] = $"{data.Train.Channels}" } };
         else if (data.Train.Channels == 1 && !greyOnly)

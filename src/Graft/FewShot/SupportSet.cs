@@ -28,7 +28,7 @@ public sealed class SupportSet : IDisposable
     /// <summary>Of the known pictures, at most so many are to be taken for strangers.</summary>
     private const double Refused = 0.1;
 
-    private const string Format = ModelCard.Support, Network = "backbone.";
+    private const string Network = "backbone.";
 
     private readonly List<string> _classes = [], _files = [];
     private readonly List<int> _labels = [];
@@ -177,72 +177,49 @@ public sealed class SupportSet : IDisposable
         var (network, metadata) = Encoder.Model is { } model ? (model.Learner.State(), model.Describe()) : Describe(Encoder.Backbone!);
         var tensors = network.ToDictionary(item => Network + item.Key, item => item.Value);
         tensors["support.features"] = _features;
-        (metadata["format"], metadata["distance"], metadata["threshold"]) = (Format, Distance.ToString(), Threshold?.ToString("R", CultureInfo.InvariantCulture) ?? "");
+        (metadata["format"], metadata["distance"], metadata["threshold"]) = (ModelCard.Support, Distance.ToString(), Threshold?.ToString("R", CultureInfo.InvariantCulture) ?? "");
         (metadata["classes"], metadata["labels"], metadata["files"]) = (JsonSerializer.Serialize(_classes), JsonSerializer.Serialize(_labels), JsonSerializer.Serialize(_files));
-        Safetensors.Write(path, tensors, metadata);
+        new ModelFile(metadata, tensors, path).Write();
     }
 
     private static (IReadOnlyDictionary<string, Tensor> Tensors, Dictionary<string, string> Metadata) Describe(Backbone backbone) =>
         (backbone.State().Where(item => !item.Key.StartsWith(backbone.HeadName + ".", StringComparison.Ordinal)).ToDictionary(),
-         new(backbone.Options) { ["architecture"] = backbone.Architecture, ["preprocessing"] = backbone.Preprocessing.ToJson(), ["upstream"] = JsonSerializer.Serialize(backbone.Provenance, JsonSerializerOptions.Web) });
+         new(backbone.Spec.Options) { ["architecture"] = backbone.Architecture, ["preprocessing"] = backbone.Preprocessing.ToJson(), ["upstream"] = ModelCard.Text(backbone.Provenance) });
 
     /// <summary>Whether a file is a saved support set.</summary>
-    public static bool Is(string path)
-    {
-        try
-        {
-            return File.Exists(path) && path.EndsWith(".safetensors", StringComparison.OrdinalIgnoreCase) && Safetensors.ReadMetadata(path).GetValueOrDefault("format") == Format;
-        }
-        catch (InvalidDataException)
-        {
-            return false;
-        }
-    }
+    public static bool Is(string path) => ModelFile.FormatOf(path) == ModelCard.Support;
 
     /// <summary>Reads what <see cref="Save"/> wrote.</summary>
     /// <exception cref="GraftException">It is damaged.</exception>
-    public static SupportSet Load(string path, FeatureCache? cache = null)
+    public static SupportSet Load(string path, FeatureCache? cache = null) => ModelFile.Open(path, ModelCard.Support, file => From(file, cache));
+
+    private static SupportSet From(ModelFile file, FeatureCache? cache)
     {
+        var encoder = file.Card.ContainsKey("method") ? PictureEncoder.Of(FewShotModel.From(file with { Tensors = file.Part(Network) }), file.Path)
+            : Of(file.Backbone());
+        var set = new SupportSet(encoder, Enum.Parse<DistanceKind>(file.Required("distance")));
         try
         {
-            var checkpoint = Checkpoint.Read(path);
-            string Meta(string key) => checkpoint.Metadata.GetValueOrDefault(key) ?? throw new GraftException($"{path} is no support set: its metadata has no '{key}'");
-            if (Meta("format") != Format) throw new GraftException($"{path} is of the format '{Meta("format")}', and not a support set");
-            var network = checkpoint.Tensors.Where(item => item.Key.StartsWith(Network, StringComparison.Ordinal)).ToDictionary(item => item.Key[Network.Length..], item => item.Value);
-            var encoder = checkpoint.Metadata.ContainsKey("method") ? PictureEncoder.Of(FewShotModel.From(checkpoint.Metadata, network, path), path) : Backbone();
-            var set = new SupportSet(encoder, Enum.Parse<DistanceKind>(Meta("distance")));
-            try
-            {
-                set._classes.AddRange(JsonSerializer.Deserialize<string[]>(Meta("classes"))!);
-                set._labels.AddRange(JsonSerializer.Deserialize<int[]>(Meta("labels"))!);
-                set._files.AddRange(JsonSerializer.Deserialize<string[]>(Meta("files"))!);
-                set._features = checkpoint.Tensors["support.features"];
-                if (set._features.Shape is not [var rows, var size] || rows != set._labels.Count || set._files.Count != rows || size != encoder.Size || set._labels.Any(label => label < 0 || label >= set._classes.Count))
-                    throw new GraftException($"{path}: its labels, files and features do not belong together");
-                set.Calibrate();
-                return set;
-            }
-            catch
-            {
-                set.Dispose();
-                throw;
-            }
-
-            PictureEncoder Backbone()
-            {
-                using var skip = Initialisers.Skip();
-                var backbone = ModelOpener.Create(Meta("architecture"), null, checkpoint.Metadata);
-                backbone.Preprocessing = Preprocessing.FromJson(Meta("preprocessing"));
-                backbone.Provenance = JsonSerializer.Deserialize<Provenance>(Meta("upstream"), JsonSerializerOptions.Web)!;
-                CheckpointMatcher.Load(backbone, network, path);
-                backbone.FreezeBelow(backbone.Stages.Count, freezeStatistics: true);
-                backbone.Eval();
-                return PictureEncoder.Of(backbone, cache);
-            }
+            set._classes.AddRange(file.Required<string[]>("classes"));
+            set._labels.AddRange(file.Required<int[]>("labels"));
+            set._files.AddRange(file.Required<string[]>("files"));
+            set._features = file.Tensors["support.features"];
+            if (set._features.Shape is not [var rows, var size] || rows != set._labels.Count || set._files.Count != rows || size != set.Encoder.Size || set._labels.Any(label => label < 0 || label >= set._classes.Count))
+                throw new GraftException($"{file.Path}: its labels, files and features do not belong together");
+            set.Calibrate();
+            return set;
         }
-        catch (Exception reason) when (reason is InvalidDataException or JsonException or FormatException or OverflowException or ArgumentException or TorchException or KeyNotFoundException)
+        catch
         {
-            throw new GraftException($"{path}: what it says of itself is damaged ({reason.Message})", reason);
+            set.Dispose();
+            throw;
+        }
+
+        PictureEncoder Of(Backbone backbone)
+        {
+            backbone.FreezeBelow(backbone.Stages.Count, freezeStatistics: true);
+            backbone.Eval();
+            return PictureEncoder.Of(backbone, cache);
         }
     }
 

@@ -1,4 +1,3 @@
-using System.Text.Json;
 using Graft.Data;
 using Graft.Models.Checkpoints;
 using Graft.Models.Graphs;
@@ -11,13 +10,12 @@ namespace Graft.Models;
 /// <summary>From a path or a name to a network: whatever format its file has.</summary>
 public static class ModelOpener
 {
-    /// <summary>An untrained network by the name of its architecture, a graph that metadata hold included.</summary>
-    /// <param name="name">As on its card, or graph.</param>
+    /// <summary>An untrained network, a graph that a file's metadata hold included.</summary>
+    /// <param name="spec">What makes it.</param>
     /// <param name="classes">Outputs of its own classifier, or null for none.</param>
-    /// <param name="options">What made it, such as a file's metadata.</param>
     /// <exception cref="GraftException">No such architecture.</exception>
-    public static Backbone Create(string name, int? classes = null, IReadOnlyDictionary<string, string>? options = null) =>
-        name == GraphBackbone.ArchitectureName ? GraphBackbone.FromOptions(options) : BackboneCatalogue.Create(name, classes, options);
+    public static Backbone Create(BackboneSpec spec, int? classes = null) =>
+        spec.Name == GraphBackbone.ArchitectureName ? GraphBackbone.Of(spec) : BackboneCatalogue.Create(spec, classes);
 
     /// <summary>Loads a checkpoint into the architecture that it is of; a file that holds a whole network, as that network; a run, as its network.</summary>
     /// <param name="path">safetensors (or the index of several), .pt, .pth, .th, .bin; .h5, .keras, .caffemodel, .onnx, TorchScript; a run's folder.</param>
@@ -40,46 +38,33 @@ public static class ModelOpener
         return (backbone, guessed && !input.Normalizes ? [.. notes, InputOptions.Guess(Path.GetFileName(path), backbone.Preprocessing)] : notes);
     }
 
-    private static (Backbone Backbone, IReadOnlyList<string> Notes, bool Guessed) LoadNamed(string path, string? name, int? size)
-    {
-        try
-        {
-            return LoadChecked(path, name, size);
-        }
-        catch (Exception reason) when (reason is InvalidDataException or JsonException or FormatException or OverflowException or ArgumentException or TorchException)
-        {
-            throw new GraftException($"{path}: what it says of itself is damaged ({reason.Message})", reason);
-        }
-        catch (GraftException reason) when (!reason.Message.Contains(path, StringComparison.Ordinal))
-        {
-            throw new GraftException($"{path}: {reason.Message}", reason);
-        }
-    }
+    private static (Backbone Backbone, IReadOnlyList<string> Notes, bool Guessed) LoadNamed(string path, string? name, int? size) =>
+        ModelFile.Guard(path, () => LoadChecked(path, name, size));
 
     private static (Backbone Backbone, IReadOnlyList<string> Notes, bool Guessed) LoadChecked(string path, string? name, int? size)
     {
         if (!path.EndsWith(".index.json", StringComparison.Ordinal) && ModelFiles.Open(path, size) is { } whole) return whole;
-        var (checkpoint, note) = SavedRun.AsNetwork(Checkpoint.Read(path));
-        var options = new Dictionary<string, string>(checkpoint.Metadata);
+        var (file, note) = SavedRun.AsNetwork(ModelFile.Read(path));
+        var options = new Dictionary<string, string>(file.Card);
         if (size is { } side) options["side"] = $"{side}";
         // A graph's names are its own; those of other projects are brought to torchvision's.
-        var state = checkpoint.Metadata.GetValueOrDefault("architecture") == "graph" ? checkpoint.Tensors : Renames.Apply(CheckpointMatcher.Bare(checkpoint.Tensors));
-        name ??= checkpoint.Metadata.GetValueOrDefault("architecture") ?? BackboneCatalogue.Recognise(state)
+        var state = file.Spec?.Name == GraphBackbone.ArchitectureName ? file.Tensors : Renames.Apply(CheckpointMatcher.Bare(file.Tensors));
+        name ??= file.Spec?.Name ?? BackboneCatalogue.Recognise(state)
             ?? throw new GraftException($"{path}: its tensors ({string.Join(", ", state.Keys.Take(3))}, …) are of no architecture that is known. Name the right one with --backbone: {NextCommand.Of("models", "list")} shows all");
         using var skip = Initialisers.Skip();
         var headName = BackboneCatalogue.Cards.FirstOrDefault(card => card.Name == name)?.Head ?? "head";
         var classes = state.TryGetValue(headName + ".weight", out var head) && head.Dimensions is 2 or 4 ? (int?)head.Shape[0] : null;
-        var backbone = Create(name, classes, options);
+        var backbone = Create(BackboneSpec.Of(name, options), classes);
         if (state.TryGetValue("encoder.pos_embedding", out var positions) && backbone.State().GetValueOrDefault("encoder.pos_embedding") is { } own && own.Shape[1] != positions.Shape[1])
             state = new Dictionary<string, Tensor>(state) { ["encoder.pos_embedding"] = VisionTransformer.Interpolate(positions, own.Shape[1]) };
         var match = CheckpointMatcher.Load(backbone, state, path);
         var card = BackboneCatalogue.Cards.FirstOrDefault(card => card.Name == name);
-        backbone.Provenance = ModelCard.Origin(path, checkpoint.Metadata, card?.Licence ?? "", classes is { } n ? $"{n} classes ({Path.GetFileNameWithoutExtension(path)})" : Path.GetFileNameWithoutExtension(path));
-        backbone.TaskCard = ModelCard.Task(checkpoint.Metadata);
-        backbone.ClassNames = ModelCard.Classes(checkpoint.Metadata, backbone.UpstreamClasses);
+        backbone.Provenance = ModelCard.Origin(path, file.Card, card?.Licence ?? "", classes is { } n ? $"{n} classes ({Path.GetFileNameWithoutExtension(path)})" : Path.GetFileNameWithoutExtension(path));
+        backbone.TaskCard = ModelCard.Task(file.Card);
+        backbone.ClassNames = ModelCard.Classes(file.Card, backbone.UpstreamClasses);
         var guessed = false;
-        if (ModelCard.Preprocessing(checkpoint.Metadata) is { } saved) backbone.Preprocessing = saved;
-        else if (checkpoint.Metadata.GetValueOrDefault("input")?.Contains("x/127.5-1", StringComparison.Ordinal) == true) backbone.Preprocessing = backbone.Preprocessing with { Normalize = Normalize.Symmetric };
+        if (ModelCard.Preprocessing(file.Card) is { } saved) backbone.Preprocessing = saved;
+        else if (file.Card.GetValueOrDefault("input")?.Contains("x/127.5-1", StringComparison.Ordinal) == true) backbone.Preprocessing = backbone.Preprocessing with { Normalize = Normalize.Symmetric };
         else if (HuggingFaceCard.Preprocessing(path, backbone.Preprocessing) is { } published) backbone.Preprocessing = published;
         // A published file is what its card speaks of.
         else guessed = card is not { Sha256.Length: > 0, Preprocessing: not null } || !backbone.Provenance.Sha256.StartsWith(card.Sha256, StringComparison.OrdinalIgnoreCase);

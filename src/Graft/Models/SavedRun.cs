@@ -27,7 +27,7 @@ internal static class SavedRun
     /// </summary>
     /// <returns>The network, and what was left out.</returns>
     /// <exception cref="GraftException">It is saved by Graft and holds no network of pictures.</exception>
-    public static (Checkpoint Network, string? Note) AsNetwork(Checkpoint saved) => saved.Metadata.GetValueOrDefault("format") switch
+    public static (ModelFile Network, string? Note) AsNetwork(ModelFile saved) => saved.Format switch
     {
         ModelCard.Classifier => OfClassifier(saved),
         ModelCard.FewShot => (OfFewShot(saved), null),
@@ -35,28 +35,27 @@ internal static class SavedRun
         _ => (saved, null),
     };
 
-    private static (Checkpoint, string?) OfClassifier(Checkpoint saved)
+    private static (ModelFile, string?) OfClassifier(ModelFile saved)
     {
-        string Meta(string key) => saved.Metadata.GetValueOrDefault(key) ?? throw new InvalidDataException($"its metadata has no '{key}'");
-        var tensors = Part(saved.Tensors, "backbone.");
-        var metadata = new Dictionary<string, string>(saved.Metadata) { ["format"] = ModelCard.Network };
-        var (kind, stage) = (Meta("head"), Meta("stage"));
+        var tensors = saved.Part("backbone.");
+        var metadata = new Dictionary<string, string>(saved.Card) { ["format"] = ModelCard.Network };
+        var (kind, stage) = (saved.Required("head"), saved.Required("stage"));
         string? aside = null;
         using (Initialisers.Skip())
-        using (var body = ModelOpener.Create(Meta("architecture"), null, metadata))
+        using (var body = ModelOpener.Create(BackboneSpec.Of(saved.Required("architecture"), metadata)))
         {
             if (saved.Tensors.GetValueOrDefault("head.weight") is not { Dimensions: 2 } weight || saved.Tensors.GetValueOrDefault("head.bias") is not { } bias) aside = "is not linear";
             else if (stage != body.Stages[^1].Name) aside = $"stands on its stage {stage}";
             else if (Joined(body, metadata, weight.Shape[0]) is not { } name) aside = $"has no place in {body.Architecture}, whose own classifier is no dense layer";
             else
             {
-                var temperature = double.Parse(Meta("temperature"), CultureInfo.InvariantCulture);
+                var temperature = double.Parse(saved.Required("temperature"), CultureInfo.InvariantCulture);
                 using var mode = Autograd.NoGrad();
                 (tensors[$"{name}.weight"], tensors[$"{name}.bias"]) = (TensorScope.Detach(weight * temperature), TensorScope.Detach(bias * temperature));
             }
         }
         if (aside is not null) metadata.Remove("classes");
-        return (saved with { Tensors = tensors, Metadata = metadata }, aside is null ? null : $"its head ({kind.ToLowerInvariant()}) {aside}: the backbone alone is taken");
+        return (saved with { Tensors = tensors, Card = metadata }, aside is null ? null : $"its head ({kind.ToLowerInvariant()}) {aside}: the backbone alone is taken");
     }
 
     /// <summary>The name that the head gets as the network's own classifier; null where the architecture has no such place.</summary>
@@ -70,17 +69,17 @@ internal static class SavedRun
             (metadata["graph"], metadata["ends"]) = (whole.ToJson(), "scores");
             return layer;
         }
-        using var with = ModelOpener.Create(body.Architecture, (int)classes, metadata);
+        using var with = ModelOpener.Create(body.Spec, (int)classes);
         return with.UpstreamHead is null ? null : with.HeadName;
     }
 
-    private static Checkpoint OfFewShot(Checkpoint saved)
+    private static ModelFile OfFewShot(ModelFile saved)
     {
-        var method = saved.Metadata.GetValueOrDefault("method");
-        if (!saved.Metadata.ContainsKey("architecture"))
+        var method = saved.Card.GetValueOrDefault("method");
+        if (!saved.Card.ContainsKey("architecture"))
             throw new GraftException($"it was trained by graft fewshot with the method '{method}', whose file holds no network that gives features of a picture: give the weights that it began with, or a run of protonet, matching, relation, local or siamese");
-        var tensors = Part(saved.Tensors, "embedder.");
-        var metadata = new Dictionary<string, string>(saved.Metadata) { ["format"] = ModelCard.Network };
+        var tensors = saved.Part("embedder.");
+        var metadata = new Dictionary<string, string>(saved.Card) { ["format"] = ModelCard.Network };
         if (metadata.GetValueOrDefault("grey") == "yes" && ModelCard.Preprocessing(metadata) is { } stated && !stated.Steps.Any(step => step is Grayscale))
             metadata["preprocessing"] = (stated with { Steps = [new Grayscale(), .. stated.Steps] }).ToJson();
         if (metadata["architecture"] == "convnet" && metadata.GetValueOrDefault("channels") == "1")
@@ -91,9 +90,7 @@ internal static class SavedRun
             foreach (var (name, weight) in tensors.Where(item => item.Key.StartsWith("block1.", StringComparison.Ordinal) && item.Value is { Dimensions: 4 }).ToList())
                 tensors[name] = TensorScope.Detach((weight / 3.0).Expand([weight.Shape[0], 3, weight.Shape[2], weight.Shape[3]]).Contiguous());
         }
-        return saved with { Tensors = tensors, Metadata = metadata };
+        return saved with { Tensors = tensors, Card = metadata };
     }
 
-    private static Dictionary<string, Tensor> Part(IReadOnlyDictionary<string, Tensor> tensors, string prefix) =>
-        tensors.Where(item => item.Key.StartsWith(prefix, StringComparison.Ordinal)).ToDictionary(item => item.Key[prefix.Length..], item => item.Value);
 }

@@ -29,7 +29,7 @@ public static class ShapePretraining
             var tensors = backbone.State().Concat(trainer.Head.State().Select(item => new KeyValuePair<string, Tensor>("head." + item.Key, item.Value)));
             Safetensors.Write(path, tensors, new Dictionary<string, string>
             {
-                ["architecture"] = "convnet", ["widths"] = backbone.Options["widths"], ["side"] = backbone.Options["side"], ["licence"] = "MIT",
+                ["architecture"] = "convnet", ["widths"] = backbone.Spec["widths"]!, ["side"] = backbone.Spec["side"]!, ["licence"] = "MIT",
                 ["domain"] = $"drawn shapes: {string.Join(", ", ShapeWorld.Upstream)}",
             });
             return trainer.History.Max(epoch => epoch.ValidationAccuracy);

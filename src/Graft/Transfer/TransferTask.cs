@@ -147,7 +147,7 @@ public sealed class TransferTask(TrainOptions options)
         var record = new RunRecord
         {
             Status = "running", Options = options.Absolute() with { Out = run }, Plan = plan, Advice = advice, Classes = train.Targets.Names, Task = train.Targets.Kind, TrainImages = train.Count, ValImages = validation.Count,
-            DataFingerprint = fingerprint, Upstream = upstream.Provenance, Architecture = upstream.Describe(), Environment = DescribeEnvironment(device), Notes = loadNotes,
+            DataFingerprint = fingerprint, Upstream = upstream.Provenance, Architecture = upstream.Spec.ToString(), Environment = DescribeEnvironment(device), Notes = loadNotes,
         };
         Directory.CreateDirectory(run);
         if (!resume) Learning.RunFolder.Clear(run);
@@ -262,7 +262,7 @@ public sealed class TransferTask(TrainOptions options)
     private Backbone Fresh(Backbone like)
     {
         TorchRuntime.ManualSeed(options.Seed);
-        var fresh = ModelOpener.Create(like.Architecture, null, like.Options);
+        var fresh = ModelOpener.Create(like.Spec);
         fresh.Preprocessing = like.Preprocessing;
         return fresh;
     }

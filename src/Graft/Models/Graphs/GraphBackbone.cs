@@ -104,18 +104,15 @@ public sealed class GraphBackbone : Backbone
     }
 
     /// <inheritdoc/>
-    public override string Describe() => $"graph name={_name.Replace(' ', '_').Replace('=', '_')} digest={_digest}";
-
-    /// <summary>The shape without the classifier, as the graph's text.</summary>
-    public override IReadOnlyDictionary<string, string> Options => new Dictionary<string, string>(base.Options) { ["graph"] = _body.ToJson() };
+    public override BackboneSpec Spec => field ??= new(ArchitectureName, ("name", _name.Replace(' ', '_').Replace('=', '_')), ("digest", _digest), ("graph", _body.ToJson()));
 
     /// <summary>One that a file's metadata describe, with weights of zero.</summary>
-    /// <param name="options">graph, name; scores where the graph ends with its classifier.</param>
+    /// <param name="spec">graph, name; ends: scores where the graph ends with its classifier.</param>
     /// <exception cref="GraftException">There is no graph, or it cannot be read.</exception>
-    public static GraphBackbone FromOptions(IReadOnlyDictionary<string, string>? options)
+    public static GraphBackbone Of(BackboneSpec spec)
     {
-        var graph = Graph.FromJson(options?.GetValueOrDefault("graph") ?? throw new GraftException("the file names the architecture 'graph' and holds no graph"));
-        return new GraphBackbone(graph, graph.Zeros(), Preprocessing.Small((int)graph.Shapes[graph.Input][^1], Normalize.ImageNet), options.GetValueOrDefault("name", "graph"), options.GetValueOrDefault("ends") != "scores");
+        var graph = Graph.FromJson(spec["graph"] ?? throw new GraftException("the file names the architecture 'graph' and holds no graph"));
+        return new GraphBackbone(graph, graph.Zeros(), Preprocessing.Small((int)graph.Shapes[graph.Input][^1], Normalize.ImageNet), spec["name"] ?? "graph", spec["ends"] != "scores");
     }
 
     /// <summary>A body with a dense layer on its pooled output, as the classifier that its own weights make it.</summary>

@@ -91,7 +91,7 @@ public abstract class Backbone : Module
     public int FeatureSize => Stages[^1].Channels;
 
     /// <summary>An untrained backbone of the same shape.</summary>
-    protected virtual Backbone CreateSame() => BackboneCatalogue.Create(Architecture, UpstreamClasses, Options);
+    protected virtual Backbone CreateSame() => BackboneCatalogue.Create(Spec, UpstreamClasses);
 
     /// <summary>Runs stages <paramref name="from"/> … <paramref name="to"/> − 1.</summary>
     public Tensor Forward(Tensor x, int from, int to)
@@ -146,7 +146,7 @@ public abstract class Backbone : Module
     public unsafe string Fingerprint()
     {
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-        hash.AppendData(Encoding.UTF8.GetBytes(Describe()));
+        hash.AppendData(Encoding.UTF8.GetBytes(Spec.ToString()));
         foreach (var (name, slot) in NamedSlots())
         {
             if (name.StartsWith(HeadName + ".", StringComparison.Ordinal) || name.EndsWith("num_batches_tracked", StringComparison.Ordinal)) continue;
@@ -158,10 +158,6 @@ public abstract class Backbone : Module
         return Convert.ToHexStringLower(hash.GetHashAndReset());
     }
 
-    /// <summary>The architecture with the options that change its function, as text.</summary>
-    public virtual string Describe() => Architecture;
-
-    /// <summary>The options that make the same shape again: what stands in <see cref="Describe"/> as key=value.</summary>
-    public virtual IReadOnlyDictionary<string, string> Options =>
-        Describe().Split(' ').Skip(1).Select(item => item.Split('=')).ToDictionary(pair => pair[0], pair => pair[1]);
+    /// <summary>What makes the same shape again; its text stands in fingerprints and records.</summary>
+    public virtual BackboneSpec Spec => new(Architecture);
 }

@@ -2,6 +2,7 @@ using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using System.Text.RegularExpressions;
 using Graft.Data;
 using Graft.Torch;
 
@@ -61,46 +62,53 @@ public static class BackboneCatalogue
     private static readonly Lazy<BackboneCard[]> s_cards = new(() =>
         JsonSerializer.Deserialize<BackboneCard[]>(typeof(BackboneCatalogue).Assembly.GetManifestResourceStream("cards/cards.json")!, s_json)!);
 
+    // A network, or a family of them: what its names look like, and what makes it.
+    private static readonly (string Names, Func<BackboneSpec, int?, Backbone> Make)[] s_rows =
+    [
+        ("mobilenet_v2", (spec, classes) => new MobileNetV2(spec["padding"] == "same", classes)),
+        ("convnet", (spec, classes) => new ConvNet(spec.Numbers("widths") ?? [32, 64, 96, 128], spec.Number("side", 32), classes,
+            spec.Number("channels", 3), spec["pools"] is null ? null : spec.Number("pools", 0), spec["strided"] == "yes", spec.Numbers("depths"))),
+        ("mlp", (spec, classes) => new Mlp(spec.Numbers("widths") ?? [300, 100, 50, 50, 50],
+            spec.Number("side", 28), spec.Number("channels", 1), classes)),
+        ("alexnet", (_, classes) => new AlexNet(classes)),
+        ("squeezenet1_[01]", (spec, classes) => new SqueezeNet(spec.Name["squeezenet".Length..].Replace('_', '.'), classes)),
+        ("googlenet", (_, classes) => new GoogLeNet(classes)),
+        ("inception_v3", (_, classes) => new InceptionV3(classes)),
+        ("mobilenet_v3_(small|large)", (spec, classes) => new MobileNetV3(spec.Name.EndsWith("large", StringComparison.Ordinal), classes)),
+        ("vgg1[1369](_bn)?", (spec, classes) => new Vgg(int.Parse(spec.Name[3..5]), spec.Name.EndsWith("_bn", StringComparison.Ordinal), classes)),
+        ("densenet(121|161|169|201)", (spec, classes) => new DenseNet(int.Parse(spec.Name["densenet".Length..]), classes)),
+        ("shufflenet_v2_x(0_5|1_0|1_5|2_0)", (spec, classes) => new ShuffleNetV2(spec.Name["shufflenet_v2_".Length..], classes)),
+        ("efficientnet_b[0-7]", (spec, classes) => new EfficientNet(spec.Name[^1] - '0', classes)),
+        (string.Join('|', ResNet.Names), (spec, classes) => new ResNet(spec.Name, classes)),
+        (string.Join('|', RegNet.Names), (spec, classes) => new RegNet(spec.Name, classes)),
+        (string.Join('|', ConvNeXt.Names), (spec, classes) => new ConvNeXt(spec.Name, classes)),
+        (string.Join('|', SwinTransformer.Names), (spec, classes) => new SwinTransformer(spec.Name, classes)),
+        (string.Join('|', VisionTransformer.Names), (spec, classes) => new VisionTransformer(spec.Name, spec.Number("side", 224), classes)),
+        ("cifar_resnet[0-9]{1,4}", (spec, classes) => new CifarResNet(int.Parse(spec.Name["cifar_resnet".Length..]), classes)),
+    ];
+
     /// <summary>A backbone with random weights.</summary>
-    /// <param name="name">As on its card.</param>
+    /// <param name="spec">Its name as on its card, and options: padding; side, widths, channels for the small networks.</param>
     /// <param name="classes">Outputs of its own classifier, or null for none.</param>
-    /// <param name="options">padding: same; side, widths, channels for the small networks.</param>
     /// <exception cref="GraftException">No such architecture.</exception>
-    public static Backbone Create(string name, int? classes = null, IReadOnlyDictionary<string, string>? options = null)
+    public static Backbone Create(BackboneSpec spec, int? classes = null)
     {
-        var made = Make(name, classes, options);
-        if (options?.ContainsKey("side") != true && options?.GetValueOrDefault("padding") != "same" && Cards.FirstOrDefault(card => card.Name == name)?.Preprocessing is { } stated) made.Preprocessing = stated;
+        var make = Maker(spec.Name) ?? throw UnknownName.Of("backbone", spec.Name, Cards.Select(card => card.Name), NextCommand.Of("models", "list"));
+        var made = make(spec, classes);
+        if (spec["side"] is null && spec["padding"] != "same"
+            && Cards.FirstOrDefault(card => card.Name == spec.Name)?.Preprocessing is { } stated) made.Preprocessing = stated;
         return made;
     }
 
-    private static Backbone Make(string name, int? classes, IReadOnlyDictionary<string, string>? options)
-    {
-        string? Option(string key) => options?.GetValueOrDefault(key);
-        int Number(string key, int fallback) => int.TryParse(Option(key), out var value) ? value : fallback;
-        int[] Widths(params int[] fallback) => Option("widths") is { } text ? [.. text.Split('-').Select(int.Parse)] : fallback;
-        return name switch
-        {
-            "mobilenet_v2" => new MobileNetV2(Option("padding") == "same", classes),
-            "convnet" => new ConvNet(Widths(32, 64, 96, 128), Number("side", 32), classes, Number("channels", 3), Option("pools") is null ? null : Number("pools", 0), Option("strided") == "yes", Option("depths") is { } depths ? [.. depths.Split('-').Select(int.Parse)] : null),
-            "mlp" => new Mlp(Widths(300, 100, 50, 50, 50), Number("side", 28), Number("channels", 1), classes),
-            "alexnet" => new AlexNet(classes),
-            "squeezenet1_0" or "squeezenet1_1" => new SqueezeNet(name["squeezenet".Length..].Replace('_', '.'), classes),
-            "googlenet" => new GoogLeNet(classes),
-            "inception_v3" => new InceptionV3(classes),
-            "mobilenet_v3_small" or "mobilenet_v3_large" => new MobileNetV3(name.EndsWith("large", StringComparison.Ordinal), classes),
-            "vgg11" or "vgg13" or "vgg16" or "vgg19" or "vgg11_bn" or "vgg13_bn" or "vgg16_bn" or "vgg19_bn" => new Vgg(int.Parse(name[3..5]), name.EndsWith("_bn", StringComparison.Ordinal), classes),
-            "densenet121" or "densenet161" or "densenet169" or "densenet201" => new DenseNet(int.Parse(name["densenet".Length..]), classes),
-            "shufflenet_v2_x0_5" or "shufflenet_v2_x1_0" or "shufflenet_v2_x1_5" or "shufflenet_v2_x2_0" => new ShuffleNetV2(name["shufflenet_v2_".Length..], classes),
-            "efficientnet_b0" or "efficientnet_b1" or "efficientnet_b2" or "efficientnet_b3" or "efficientnet_b4" or "efficientnet_b5" or "efficientnet_b6" or "efficientnet_b7" => new EfficientNet(name[^1] - '0', classes),
-            _ when ResNet.Names.Contains(name) => new ResNet(name, classes),
-            _ when RegNet.Names.Contains(name) => new RegNet(name, classes),
-            _ when ConvNeXt.Names.Contains(name) => new ConvNeXt(name, classes),
-            _ when SwinTransformer.Names.Contains(name) => new SwinTransformer(name, classes),
-            _ when VisionTransformer.Names.Contains(name) => new VisionTransformer(name, Number("side", 224), classes),
-            _ when name.StartsWith("cifar_resnet", StringComparison.Ordinal) && int.TryParse(name["cifar_resnet".Length..], out var depth) => new CifarResNet(depth, classes),
-            _ => throw UnknownName.Of("backbone", name, Cards.Select(card => card.Name), NextCommand.Of("models", "list")),
-        };
-    }
+    /// <summary>Whether a row makes it.</summary>
+    internal static bool Knows(string name) => Maker(name) is not null;
+
+    private static Func<BackboneSpec, int?, Backbone>? Maker(string name) =>
+        s_rows.FirstOrDefault(row => Regex.IsMatch(name, $@"\A({row.Names})\z")).Make;
+
+    /// <summary>The same, by a name and options.</summary>
+    public static Backbone Create(string name, int? classes = null, IReadOnlyDictionary<string, string>? options = null) =>
+        Create(options is null ? new BackboneSpec(name) : new BackboneSpec(name, options), classes);
 
     /// <summary>A digest of the names and shapes of tensors, those of a classifier, of counters and of auxiliary classifiers left out.</summary>
     public static string Signature(IEnumerable<KeyValuePair<string, long[]>> shapes, string headName)

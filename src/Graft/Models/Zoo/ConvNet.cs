@@ -51,7 +51,15 @@ public sealed class ConvNet : Backbone
     public override string HeadName => "head";
 
     /// <inheritdoc/>
-    public override string Describe() => $"convnet widths={string.Join('-', _widths)} side={_side}" + (_channels == 3 ? "" : $" channels={_channels}") + (_pools == _widths.Length ? "" : $" pools={_pools}") + (_strided ? " strided=yes" : "") + (_depths.All(depth => depth == 1) ? "" : $" depths={string.Join('-', _depths)}");
+    public override BackboneSpec Spec => new("convnet",
+    [
+        ("widths", string.Join('-', _widths)), ("side", $"{_side}"),
+        .. Unless(_channels == 3, "channels", $"{_channels}"), .. Unless(_pools == _widths.Length, "pools", $"{_pools}"),
+        .. Unless(!_strided, "strided", "yes"),
+        .. Unless(_depths.All(depth => depth == 1), "depths", string.Join('-', _depths)),
+    ]);
+
+    private static (string Key, string Value)[] Unless(bool usual, string key, string value) => usual ? [] : [(key, value)];
 
     private sealed class Block : Module
     {

@@ -42,5 +42,5 @@ public sealed class Mlp : Backbone
     public override string HeadName => "head";
 
     /// <inheritdoc/>
-    public override string Describe() => $"mlp widths={string.Join('-', _widths)} side={_side} channels={_channels}";
+    public override BackboneSpec Spec => new("mlp", ("widths", string.Join('-', _widths)), ("side", $"{_side}"), ("channels", $"{_channels}"));
 }

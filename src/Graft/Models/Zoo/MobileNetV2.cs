@@ -64,7 +64,7 @@ public sealed class MobileNetV2 : Backbone
     public override string HeadName => "classifier.1";
 
     /// <inheritdoc/>
-    public override string Describe() => $"mobilenet_v2 padding={(_same ? "same" : "torch")}";
+    public override BackboneSpec Spec => new("mobilenet_v2", ("padding", _same ? "same" : "torch"));
 
     private static ConvNormActivation Unit(int inputs, int outputs, int window, int stride, int groups, bool same) => new(inputs, outputs, window, stride, groups, same, activation: x => x.Hardtanh(0.0, 6.0));
 

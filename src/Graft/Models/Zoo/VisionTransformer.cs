@@ -45,7 +45,7 @@ public sealed class VisionTransformer : PublishedBackbone
     }
 
     /// <inheritdoc/>
-    public override string Describe() => _side == 224 ? Architecture : $"{Architecture} side={_side}";
+    public override BackboneSpec Spec => _side == 224 ? base.Spec : new(Architecture, ("side", $"{_side}"));
 
     /// <summary>The class token's place of N×T×C.</summary>
     public override Tensor Pool(Tensor x) => x.Select(1, 0);
