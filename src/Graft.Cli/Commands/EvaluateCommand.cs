@@ -2,6 +2,8 @@ using System.CommandLine;
 using Graft.Data;
 using Graft.Inference;
 using Graft.Learning;
+using Graft.Models;
+using Graft.Transfer;
 
 namespace Graft.Cli.Commands;
 
@@ -12,7 +14,7 @@ internal static class EvaluateCommand
         var run = new Argument<string>("RUN") { Description = "A run folder, or any pretrained network with its classifier: safetensors, .pth, .h5, .keras, .caffemodel, .onnx, TorchScript" };
         var data = new Argument<string>("DATA") { Description = "Labelled pictures: class folders, or any dataset that train takes (its test part, else val, else train)" };
         var split = new Option<string?>("--split") { Description = "train, val or test", HelpName = "PART" };
-        var device = new Option<string>("--device") { Description = "cpu or cuda:0", DefaultValueFactory = _ => "cpu" };
+        var asked = OptionBinder.Of<TrainOptions>("--device");
         var command = new Command("evaluate", """
             Measure a model on labelled pictures.
 
@@ -20,16 +22,16 @@ internal static class EvaluateCommand
               graft evaluate runs/ants photos/test
               graft evaluate runs/ants photos/ --split val --json
               graft evaluate mnist.h5 mnist/ --scale 1/255
-            """) { run, data, split, device };
-        var input = new InputArguments();
+            """) { run, data, split, asked["--device"] };
+        var input = OptionBinder.Of<InputOptions>();
         input.AddTo(command);
         Shell.Handle(command, (shell, parsed) =>
         {
-            using var model = Classifier.Open(parsed.GetValue(run)!, input.Read(parsed));
+            using var model = Classifier.Open(parsed.GetValue(run)!, input.Read(parsed, new InputOptions()));
             foreach (var note in model.Notes) shell.Log(note);
             var set = model.Open(parsed.GetValue(data)!, parsed.GetValue(split));
             var clock = System.Diagnostics.Stopwatch.StartNew();
-            var (judged, _, _, broken) = model.Judge(set, Bounds.Device(parsed.GetValue(device)!), (done, total) => shell.Progress(new ProgressReport("pictures", done, total, done / Math.Max(1e-9, clock.Elapsed.TotalSeconds))), shell.Stop);
+            var (judged, _, _, broken) = model.Judge(set, Bounds.Device(asked.Read(parsed, new TrainOptions { Data = "" }).Device), (done, total) => shell.Progress(new ProgressReport("pictures", done, total, done / Math.Max(1e-9, clock.Elapsed.TotalSeconds))), shell.Stop);
             if (judged is not Metrics metrics)
             {
                 shell.Result(MetricsView.Json(judged, set, broken, model.Notes));
