@@ -53,12 +53,14 @@ internal sealed class OptionBinder<T> where T : class
     public OptionBinder(string[]? names)
     {
         // What every command has is not this one's to add.
-        string[] all = [.. s_places.Where(place => place == Telling(place.Last.Name)).Select(place => place.Last.Name).Where(name => name.StartsWith('-') && name != Shell.ThreadsName)];
+        string[] all = [.. s_places.Where(place => place == Telling(place.Last.Name)).Select(place => place.Last.Name)
+            .Where(name => name.StartsWith('-') && name != Shell.ThreadsName)];
         _options = [.. (names ?? all).Select(name => Make(Telling(name)))];
     }
 
     /// <summary>An option by its name.</summary>
-    public Option this[string name] => _options.Find(option => option.Name == name) ?? throw new ArgumentException($"{typeof(T).Name} has no {name}", nameof(name));
+    public Option this[string name] =>
+        _options.Find(option => option.Name == name) ?? throw new ArgumentException($"{typeof(T).Name} has no {name}", nameof(name));
 
     /// <summary>All but these.</summary>
     public OptionBinder<T> Without(params string[] names)
@@ -103,7 +105,8 @@ internal sealed class OptionBinder<T> where T : class
     {
         foreach (var place in s_places)
         {
-            if (Given(parsed, place.Last.Name) is { } given && Value(given, place.Last) is { } value) start = (T)With(start, [.. place.Way, place.Last.Property], value);
+            if (Given(parsed, place.Last.Name) is { } given && Value(given, place.Last) is { } value)
+                start = (T)With(start, [.. place.Way, place.Last.Property], value);
         }
         return start;
     }
@@ -144,9 +147,10 @@ internal sealed class OptionBinder<T> where T : class
         var shown = usual is null or false or 0 or 0L or 0.0 || option.Text.Contains("(default", StringComparison.Ordinal) ? null : usual;
         Option made = type switch
         {
-            { IsEnum: true } => With(new ChoiceOption(name, OptionBounds.Names(type)), shown is null ? null : OptionBounds.Names(type)[Array.IndexOf(Enum.GetNames(type), $"{shown}")]),
+            { IsEnum: true } => With(new ChoiceOption(name, OptionBounds.Names(type)), shown is null ? null : OptionBounds.NameOf(shown)),
             _ when type == typeof(bool) => new Option<bool>(name),
-            _ when type == typeof(int) || option.Unit > 1 => With(new Option<int?>(name) { HelpName = "N" }, shown is null ? null : (int?)(Convert.ToInt64(shown) / option.Unit)),
+            _ when type == typeof(int) || option.Unit > 1 => With(new Option<int?>(name) { HelpName = "N" },
+                shown is null ? null : (int?)(Convert.ToInt64(shown) / option.Unit)),
             _ when type == typeof(long) => With(new Option<long>(name) { HelpName = "N" }, shown),
             _ when type == typeof(double) => With(new Option<double?>(name) { HelpName = "X" }, shown),
             _ when type == typeof(TimeSpan) => With(new Option<double?>(name) { HelpName = "X" }, shown is TimeSpan time ? time.TotalSeconds : null),

@@ -6,7 +6,8 @@ namespace Graft.Cli;
 internal static class TrainArguments
 {
     /// <summary>The options that say what is learned from: data, network, pictures.</summary>
-    public static string[] Names { get; } = ["--val", "--backbone", "--weights", "--seed", "--device", "--no-cache", "--task", "--scale", "--mean", "--std", "--channels", "--size"];
+    public static string[] Names { get; } =
+        ["--val", "--backbone", "--weights", "--seed", "--device", "--no-cache", "--task", "--scale", "--mean", "--std", "--channels", "--size"];
 
     public static TransferTask NewTask(TrainOptions options, Shell shell) => new(options)
     {

@@ -45,15 +45,18 @@ internal static class OptionBounds
     {
         switch (value)
         {
-            case Enum choice when !Enum.IsDefined(choice.GetType(), choice): throw UnknownName.Of(name.TrimStart('-'), $"{choice:D}", Names(choice.GetType()));
+            case Enum choice when !Enum.IsDefined(choice.GetType(), choice):
+                throw UnknownName.Of(name.TrimStart('-'), $"{choice:D}", Names(choice.GetType()));
             // What is begun counts whole: a byte above 20 MB are 21.
             case int or long when Convert.ToInt64(value, CultureInfo.InvariantCulture) is var number && !double.IsNaN(option.Least):
-                Bounds.Whole(name, number / option.Unit + (number % option.Unit > 0 ? 1 : 0), (long)option.Least, double.IsNaN(option.Most) ? int.MaxValue : (long)option.Most);
+                number = number / option.Unit + (number % option.Unit > 0 ? 1 : 0);
+                Bounds.Whole(name, number, (long)option.Least, double.IsNaN(option.Most) ? int.MaxValue : (long)option.Most);
                 break;
             case double or TimeSpan:
                 var real = value is TimeSpan time ? time.TotalSeconds : (double)value;
+                var most = double.IsNaN(option.Most) ? double.PositiveInfinity : option.Most;
                 if (!double.IsNaN(option.Above)) Bounds.Above(name, real, option.Above);
-                else if (!double.IsNaN(option.Least)) Bounds.Within(name, real, option.Least, double.IsNaN(option.Most) ? double.PositiveInfinity : option.Most);
+                else if (!double.IsNaN(option.Least)) Bounds.Within(name, real, option.Least, most);
                 break;
         }
         if (option.Allowed is { } allowed && string.Create(CultureInfo.InvariantCulture, $"{value}") is var text && !allowed.Contains(text))
@@ -62,4 +65,7 @@ internal static class OptionBounds
 
     /// <summary>The names of a choice, as the command line and the files of a run have them.</summary>
     public static string[] Names(Type choice) => [.. Enum.GetNames(choice).Select(JsonNamingPolicy.KebabCaseLower.ConvertName)];
+
+    /// <summary>The name of one.</summary>
+    public static string NameOf(object choice) => JsonNamingPolicy.KebabCaseLower.ConvertName($"{choice}");
 }

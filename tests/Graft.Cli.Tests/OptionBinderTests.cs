@@ -44,15 +44,19 @@ public sealed class OptionBinderTests
         Assert.Equal(
             new TrainOptions
             {
-                Data = "d", Validation = "v", Seed = 12345678901, Epochs = 3, NoCache = true, Task = TargetKind.Labels, Head = HeadKind.Sigmoid, Threads = 2,
+                Data = "d", Validation = "v", Seed = 12345678901, Epochs = 3, NoCache = true,
+                Task = TargetKind.Labels, Head = HeadKind.Sigmoid, Threads = 2,
                 Input = new InputOptions { Size = 64, Scale = "1/255" },
             },
-            Read(new TrainOptions { Data = "d" }, "--val v --seed 12345678901 --epochs 3 --no-cache --task labels --head Sigmoid --threads 2 --size 64 --scale 1/255"));
-        Assert.Equal(new ServeOptions { MaxBytes = 3 << 20, MaxTime = TimeSpan.FromSeconds(0.5), ApiKey = "k" }, Read(new ServeOptions(), "--max-megabytes 3 --max-seconds 0.5 --api-key k"));
+            Read(new TrainOptions { Data = "d" },
+                "--val v --seed 12345678901 --epochs 3 --no-cache --task labels --head Sigmoid --threads 2 --size 64 --scale 1/255"));
+        Assert.Equal(new ServeOptions { MaxBytes = 3 << 20, MaxTime = TimeSpan.FromSeconds(0.5), ApiKey = "k" },
+            Read(new ServeOptions(), "--max-megabytes 3 --max-seconds 0.5 --api-key k"));
         var read = Read(new FewShotTrainOptions(), "--way 20 --seed 7 --rate 0.5 --loss cross-entropy --distance squared-euclidean --within-groups");
         // One flag, and all that bear its name.
         Assert.Equal((20, 20, 7, 7), (read.Episodes.Way, read.Method.Way, read.Seed, read.Episodes.Seed));
-        Assert.Equal((0.5, PairLoss.CrossEntropy, DistanceKind.SquaredEuclidean, true), (read.Training.LearningRate, read.Method.PairLoss, read.Method.Distance!.Value, read.Episodes.WithinGroup));
+        Assert.Equal((0.5, PairLoss.CrossEntropy, DistanceKind.SquaredEuclidean, true),
+            (read.Training.LearningRate, read.Method.PairLoss, read.Method.Distance!.Value, read.Episodes.WithinGroup));
     }
 
     [Theory]
@@ -82,7 +86,8 @@ public sealed class OptionBinderTests
         var serve = Help(OptionBinder.Of<ServeOptions>().AddTo);
         Assert.Contains("[default: 20]", serve, StringComparison.Ordinal);
         Assert.Contains("[default: 30]", serve, StringComparison.Ordinal);
-        Assert.Equal(["[default: 1]", "[default: 5]", "[default: 5]"], [.. Help(OptionBinder.Of<EpisodeOptions>().AddTo).Split('\n').Where(line => line.Contains("[default"))
-            .Select(line => line[line.IndexOf("[default", StringComparison.Ordinal)..].Trim()).Order(StringComparer.Ordinal)]);
+        Assert.Equal(["[default: 1]", "[default: 5]", "[default: 5]"],
+            [.. Help(OptionBinder.Of<EpisodeOptions>().AddTo).Split('\n').Where(line => line.Contains("[default"))
+                .Select(line => line[line.IndexOf("[default", StringComparison.Ordinal)..].Trim()).Order(StringComparer.Ordinal)]);
     }
 }

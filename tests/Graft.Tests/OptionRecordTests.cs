@@ -19,8 +19,9 @@ public sealed class OptionRecordTests
         ["ServeOptions.StopsOnSignals"] = "for the host's program, not for who starts it",
     };
 
-    public static TheoryData<Type> Records => [.. new[] { typeof(TrainOptions).Assembly, typeof(ServeOptions).Assembly }.SelectMany(assembly => assembly.GetExportedTypes())
-        .Where(type => type.Name.EndsWith("Options", StringComparison.Ordinal) && type.GetMethod("<Clone>$") is not null && !s_others.ContainsKey(type.Name))];
+    public static TheoryData<Type> Records => [.. new[] { typeof(TrainOptions).Assembly, typeof(ServeOptions).Assembly }
+        .SelectMany(assembly => assembly.GetExportedTypes()).Where(type => type.Name.EndsWith("Options", StringComparison.Ordinal)
+            && type.GetMethod("<Clone>$") is not null && !s_others.ContainsKey(type.Name))];
 
     [Theory]
     [MemberData(nameof(Records))]
@@ -28,7 +29,8 @@ public sealed class OptionRecordTests
     {
         var told = OptionBounds.Of(record).Select(found => found.Property.Name).ToHashSet();
         Assert.NotEmpty(told);
-        string[] untold = [.. record.GetProperties().Where(property => property.CanWrite && !told.Contains(property.Name)).Select(property => $"{record.Name}.{property.Name}")];
+        string[] untold = [.. record.GetProperties().Where(property => property.CanWrite && !told.Contains(property.Name))
+            .Select(property => $"{record.Name}.{property.Name}")];
         Assert.All(untold, name => Assert.Contains(name, s_others.Keys));
     }
 
@@ -42,7 +44,8 @@ public sealed class OptionRecordTests
         // A choice names all that may be chosen, and a flag that takes text says what text.
         Assert.All(options.Where(found => found.Name.StartsWith('-') && found.Type.IsEnum), found =>
             Assert.All(OptionBounds.Names(found.Type), name => Assert.Contains(name, found.Option!.Text, StringComparison.Ordinal)));
-        Assert.All(options.Where(found => found.Name.StartsWith('-') && found.Type == typeof(string)), found => Assert.NotNull(found.Option!.HelpName));
+        Assert.All(options.Where(found => found.Name.StartsWith('-') && found.Type == typeof(string)),
+            found => Assert.NotNull(found.Option!.HelpName));
     }
 
     [Theory]
@@ -54,7 +57,8 @@ public sealed class OptionRecordTests
     {
         string Text(Type record, string property) => OptionBounds.Of(record).Single(found => found.Property.Name == property).Option!.Text;
         Assert.Equal(string.Join(", ", FewShotMethods.Names.Keys), Text(typeof(FewShotOptions), nameof(FewShotOptions.Method)));
-        Assert.StartsWith(string.Join(", ", Strategies.Names) + ";", Text(typeof(TrainOptions), nameof(TrainOptions.Strategy)), StringComparison.Ordinal);
+        Assert.StartsWith(string.Join(", ", Strategies.Names) + ";",
+            Text(typeof(TrainOptions), nameof(TrainOptions.Strategy)), StringComparison.Ordinal);
     }
 
     public static TheoryData<string, object> Bad => new()

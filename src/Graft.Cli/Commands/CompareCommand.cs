@@ -9,7 +9,8 @@ internal static class CompareCommand
     {
         var strategies = new Option<string>("--strategies") { Description = "Which to compare, with commas", DefaultValueFactory = _ => "scratch,feature,partial:2,head-then-full,gradual,full", HelpName = "LIST" };
         var seeds = new Option<int>("--seeds") { Description = "Runs of each strategy", DefaultValueFactory = _ => 1, HelpName = "N" };
-        var asked = OptionBinder.Of<TrainOptions>([.. TrainArguments.Names, "--out", "--overwrite", "--epochs"]).Says("--out", "The folder of the runs", "DIR")
+        var asked = OptionBinder.Of<TrainOptions>([.. TrainArguments.Names, "--out", "--overwrite", "--epochs"])
+            .Says("--out", "The folder of the runs", "DIR")
             .Says("--overwrite", "Replace runs that are in the folder of --out, which is otherwise left as it is").After("--size", strategies, seeds);
         var command = new Command("compare", """
             Run strategies on the same split and seeds, and say whether the advisor was right.

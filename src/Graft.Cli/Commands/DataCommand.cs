@@ -17,7 +17,8 @@ internal static class DataCommand
             Example:
               graft data inspect photos/
             """) { data };
-        var asked = OptionBinder.Of<TrainOptions>("--task").Says("--task", "What a CSV tells of its pictures: classes, labels or numbers (default: what its columns show)");
+        var asked = OptionBinder.Of<TrainOptions>("--task")
+            .Says("--task", "What a CSV tells of its pictures: classes, labels or numbers (default: what its columns show)");
         asked.AddTo(inspect);
         Shell.Handle(inspect, (shell, parsed) =>
         {

@@ -31,7 +31,8 @@ internal static class EvaluateCommand
             foreach (var note in model.Notes) shell.Log(note);
             var set = model.Open(parsed.GetValue(data)!, parsed.GetValue(split));
             var clock = System.Diagnostics.Stopwatch.StartNew();
-            var (judged, _, _, broken) = model.Judge(set, Bounds.Device(asked.Read(parsed, new TrainOptions { Data = "" }).Device), (done, total) => shell.Progress(new ProgressReport("pictures", done, total, done / Math.Max(1e-9, clock.Elapsed.TotalSeconds))), shell.Stop);
+            var device = Bounds.Device(asked.Read(parsed, new TrainOptions { Data = "" }).Device);
+            var (judged, _, _, broken) = model.Judge(set, device, (done, total) => shell.Progress(new ProgressReport("pictures", done, total, done / Math.Max(1e-9, clock.Elapsed.TotalSeconds))), shell.Stop);
             if (judged is not Metrics metrics)
             {
                 shell.Result(MetricsView.Json(judged, set, broken, model.Notes));

@@ -24,7 +24,8 @@ internal static class FewshotArguments
 
     /// <summary>How the features of a network that is not trained are compared.</summary>
     public static OptionBinder<FewShotOptions> Distance() =>
-        OptionBinder.Of<FewShotOptions>("--distance").Says("--distance", "cosine, euclidean, squared-euclidean, manhattan; with class means also mahalanobis (default: cosine)");
+        OptionBinder.Of<FewShotOptions>("--distance")
+            .Says("--distance", "cosine, euclidean, squared-euclidean, manhattan; with class means also mahalanobis (default: cosine)");
 
     public const string WeightsHelp = "A pretrained network in any format, a run of train, or a run of fewshot train (protonet, matching, siamese)";
 }

@@ -32,7 +32,8 @@ internal static class FewshotClassifyCommand
               graft fewshot classify --support pets/ --weights mobilenet_v2.safetensors --save pets.safetensors
               graft fewshot classify --support pets.safetensors --add more-pets/ --save pets.safetensors new-photos/
             """) { files };
-        foreach (var option in new Option[] { support, weights, add, save, overwrite, compared["--distance"], threshold, noCache }) command.Options.Add(option);
+        Option[] options = [support, weights, add, save, overwrite, compared["--distance"], threshold, noCache];
+        foreach (var option in options) command.Options.Add(option);
         input.AddTo(command);
         Shell.Handle(command, (shell, parsed) =>
         {
@@ -55,7 +56,8 @@ internal static class FewshotClassifyCommand
             {
                 var folder = Pictures.Support(from);
                 var file = parsed.GetValue(weights) ?? throw new GraftException($"which network looks at the pictures? Name one with --weights FILE, such as --weights mobilenet_v2 ({NextCommand.Of("models", "pull", "mobilenet_v2")} fetches it)");
-                set = new SupportSet(PictureEncoder.Open(file, input.Read(parsed, new InputOptions()), cache), compared.Read(parsed, new FewShotOptions()).Distance ?? DistanceKind.Cosine);
+                var encoder = PictureEncoder.Open(file, input.Read(parsed, new InputOptions()), cache);
+                set = new SupportSet(encoder, compared.Read(parsed, new FewShotOptions()).Distance ?? DistanceKind.Cosine);
                 notes = notes.With(folder.Notes);
                 foreach (var note in set.Encoder.Notes) shell.Log(note);
                 broken.AddRange(set.Add(folder));

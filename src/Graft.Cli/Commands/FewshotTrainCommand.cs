@@ -15,7 +15,8 @@ internal static class FewshotTrainCommand
         var augment = new Option<bool>("--augment") { Description = "Random affine changes of every training picture" };
         var (widths, depths) = (Blocks("--widths", "The ConvNet's channels, block by block (default 64-64-64-64)"), Blocks("--depths", "The ConvNet's convolutions, block by block (default one each): 1-2-2-2 is slower and learns more"));
         var resume = File("--resume", "Go on with a run that was stopped or killed, with the options that it began with: no others beside it", "RUN");
-        var asked = OptionBinder.Of<FewShotTrainOptions>().Without("--same-instances").First("--method").Says("--way", "Classes of a training episode")
+        var asked = OptionBinder.Of<FewShotTrainOptions>().Without("--same-instances").First("--method")
+            .Says("--way", "Classes of a training episode")
             .After("--compose", augment).After("--backbone", widths, depths).After("--seed", resume);
         var command = new Command("train", """
             Learn to learn from few examples, on many small tasks.
@@ -37,8 +38,10 @@ internal static class FewshotTrainCommand
         {
             var read = asked.Read(parsed, new FewShotTrainOptions());
             var method = read.Method;
-            var shape = new[] { ("widths", parsed.GetValue(widths)), ("depths", parsed.GetValue(depths)) }.Where(option => option.Item2 is not null).ToDictionary(option => option.Item1, option => option.Item2!);
-            if (shape.Count > 0 && (method.Backbone != "convnet" || method.Weights is not null)) throw Bounds.Refuse("--widths and --depths shape the ConvNet: leave them out with --backbone or --weights");
+            var shape = new[] { ("widths", parsed.GetValue(widths)), ("depths", parsed.GetValue(depths)) }
+                .Where(option => option.Item2 is not null).ToDictionary(option => option.Item1, option => option.Item2!);
+            if (shape.Count > 0 && (method.Backbone != "convnet" || method.Weights is not null))
+                throw Bounds.Refuse("--widths and --depths shape the ConvNet: leave them out with --backbone or --weights");
             // What is usual follows from the method; what is given stands above that.
             read = asked.Read(parsed, read with { Training = FewShotMethods.Training(method.Method, pretrained: method.Weights is not null) });
             return read with

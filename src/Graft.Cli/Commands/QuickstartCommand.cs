@@ -12,7 +12,8 @@ internal static class QuickstartCommand
 
     public static Command Create()
     {
-        var asked = OptionBinder.Of<TrainOptions>("--out", "--overwrite", "--seed").Says("--out", "Where pictures and runs go (default: runs/quickstart- and the time)", "DIR")
+        var asked = OptionBinder.Of<TrainOptions>("--out", "--overwrite", "--seed")
+            .Says("--out", "Where pictures and runs go (default: runs/quickstart- and the time)", "DIR")
             .Says("--overwrite", "Replace the pictures and runs of an earlier quickstart in the folder of --out, which is otherwise left as it is")
             .Says("--seed", "Of the pictures and the training");
         var command = new Command("quickstart", """

@@ -54,7 +54,8 @@ public sealed record EpisodeOptions
     /// Share of episodes whose classes are pairs of characters, written side by side or one above the other: new classes that
     /// share parts, so that a look at one part does not tell them apart. For drawings.
     /// </summary>
-    [Option("Share of episodes whose classes are pairs of drawings, side by side: new classes that share parts", Name = "--compose", HelpName = "SHARE", Least = 0, Most = 1)]
+    [Option("Share of episodes whose classes are pairs of drawings, side by side: new classes that share parts",
+        Name = "--compose", HelpName = "SHARE", Least = 0, Most = 1)]
     public double Composed { get; init; }
 
     /// <summary>Random changes of every picture.</summary>

@@ -25,7 +25,8 @@ public sealed record FewShotOptions
     public PairLoss PairLoss { get; init; } = PairLoss.CrossEntropy;
 
     /// <summary>Between embeddings; null: squared Euclidean, and cosine on pretrained weights, whose features are large.</summary>
-    [Option("cosine, euclidean, squared-euclidean, manhattan; with class means also mahalanobis (default: squared-euclidean, with --weights cosine)", HelpName = "NAME")]
+    [Option("cosine, euclidean, squared-euclidean, manhattan; with class means also mahalanobis (default: squared-euclidean, with --weights cosine)",
+        HelpName = "NAME")]
     public DistanceKind? Distance { get; init; }
 
     /// <summary>An architecture by name, with random weights unless <see cref="Weights"/> says otherwise.</summary>

@@ -13,7 +13,9 @@ namespace Graft.FewShot;
 public sealed record FewShotTrainOptions
 {
     /// <summary>A dataset of class folders (with groups above them, where there are).</summary>
-    [Option("Class folders (with group folders above them, such as Alphabet/character01/x.png), a zip of them, or train/, val/ and test/ with classes of their own", Name = "DATA")]
+    [Option("Class folders (with group folders above them, such as Alphabet/character01/x.png), "
+        + "a zip of them, or train/, val/ and test/ with classes of their own",
+        Name = "DATA")]
     public string Data { get; init; } = "";
 
     /// <summary>A second dataset for the test classes; null: classes of the first that are held out.</summary>

@@ -18,7 +18,8 @@ namespace Graft.Transfer;
 public sealed record TrainOptions
 {
     /// <summary>The dataset.</summary>
-    [Option("A folder of class folders, a folder or zip with train/ and val/, a CSV of path and label, labels or numbers, or IDX files", Name = "DATA")]
+    [Option("A folder of class folders, a folder or zip with train/ and val/, a CSV of path and label, labels or numbers, or IDX files",
+        Name = "DATA")]
     public required string Data { get; init; }
 
     /// <summary>Pictures to validate on; null: the dataset's own, or a fifth of the training pictures.</summary>
@@ -30,7 +31,9 @@ public sealed record TrainOptions
     public string? Backbone { get; init; }
 
     /// <summary>The upstream checkpoint; null: the one embedded, for small pictures.</summary>
-    [Option("The pretrained network: a run, .safetensors (or the index of several), .pt, .pth, .th, .bin, .h5, .keras, .caffemodel, .onnx, TorchScript", HelpName = "FILE")]
+    [Option("The pretrained network: a run, .safetensors (or the index of several), "
+        + ".pt, .pth, .th, .bin, .h5, .keras, .caffemodel, .onnx, TorchScript",
+        HelpName = "FILE")]
     public string? Weights { get; init; }
 
     /// <summary>Of everything that is random.</summary>
@@ -61,11 +64,13 @@ public sealed record TrainOptions
     public InputOptions Input { get; init; } = new();
 
     /// <summary>auto, or a strategy's name.</summary>
-    [Option("auto, feature, partial, full, head-then-full, gradual, scratch; also partial:K (the K deepest stages) and feature:STAGE", HelpName = "NAME")]
+    [Option("auto, feature, partial, full, head-then-full, gradual, scratch; also partial:K (the K deepest stages) and feature:STAGE",
+        HelpName = "NAME")]
     public string Strategy { get; init; } = "auto";
 
     /// <summary>Which head; null: softmax for classes, sigmoid for several labels, ridge for numbers.</summary>
-    [Option("softmax, svm, mlp, or mean (nearest class mean); sigmoid for several labels; ridge or huber for numbers (default: softmax, sigmoid or ridge, by the data)",
+    [Option("softmax, svm, mlp, or mean (nearest class mean); sigmoid for several labels; ridge or huber for numbers "
+        + "(default: softmax, sigmoid or ridge, by the data)",
         HelpName = "KIND")]
     public HeadKind? Head { get; init; }
 
@@ -104,7 +109,8 @@ public sealed record TrainOptions
         OptionBounds.Check(this);
         Input.Validate();
         _ = Bounds.Device(Device);
-        if (string.IsNullOrEmpty(Data)) throw Bounds.Refuse("DATA is missing: give a folder of class folders, such as photos/ with photos/ants and photos/bees");
+        if (string.IsNullOrEmpty(Data))
+            throw Bounds.Refuse("DATA is missing: give a folder of class folders, such as photos/ with photos/ants and photos/bees");
         if (PlanFile is not null && (Strategy != "auto" || Head is not (null or HeadKind.Softmax))) throw BesidePlan();
         if (Head is { } head)
         {
