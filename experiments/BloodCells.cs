@@ -41,7 +41,7 @@ public sealed class BloodCells : Experiment
                 var task = new TransferTask(how) { Cache = FeatureCache.Default(), Cancel = options.Cancel };
                 var result = task.Run();
                 using var model = PictureModel.Open(run);
-                var judged = model.Judge(model.OpenData(table, "test"), cancel: options.Cancel).Metrics;
+                var judged = model.Judge(model.OpenData(table, "test"), cancel: options.Cancel).Measured;
                 rows.Add(judged is LabelMetrics labels
                     ? [$"kinds present, {strategy}", F($"mAP {labels.MeanAveragePrecision:0.000} ({labels.Interval[0]:0.000} to {labels.Interval[1]:0.000})"),
                         F($"F1: micro {labels.MicroF1:0.000}, macro {labels.MacroF1:0.000}"),

@@ -73,7 +73,8 @@ internal sealed class Shell : IDisposable
     /// <summary>Nothing that is there is written over without it.</summary>
     public static Option<bool> OverwriteOption(string what) => new("--overwrite") { Description = $"Replace {what}, which is otherwise left as it is" };
 
-    private const string ThreadsName = "--threads";
+    /// <summary>Every command has it, and a task's options too.</summary>
+    internal const string ThreadsName = "--threads";
 
     /// <summary>How many threads are asked for; null: as many as there are.</summary>
     /// <exception cref="GraftException">Less than one.</exception>

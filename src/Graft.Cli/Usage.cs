@@ -48,6 +48,8 @@ internal static class Usage
             var (name, type) = option is not null ? (option.Option.Name, option.Option.ValueType) : (error.SymbolResult as ArgumentResult) is { } argument ? (argument.Argument.Name, argument.Argument.ValueType) : ("", typeof(string));
             return $"{name} {NextCommand.Quoted(value)}: {Kind(type)}";
         }
+        if (Begins("Required argument missing for option") && option?.Option is ChoiceOption choice)
+            return $"{choice.Name} needs a value: {string.Join(", ", choice.Choices)}";
         if (Begins("Required argument missing for option") && option is not null) return $"{option.Option.Name} needs a value: {(option.Option.ValueType == typeof(string) ? option.Option.HelpName ?? "text" : Kind(option.Option.ValueType))}";
         if (Begins("Option '") && text.EndsWith("is required.", StringComparison.Ordinal) && Quoted(text) is var required && parsed.CommandResult.Command.Options.FirstOrDefault(found => found.Name == required) is { } missing)
             return $"{required} {missing.HelpName} is missing: {Small(missing.Description)}";

@@ -2,7 +2,7 @@ using System.Globalization;
 
 namespace Graft;
 
-/// <summary>Bounds of options: the records of options check themselves with these, so that the library and the command line say the same.</summary>
+/// <summary>The sentences that refuse a value: <see cref="OptionBounds"/> says them of an option, the library and the command line alike.</summary>
 internal static class Bounds
 {
     /// <summary>What is asked for cannot be.</summary>
@@ -15,9 +15,12 @@ internal static class Bounds
     }
 
     /// <summary>A finite number above zero; null: not given.</summary>
-    public static void Positive(string name, double? value)
+    public static void Positive(string name, double? value) => Above(name, value, 0);
+
+    /// <summary>A finite number above <paramref name="least"/>; null: not given.</summary>
+    public static void Above(string name, double? value, double least)
     {
-        if (value is { } given && !(given > 0 && double.IsFinite(given))) throw Refuse($"{name} {Text(given)}: a number above 0");
+        if (value is { } given && !(given > least && double.IsFinite(given))) throw Refuse($"{name} {Text(given)}: a number above {Text(least)}");
     }
 
     /// <summary>A finite number from <paramref name="least"/> to <paramref name="most"/>; null: not given.</summary>

@@ -4,11 +4,16 @@ using Graft.Data;
 namespace Graft.Inference;
 
 /// <summary>Metrics on labelled pictures.</summary>
-/// <param name="Metrics">Of the model's task.</param>
+/// <param name="Measured">Of the model's task.</param>
 /// <param name="Answers">N×outputs, row after row.</param>
 /// <param name="Indices">Which of the dataset's pictures they are of.</param>
 /// <param name="Broken">Pictures that could not be read.</param>
-public sealed record Judged(TaskMetrics Metrics, float[] Answers, int[] Indices, IReadOnlyList<BrokenPicture> Broken);
+public sealed record Judged(TaskMetrics Measured, float[] Answers, int[] Indices, IReadOnlyList<BrokenPicture> Broken)
+{
+    /// <summary>Of a model that tells classes.</summary>
+    /// <exception cref="GraftException">It tells something else.</exception>
+    public Metrics Metrics => Measured as Metrics ?? throw new GraftException("the model tells no classes: its measures are others, in Measured");
+}
 
 /// <summary>A finished model that tells classes, labels or numbers of pictures: opened from what <c>graft train</c> or <c>graft export</c> wrote, without libtorch.</summary>
 /// <param name="network">Owned from here on.</param>

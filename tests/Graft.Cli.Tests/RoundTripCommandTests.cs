@@ -112,7 +112,7 @@ public sealed class RoundTripCommandTests : IDisposable
     [Fact]
     public async Task A_guess_is_said_by_every_command_that_looks_at_pictures()
     {
-        using (var model = global::Graft.Inference.Classifier.Upstream(global::Graft.Models.Zoo.BackboneCatalogue.Create("cifar_resnet20", 2))) PyTorchWriter.Write(_shop["theirs.pth"], model.Backbone.State());
+        using (var model = global::Graft.Classification.Classifier.Upstream(global::Graft.Models.Zoo.BackboneCatalogue.Create("cifar_resnet20", 2))) PyTorchWriter.Write(_shop["theirs.pth"], model.Backbone.State());
         const string Said = "theirs.pth does not say what its pictures go through: taken to be RGB of 32×32";
         foreach (string[] command in new string[][] { ["predict", _shop["theirs.pth"], Picture], ["evaluate", _shop["theirs.pth"], _shop["data"]], ["export", _shop["theirs.pth"], "--to", "onnx", "--out", _shop["out.onnx"]],
             ["train", _shop["data"], "--weights", _shop["theirs.pth"], "--strategy", "feature", "--no-report", "--out", _shop["run"]], ["models", "show", _shop["theirs.pth"]] })

@@ -76,7 +76,7 @@ public sealed partial class ArrowTests
     [Fact]
     public void Each_engine_stands_on_the_core_alone_and_knows_nothing_of_the_other()
     {
-        static string[] Ours(Type type) => [.. type.Assembly.GetReferencedAssemblies().Select(other => other.Name!).Where(name => name.StartsWith("Graft", StringComparison.Ordinal))];
+        static string[] Ours(System.Type type) => [.. type.Assembly.GetReferencedAssemblies().Select(other => other.Name!).Where(name => name.StartsWith("Graft", StringComparison.Ordinal))];
         Assert.Empty(Ours(typeof(Data.Dataset)));
         Assert.Equal(["Graft.Core"], Ours(typeof(Torch.Tensor)));
         Assert.Equal(["Graft.Core"], Ours(typeof(Inference.PictureModel)));

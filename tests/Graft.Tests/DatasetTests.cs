@@ -1,5 +1,6 @@
 using System.IO.Compression;
 using Graft.Data;
+using Graft.Learning;
 using Graft.Quickstart;
 using Graft.Testing;
 

@@ -136,7 +136,7 @@ public sealed class FewShotTests : IDisposable
         var result = new FewShotTask(options) { Log = said.Add }.Run();
         Assert.Equal((8, 4), (result.TrainClasses, result.TestClasses));
         Assert.Contains("the test classes are tested 4-way: there are not 8", said);
-        Assert.Contains("0 steps", Refused(() => new FewShotTask(options with { Out = _shop["none"], Training = new EpisodeTrainOptions { Steps = 0 } }).Run()), StringComparison.Ordinal);
+        Assert.Contains("--steps 0: a whole number from 1 on", Refused(() => new FewShotTask(options with { Out = _shop["none"], Training = new EpisodeTrainOptions { Steps = 0 } }).Run()), StringComparison.Ordinal);
     }
 
     [Fact]

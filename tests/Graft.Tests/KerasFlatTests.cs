@@ -87,7 +87,7 @@ public class KerasFlatTests
         using (var model = Classifier.Open(shop["mlp.h5"]))
         {
             var data = model.Open(shop["data"]);
-            Assert.Equal(data.Count, model.Evaluate(data).Indices.Length);
+            Assert.Equal(data.Count, model.Judge(data).Indices.Length);
         }
         var result = new TransferTask(new TrainOptions { Data = shop["data"], Weights = shop["mlp.h5"], Out = shop["run"], NoReport = true, NoCache = true }).Run();
         Assert.Equal(1.0, result.Metrics.Accuracy);

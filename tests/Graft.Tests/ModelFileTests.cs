@@ -1,3 +1,4 @@
+using Graft.Classification;
 using Graft.Data;
 using Graft.Exports;
 using Graft.FewShot;

@@ -50,9 +50,9 @@ public sealed class OptionTests : IDisposable
         good.Validate();
         foreach (var (options, sentence) in new (FewShotTrainOptions, string)[]
         {
-            (good with { Turns = 3 }, "--turns 3: 1, 4 or 8"), (good with { Side = 0 }, "--side 0"), (good with { Episodes = new EpisodeOptions { Way = 1 } }, "1-way"), (good with { Episodes = new EpisodeOptions { Shot = 0 } }, "0 support"),
-            (good with { Episodes = new EpisodeOptions { Composed = 1.5 } }, "--compose 1.5: a number from 0 to 1"), (good with { Training = new EpisodeTrainOptions { Steps = 0 } }, "0 steps"),
-            (good with { Training = new EpisodeTrainOptions { LearningRate = double.NaN } }, "rate NaN"), (good with { Training = new EpisodeTrainOptions { ValidationEpisodes = 0 } }, "episodes of a look 0"),
+            (good with { Turns = 3 }, "--turns 3: 1, 4 or 8"), (good with { Side = 0 }, "--side 0"), (good with { Episodes = new EpisodeOptions { Way = 1 } }, "--way 1: a whole number from 2 on"), (good with { Episodes = new EpisodeOptions { Shot = 0 } }, "--shot 0: a whole number from 1 on"),
+            (good with { Episodes = new EpisodeOptions { Composed = 1.5 } }, "--compose 1.5: a number from 0 to 1"), (good with { Training = new EpisodeTrainOptions { Steps = 0 } }, "--steps 0: a whole number from 1 on"),
+            (good with { Training = new EpisodeTrainOptions { LearningRate = double.NaN } }, "--rate NaN: a number above 0"), (good with { Training = new EpisodeTrainOptions { ValidationEpisodes = 0 } }, "episodes of a look 0"),
             (good with { Method = new FewShotOptions { Method = "maml", InnerSteps = 0 } }, "--inner-steps 0"), (good with { Method = new FewShotOptions { Method = "maml", InnerRate = -1 } }, "--inner-rate -1: a number above 0"),
             (good with { Method = new FewShotOptions { InnerRate = 0.1 } }, "protonet has no use for it"), (good with { Method = new FewShotOptions { PairLoss = PairLoss.Triplet } }, "--loss is a setting of siamese"),
             (good with { Method = new FewShotOptions { Method = "reptile", LearnRates = true } }, "--learn-rates is a setting of maml"), (good with { Method = new FewShotOptions { Method = "relation", Distance = DistanceKind.Cosine } }, "--distance is a setting of protonet"),

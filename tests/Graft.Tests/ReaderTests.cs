@@ -14,7 +14,7 @@ public class ReaderTests
     private static double Accuracy(string model, InputOptions? input = null)
     {
         using var classifier = Classifier.Open(Workshop.Need("models", model), input);
-        return classifier.Evaluate(classifier.Open(Workshop.Need("mnist"), "test")).Metrics.Accuracy;
+        return classifier.Judge(classifier.Open(Workshop.Need("mnist"), "test")).Metrics.Accuracy;
     }
 
     [SkippableFact]

@@ -43,7 +43,7 @@ public class TransferTests
         var file = shop["d", "val", "gear", "0000.jpg"];
         var prediction = model.Predict(file);
         Assert.InRange(prediction.Probability, 1.0 / 3, 1);
-        var (metrics, _, _, _) = model.Evaluate(DatasetReader.Open(shop["d"]).Validation!);
+        var metrics = model.Judge(DatasetReader.Open(shop["d"]).Validation!).Metrics;
         Assert.Equal(result.Accuracy, metrics.Accuracy, 9);
         Assert.Equal("finished", RunRecord.Read(shop["run"]).Status);
         Assert.NotEmpty(Directory.GetFiles(shop["run", "events"]));

@@ -7,17 +7,17 @@ internal static class AdviseCommand
 {
     public static Command Create()
     {
-        var shared = new TrainArguments();
+        var asked = OptionBinder.Of<TrainOptions>(TrainArguments.Names);
         var command = new Command("advise", """
             Measure which strategy would serve a dataset best, and say why.
 
             Example:
               graft advise photos/ --weights mobilenet_v2.safetensors
-            """);
-        shared.AddTo(command);
+            """) { OptionBinder<TrainOptions>.Argument("DATA") };
+        asked.AddTo(command);
         Shell.Handle(command, (shell, parsed) =>
         {
-            var options = shared.Read(parsed);
+            var options = asked.Read(parsed, new TrainOptions { Data = "" });
             var (backbone, notes) = TransferTask.OpenBackbone(options);
             foreach (var note in notes) shell.Log(note);
             var (train, _, splits) = TransferTask.OpenData(options);

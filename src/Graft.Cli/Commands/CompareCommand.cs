@@ -7,24 +7,22 @@ internal static class CompareCommand
 {
     public static Command Create()
     {
-        var shared = new TrainArguments();
         var strategies = new Option<string>("--strategies") { Description = "Which to compare, with commas", DefaultValueFactory = _ => "scratch,feature,partial:2,head-then-full,gradual,full", HelpName = "LIST" };
         var seeds = new Option<int>("--seeds") { Description = "Runs of each strategy", DefaultValueFactory = _ => 1, HelpName = "N" };
-        var output = new Option<string?>("--out") { Description = "The folder of the runs", HelpName = "DIR" };
-        var epochs = new Option<int?>("--epochs") { Description = "Epochs of each gradient phase, in place of the plan's", HelpName = "N" };
-        var overwrite = Shell.OverwriteOption("runs that are in the folder of --out");
+        var asked = OptionBinder.Of<TrainOptions>([.. TrainArguments.Names, "--out", "--overwrite", "--epochs"])
+            .Says("--out", "The folder of the runs", "DIR")
+            .Says("--overwrite", "Replace runs that are in the folder of --out, which is otherwise left as it is").After("--size", strategies, seeds);
         var command = new Command("compare", """
             Run strategies on the same split and seeds, and say whether the advisor was right.
 
             Examples:
               graft compare photos/ --weights mobilenet_v2.safetensors
               graft compare photos/ --weights mobilenet_v2.safetensors --strategies feature,gradual --seeds 5
-            """);
-        shared.AddTo(command);
-        foreach (var option in new Option[] { strategies, seeds, output, overwrite, epochs }) command.Options.Add(option);
+            """) { OptionBinder<TrainOptions>.Argument("DATA") };
+        asked.AddTo(command);
         Shell.Handle(command, (shell, parsed) =>
         {
-            var options = shared.Read(parsed) with { Out = parsed.GetValue(output), Overwrite = parsed.GetValue(overwrite), Epochs = parsed.GetValue(epochs) };
+            var options = asked.Read(parsed, new TrainOptions { Data = "" });
             var result = Comparison.Run(options, parsed.GetValue(strategies)!.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries), parsed.GetValue(seeds), given => TrainArguments.NewTask(given, shell), shell.Log);
             shell.Result(new { table = result.Table, advice = new { result.Advice.Strategy, result.Advice.Quadrant, result.Advice.Reasons }, advice_was_right = result.AdviceWasRight, verdict = result.Verdict, left_out = LeftOutView.Json(result.DataNotes, []), notes = result.DataNotes.Remarks });
             if (!shell.Json) Show(shell, result);

@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Diagnostics;
 using Graft.Data;
 using Graft.Learning;
+using Graft.Transfer;
 
 namespace Graft.Cli.Commands;
 
@@ -16,12 +17,13 @@ internal static class DataCommand
             Example:
               graft data inspect photos/
             """) { data };
-        var task = new Option<string?>("--task") { Description = "What a CSV tells of its pictures: classes, labels or numbers (default: what its columns show)", HelpName = "KIND" };
-        inspect.Options.Add(task);
+        var asked = OptionBinder.Of<TrainOptions>("--task")
+            .Says("--task", "What a CSV tells of its pictures: classes, labels or numbers (default: what its columns show)");
+        asked.AddTo(inspect);
         Shell.Handle(inspect, (shell, parsed) =>
         {
             var clock = Stopwatch.StartNew();
-            var splits = DatasetReader.Open(parsed.GetValue(data)!, TrainArguments.ReadTask(parsed.GetValue(task)));
+            var splits = DatasetReader.Open(parsed.GetValue(data)!, asked.Read(parsed, new TrainOptions { Data = "" }).Task);
             var report = Inspection.Run(splits, (done, total) => shell.Progress(new ProgressReport("pictures", done, total, done / Math.Max(1e-9, clock.Elapsed.TotalSeconds))), shell.Stop);
             shell.Result(report);
             if (shell.Json) return;

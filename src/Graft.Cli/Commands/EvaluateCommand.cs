@@ -3,6 +3,8 @@ using Graft.Data;
 using Graft.Classification;
 using Graft.Inference;
 using Graft.Learning;
+using Graft.Models;
+using Graft.Transfer;
 
 namespace Graft.Cli.Commands;
 
@@ -13,7 +15,7 @@ internal static class EvaluateCommand
         var run = new Argument<string>("RUN") { Description = "A run folder, or any pretrained network with its classifier: safetensors, .pth, .h5, .keras, .caffemodel, .onnx, TorchScript" };
         var data = new Argument<string>("DATA") { Description = "Labelled pictures: class folders, or any dataset that train takes (its test part, else val, else train)" };
         var split = new Option<string?>("--split") { Description = "train, val or test", HelpName = "PART" };
-        var device = new Option<string>("--device") { Description = "cpu or cuda:0", DefaultValueFactory = _ => "cpu" };
+        var asked = OptionBinder.Of<TrainOptions>("--device");
         var command = new Command("evaluate", """
             Measure a model on labelled pictures.
 
@@ -21,12 +23,13 @@ internal static class EvaluateCommand
               graft evaluate runs/ants photos/test
               graft evaluate runs/ants photos/ --split val --json
               graft evaluate mnist.h5 mnist/ --scale 1/255
-            """) { run, data, split, device };
-        var input = new InputArguments();
+            """) { run, data, split, asked["--device"] };
+        var input = OptionBinder.Of<InputOptions>();
         input.AddTo(command);
         Shell.Handle(command, (shell, parsed) =>
         {
-            using var model = Answering.Open(parsed.GetValue(run)!, input.Read(parsed), Bounds.Device(parsed.GetValue(device)!));
+            var device = Bounds.Device(asked.Read(parsed, new TrainOptions { Data = "" }).Device);
+            using var model = Answering.Open(parsed.GetValue(run)!, input.Read(parsed, new InputOptions()), device);
             foreach (var note in model.Notes) shell.Log(note);
             var set = model.OpenData(parsed.GetValue(data)!, parsed.GetValue(split));
             var clock = System.Diagnostics.Stopwatch.StartNew();

@@ -4,6 +4,7 @@ using Graft.Exports;
 using Graft.Classification;
 using Graft.Inference;
 using Graft.Learning;
+using Graft.Models;
 
 namespace Graft.Cli.Commands;
 
@@ -29,13 +30,13 @@ internal static class ExportCommand
               graft export runs/ants --to onnx --normalize --softmax
               graft export runs/ants --to torchscript --out ants.pt
             """) { run, to, path, overwrite, normalize, softmax };
-        var input = new InputArguments();
+        var input = OptionBinder.Of<InputOptions>();
         input.AddTo(command);
         Shell.Handle(command, (shell, parsed) =>
         {
             if (!s_formats.TryGetValue(parsed.GetValue(to)!.ToLowerInvariant(), out var format)) throw UnknownName.Of("format", parsed.GetValue(to)!, s_formats.Keys);
             var source = parsed.GetValue(run)!;
-            using var model = Classifier.Open(source, input.Read(parsed));
+            using var model = Classifier.Open(source, input.Read(parsed, new InputOptions()));
             foreach (var note in model.Notes) shell.Log(note);
             var file = Path.GetFullPath(parsed.GetValue(path) ?? Path.GetFileNameWithoutExtension(source.TrimEnd('/')) + format.Extension);
             OutputFile.Check(file, parsed.GetValue(overwrite));

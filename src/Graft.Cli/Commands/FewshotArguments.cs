@@ -22,19 +22,10 @@ internal static class FewshotArguments
         return option;
     }
 
-    public static Option<DistanceKind> DistanceOption(DistanceKind standard) => new("--distance")
-    {
-        Description = "cosine, euclidean, squared-euclidean, manhattan; with class means also mahalanobis", HelpName = "NAME", DefaultValueFactory = _ => standard,
-        CustomParser = found => ReadDistance(found),
-    };
-
-    public static DistanceKind ReadDistance(ArgumentResult found)
-    {
-        var text = found.Tokens[0].Value.Replace("-", "", StringComparison.Ordinal);
-        if (Enum.TryParse<DistanceKind>(text, ignoreCase: true, out var kind)) return kind;
-        found.AddError($"there is no distance '{found.Tokens[0].Value}': cosine, euclidean, squared-euclidean, manhattan or mahalanobis");
-        return default;
-    }
+    /// <summary>How the features of a network that is not trained are compared.</summary>
+    public static OptionBinder<FewShotOptions> Distance() =>
+        OptionBinder.Of<FewShotOptions>("--distance")
+            .Says("--distance", "cosine, euclidean, squared-euclidean, manhattan; with class means also mahalanobis (default: cosine)");
 
     public const string WeightsHelp = "A pretrained network in any format, a run of train, or a run of fewshot train (protonet, matching, siamese)";
 }

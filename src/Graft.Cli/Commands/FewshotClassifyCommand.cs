@@ -4,6 +4,7 @@ using Graft.Data;
 using Graft.Features;
 using Graft.FewShot;
 using Graft.Learning;
+using Graft.Models;
 using Graft.Torch;
 using static Graft.Cli.Commands.FewshotArguments;
 
@@ -18,11 +19,11 @@ internal static class FewshotClassifyCommand
         var weights = File("--weights", WeightsHelp + "; a saved set has its own");
         var add = File("--add", "Class folders to add to the set", "DIR");
         var save = File("--save", "Write the set with its network to one file (.safetensors)");
-        var distance = DistanceOption(DistanceKind.Cosine);
+        var compared = Distance();
         var threshold = new Option<double?>("--threshold") { Description = "Farther from every class than this is none of them (default: calibrated on the support set; where a class has one picture only, an answer beyond it is unsure)", HelpName = "X" };
         var overwrite = Shell.OverwriteOption("another file than the set of --support that --save names");
         var noCache = new Option<bool>("--no-cache") { Description = "Neither read nor keep features on disk" };
-        var input = new InputArguments();
+        var input = OptionBinder.Of<InputOptions>().Without("--labels");
         var command = new Command("classify", """
             Say which of a few classes a picture is of, from one picture of each; from two, also that it is none of them. Nothing is trained.
 
@@ -31,8 +32,9 @@ internal static class FewshotClassifyCommand
               graft fewshot classify --support pets/ --weights mobilenet_v2.safetensors --save pets.safetensors
               graft fewshot classify --support pets.safetensors --add more-pets/ --save pets.safetensors new-photos/
             """) { files };
-        foreach (var option in new Option[] { support, weights, add, save, overwrite, distance, threshold, noCache }) command.Options.Add(option);
-        input.AddTo(command, labels: false);
+        Option[] options = [support, weights, add, save, overwrite, compared["--distance"], threshold, noCache];
+        foreach (var option in options) command.Options.Add(option);
+        input.AddTo(command);
         Shell.Handle(command, (shell, parsed) =>
         {
             var given = parsed.GetValue(files)!.Select(PictureFiles.Below).ToArray();
@@ -54,7 +56,8 @@ internal static class FewshotClassifyCommand
             {
                 var folder = Pictures.Support(from);
                 var file = parsed.GetValue(weights) ?? throw new GraftException($"which network looks at the pictures? Name one with --weights FILE, such as --weights mobilenet_v2 ({NextCommand.Of("models", "pull", "mobilenet_v2")} fetches it)");
-                set = new SupportSet(PictureEncoder.Open(file, input.Read(parsed), cache), parsed.GetValue(distance));
+                var encoder = PictureEncoder.Open(file, input.Read(parsed, new InputOptions()), cache);
+                set = new SupportSet(encoder, compared.Read(parsed, new FewShotOptions()).Distance ?? DistanceKind.Cosine);
                 notes = notes.With(folder.Notes);
                 foreach (var note in set.Encoder.Notes) shell.Log(note);
                 broken.AddRange(set.Add(folder));

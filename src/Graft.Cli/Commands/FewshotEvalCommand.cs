@@ -4,6 +4,7 @@ using Graft.Data;
 using Graft.Features;
 using Graft.FewShot;
 using Graft.Learning;
+using Graft.Models;
 using Graft.Torch;
 using static Graft.Cli.Commands.FewshotArguments;
 
@@ -15,12 +16,10 @@ internal static class FewshotEvalCommand
     {
         var model = new Argument<string>("MODEL") { Description = "A run of fewshot train, or any pretrained network or run of train, which is then used as it is" };
         var data = new Argument<string>("DATA") { Description = "Class folders that training never saw" };
-        var (way, shot, query, episodes) = (Number("--way", "Classes of an episode", 5), Number("--shot", "Support pictures of each class", 1), Number("--query", "Query pictures of each class", 5), Number("--episodes", "How many; at least 600", EpisodeEvaluator.LeastEpisodes));
-        var within = new Option<bool>("--within-groups") { Description = "All classes of an episode come from one group" };
-        var same = new Option<bool>("--same-instances") { Description = "Supports are each class's pictures of one number, queries of another: on Omniglot one drawer against another" };
-        var seed = new Option<long>("--seed") { Description = "Of the episodes", HelpName = "N" };
+        var episodes = Number("--episodes", "How many; at least 600", EpisodeEvaluator.LeastEpisodes);
         var views = Number("--views", "See every picture so many times, mildly jittered, and average the scores: models of fewshot train, without mann", 1);
-        var input = new InputArguments();
+        var asked = OptionBinder.Of<EpisodeOptions>().Without("--compose").After("--query", episodes).After("--same-instances", views);
+        var input = OptionBinder.Of<InputOptions>().Without("--labels");
         var command = new Command("eval", """
             Accuracy over episodes, with its 95% interval.
 
@@ -29,11 +28,11 @@ internal static class FewshotEvalCommand
               graft fewshot eval runs/reptile unseen.zip --views 8
               graft fewshot eval mobilenet_v2.safetensors flowers/ --way 5 --shot 5
             """) { model, data };
-        foreach (var option in new Option[] { way, shot, query, episodes, within, same, views, seed }) command.Options.Add(option);
-        input.AddTo(command, labels: false);
+        asked.AddTo(command);
+        input.AddTo(command);
         Shell.Handle(command, (shell, parsed) =>
         {
-            var options = new EpisodeOptions { Way = parsed.GetValue(way), Shot = parsed.GetValue(shot), Query = parsed.GetValue(query), WithinGroup = parsed.GetValue(within), SameInstances = parsed.GetValue(same), Seed = parsed.GetValue(seed) };
+            var options = asked.Read(parsed, new EpisodeOptions());
             options.Validate();
             var count = parsed.GetValue(episodes);
             if (count < EpisodeEvaluator.LeastEpisodes) throw Bounds.Refuse($"--episodes {count}: fewer than {EpisodeEvaluator.LeastEpisodes} tell too little");
@@ -60,7 +59,7 @@ internal static class FewshotEvalCommand
             else
             {
                 if (seenTimes > 1) throw new GraftException("--views is for models of fewshot train: a pretrained network sees each picture once");
-                using var encoder = PictureEncoder.Open(parsed.GetValue(model)!, input.Read(parsed), FeatureCache.Default());
+                using var encoder = PictureEncoder.Open(parsed.GetValue(model)!, input.Read(parsed, new InputOptions()), FeatureCache.Default());
                 foreach (var note in notes = encoder.Notes) shell.Log(note);
                 var (found, unreadable) = FrozenEvaluation.Run(encoder, set, options, count, Episode, shell.Stop);
                 broken = unreadable;

@@ -4,6 +4,7 @@ using Graft.Data;
 using Graft.Features;
 using Graft.FewShot;
 using Graft.Learning;
+using Graft.Models;
 using Graft.Torch;
 using static Graft.Cli.Commands.FewshotArguments;
 
@@ -19,8 +20,8 @@ internal static class FewshotVerifyCommand
         var threshold = new Option<double?>("--threshold") { Description = "Farther than this is different (default: where --calibrate finds the fewest errors)", HelpName = "X" };
         var overwrite = Shell.OverwriteOption("a file that is there");
         var curve = File("--curve", "Write the error-rate curve as an SVG picture");
-        var distance = DistanceOption(DistanceKind.Cosine);
-        var input = new InputArguments();
+        var compared = Distance();
+        var input = OptionBinder.Of<InputOptions>().Without("--labels");
         var command = new Command("verify", """
             Say whether two pictures show the same thing: faces, parts, signatures.
 
@@ -29,8 +30,8 @@ internal static class FewshotVerifyCommand
               graft fewshot verify a.jpg b.jpg --weights facenet.onnx --calibrate people/
               graft fewshot verify a.jpg b.jpg --weights facenet.onnx --threshold 0.42
             """) { first, second };
-        foreach (var option in new Option[] { weights, calibrate, threshold, curve, overwrite, distance }) command.Options.Add(option);
-        input.AddTo(command, labels: false);
+        foreach (var option in new Option[] { weights, calibrate, threshold, curve, overwrite, compared["--distance"] }) command.Options.Add(option);
+        input.AddTo(command);
         Shell.Handle(command, (shell, parsed) =>
         {
             var (a, b) = (parsed.GetValue(first), parsed.GetValue(second));
@@ -39,9 +40,9 @@ internal static class FewshotVerifyCommand
             if (a is not null && b is null) throw new GraftException($"{a} is compared with what? Name a second picture");
             if (a is null && parsed.GetValue(calibrate) is null) throw new GraftException("nothing to do: name two pictures, or class folders with --calibrate");
             if (parsed.GetValue(curve) is not null && parsed.GetValue(calibrate) is null) throw new GraftException("--curve needs pairs that are known: name class folders with --calibrate");
-            using var encoder = PictureEncoder.Open(parsed.GetValue(weights)!, input.Read(parsed), FeatureCache.Default());
+            using var encoder = PictureEncoder.Open(parsed.GetValue(weights)!, input.Read(parsed, new InputOptions()), FeatureCache.Default());
             foreach (var note in encoder.Notes) shell.Log(note);
-            var verifier = new PairVerifier(encoder, parsed.GetValue(distance));
+            var verifier = new PairVerifier(encoder, compared.Read(parsed, new FewShotOptions()).Distance ?? DistanceKind.Cosine);
             var known = parsed.GetValue(calibrate) is { } folder ? Pictures.Support(folder) : null;
             var notes = known?.Notes ?? DatasetNotes.None;
             var errors = known is null ? null : verifier.Calibrate(known);

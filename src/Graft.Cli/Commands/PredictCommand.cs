@@ -3,6 +3,7 @@ using Graft.Data;
 using Graft.Classification;
 using Graft.Inference;
 using Graft.Learning;
+using Graft.Models;
 
 namespace Graft.Cli.Commands;
 
@@ -20,11 +21,11 @@ internal static class PredictCommand
               graft predict runs/ants new-photos/ --json
               graft predict mobilenet_v2.safetensors picture.jpg --labels imagenet.txt
             """) { run, files };
-        var input = new InputArguments();
+        var input = OptionBinder.Of<InputOptions>();
         input.AddTo(command);
         Shell.Handle(command, (shell, parsed) =>
         {
-            using var model = Answering.Open(parsed.GetValue(run)!, input.Read(parsed));
+            using var model = Answering.Open(parsed.GetValue(run)!, input.Read(parsed, new InputOptions()));
             foreach (var note in model.Notes) shell.Log(note);
             var predictions = new List<Prediction>();
             var errors = new List<BrokenPicture>();

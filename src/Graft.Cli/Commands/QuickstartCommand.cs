@@ -12,9 +12,10 @@ internal static class QuickstartCommand
 
     public static Command Create()
     {
-        var output = new Option<string?>("--out") { Description = "Where pictures and runs go (default: runs/quickstart- and the time)", HelpName = "DIR" };
-        var overwrite = Shell.OverwriteOption("the pictures and runs of an earlier quickstart in the folder of --out");
-        var seed = new Option<long>("--seed") { Description = "Of the pictures and the training", HelpName = "N" };
+        var asked = OptionBinder.Of<TrainOptions>("--out", "--overwrite", "--seed")
+            .Says("--out", "Where pictures and runs go (default: runs/quickstart- and the time)", "DIR")
+            .Says("--overwrite", "Replace the pictures and runs of an earlier quickstart in the folder of --out, which is otherwise left as it is")
+            .Says("--seed", "Of the pictures and the training");
         var command = new Command("quickstart", """
             See transfer learning work in a minute, with nothing but this program.
 
@@ -23,18 +24,20 @@ internal static class QuickstartCommand
 
             Example:
               graft quickstart
-            """) { output, overwrite, seed };
+            """);
+        asked.AddTo(command);
         Shell.Handle(command, (shell, parsed) =>
         {
             var clock = Stopwatch.StartNew();
-            var root = Path.GetFullPath(parsed.GetValue(output) ?? RunFolder.New("quickstart-"));
-            RunFolder.Check(root, parsed.GetValue(overwrite));
+            var options = asked.Read(parsed, new TrainOptions { Data = "" });
+            var root = Path.GetFullPath(options.Out ?? RunFolder.New("quickstart-"));
+            RunFolder.Check(root, options.Overwrite);
             // Every quickstart draws as many pictures under the same names.
             var data = Path.Combine(root, "shapes");
             shell.Log($"Drawing {ShapeWorld.Downstream.Count} classes of {Train} pictures each (and {Validation} to judge by): {string.Join(", ", ShapeWorld.Downstream)}");
-            ShapeWorld.Write(Path.Combine(data, "train"), ShapeWorld.Downstream, Train, 1000 + parsed.GetValue(seed));
-            ShapeWorld.Write(Path.Combine(data, "val"), ShapeWorld.Downstream, Validation, 2000 + parsed.GetValue(seed));
-            var options = new TrainOptions { Data = data, Seed = parsed.GetValue(seed), Out = Path.Combine(root, "compare"), Overwrite = parsed.GetValue(overwrite) };
+            ShapeWorld.Write(Path.Combine(data, "train"), ShapeWorld.Downstream, Train, 1000 + options.Seed);
+            ShapeWorld.Write(Path.Combine(data, "val"), ShapeWorld.Downstream, Validation, 2000 + options.Seed);
+            options = options with { Data = data, Out = Path.Combine(root, "compare") };
             var result = Comparison.Run(options, ["scratch", "feature", "head-then-full"], 1, given => new TransferTask(given) { Progress = shell.Progress, Cancel = shell.Stop }, shell.Log);
             var report = Path.Combine(options.Out!, $"{result.Advice.Strategy.Replace(':', '-')}-{options.Seed}", "report.html");
             shell.Result(new { table = result.Table, verdict = result.Verdict, report, seconds = clock.Elapsed.TotalSeconds });

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using Graft.Classification;
 using Graft.Inference;
+using Graft.Models;
 using Graft.Serve;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.Extensions.Hosting;
@@ -12,10 +13,7 @@ internal static class ServeCommand
     public static Command Create()
     {
         var run = new Argument<string>("RUN") { Description = "A run folder, or any pretrained network with its classifier" };
-        var urls = new Option<string>("--urls") { Description = "Where to listen", DefaultValueFactory = _ => "http://127.0.0.1:8080" };
-        var key = new Option<string?>("--api-key") { Description = "Ask for this key (default: GRAFT_API_KEY, or none)", HelpName = "KEY" };
-        var megabytes = new Option<int>("--max-megabytes") { Description = "Refuse larger requests", DefaultValueFactory = _ => 20 };
-        var seconds = new Option<int>("--max-seconds") { Description = "Give up longer requests", DefaultValueFactory = _ => 30 };
+        var asked = OptionBinder.Of<ServeOptions>();
         var command = new Command("serve", """
             Answer predictions over HTTP until Ctrl-C or SIGTERM, which let running requests finish: POST /predict, GET /health, /metrics, /openapi.json.
 
@@ -23,18 +21,17 @@ internal static class ServeCommand
               graft serve runs/ants --urls http://0.0.0.0:8080 --api-key secret
               curl --data-binary @picture.jpg http://127.0.0.1:8080/predict
               curl -F files=@a.jpg -F files=@b.jpg http://127.0.0.1:8080/predict
-            """) { run, urls, key, megabytes, seconds };
-        var input = new InputArguments();
+            """) { run };
+        asked.AddTo(command);
+        var input = OptionBinder.Of<InputOptions>();
         input.AddTo(command);
         Shell.Handle(command, (shell, parsed) =>
         {
-            using var model = Answering.Open(parsed.GetValue(run)!, input.Read(parsed));
+            var options = asked.Read(parsed, new ServeOptions { StopsOnSignals = false });
+            options = options with { ApiKey = options.ApiKey ?? Environment.GetEnvironmentVariable("GRAFT_API_KEY") };
+            options.Validate();
+            using var model = Answering.Open(parsed.GetValue(run)!, input.Read(parsed, new InputOptions()));
             foreach (var note in model.Notes) shell.Log(note);
-            var options = new ServeOptions
-            {
-                Urls = parsed.GetValue(urls)!, ApiKey = parsed.GetValue(key) ?? Environment.GetEnvironmentVariable("GRAFT_API_KEY"), MaxBytes = (long)parsed.GetValue(megabytes) << 20, MaxTime = TimeSpan.FromSeconds(parsed.GetValue(seconds)),
-                StopsOnSignals = false,
-            };
             using var server = ModelServer.Create(model, options);
             ModelServer.Start(server, options, shell.Stop).GetAwaiter().GetResult();
             shell.Result(new { urls = server.Urls, classes = model.Classes, preprocessing = model.Preprocessing, notes = model.Notes });

@@ -10,17 +10,9 @@ internal static class TrainCommand
 {
     public static Command Create()
     {
-        var shared = new TrainArguments();
-        var strategy = new Option<string>("--strategy") { Description = $"{string.Join(", ", Strategies.Names)}; also partial:K (the K deepest stages) and feature:STAGE", DefaultValueFactory = _ => "auto", HelpName = "NAME" };
-        var head = new Option<string?>("--head") { Description = "softmax, svm, mlp, or mean (nearest class mean); sigmoid for several labels; ridge or huber for numbers (default: softmax, sigmoid or ridge, by the data)", HelpName = "KIND" };
-        var plan = new Option<string?>("--plan") { Description = "Alone: print the plan and stop. With a file: carry that plan out", Arity = ArgumentArity.ZeroOrOne, HelpName = "FILE" };
-        var output = new Option<string?>("--out") { Description = "The run folder (default: runs/ and the time)", HelpName = "RUN" };
         var resume = new Option<string?>("--resume") { Description = "Go on with a run that was stopped or killed, with the options that it began with: no others beside it", HelpName = "RUN" };
-        var epochs = new Option<int?>("--epochs") { Description = "Epochs of each gradient phase, in place of the plan's", HelpName = "N" };
-        var balanced = new Option<bool>("--balanced") { Description = "Rare classes weigh as much as frequent ones" };
-        var strict = new Option<bool>("--strict") { Description = "End at the first broken picture, in place of going on without it" };
-        var overwrite = Shell.OverwriteOption("a run that is in the folder of --out (its pictures and all that is not a run's stay)");
-        var noReport = new Option<bool>("--no-report") { Description = "Write no report.html" };
+        var asked = OptionBinder.Of<TrainOptions>().Without("--labels").After("--out", resume);
+        asked["--plan"].Arity = ArgumentArity.ZeroOrOne;
         var command = new Command("train", """
             Train a classifier on a folder of pictures; or, from a CSV, a model of several labels or of numbers.
 
@@ -31,21 +23,17 @@ internal static class TrainCommand
               graft train photos/ --weights mobilenet_v2.safetensors --plan plan.json
               graft train films.csv --weights mobilenet_v2.safetensors
               graft train --resume runs/ants
-            """);
-        shared.AddTo(command);
-        foreach (var option in new Option[] { strategy, head, plan, output, resume, overwrite, epochs, balanced, strict, noReport }) command.Options.Add(option);
+            """) { OptionBinder<TrainOptions>.Argument("DATA") };
+        asked.AddTo(command);
         Shell.Alone(command, resume);
         Shell.Handle(command, (shell, parsed) =>
         {
             var resumed = parsed.GetValue(resume);
-            var options = resumed is not null ? TransferTask.OptionsOf(resumed) : shared.Read(parsed) with
-            {
-                Strategy = parsed.GetValue(strategy)!, Head = TrainArguments.ReadHead(parsed.GetValue(head)), PlanFile = parsed.GetValue(plan), Out = parsed.GetValue(output),
-                Epochs = parsed.GetValue(epochs), Balanced = parsed.GetValue(balanced), Strict = parsed.GetValue(strict), NoReport = parsed.GetValue(noReport), Overwrite = parsed.GetValue(overwrite),
-            };
-            if (options.PlanFile is not null && resumed is null && new Option[] { strategy, head }.Any(option => parsed.GetResult(option) is { Implicit: false })) throw TrainOptions.BesidePlan();
+            var options = resumed is not null ? TransferTask.OptionsOf(resumed) : asked.Read(parsed, new TrainOptions { Data = "" });
+            bool Given(string name) => parsed.GetResult(asked[name]) is { Implicit: false };
+            if (options.PlanFile is not null && resumed is null && (Given("--strategy") || Given("--head"))) throw TrainOptions.BesidePlan();
             var task = TrainArguments.NewTask(options, shell);
-            if (parsed.GetResult(plan) is { Implicit: false } && options.PlanFile is null)
+            if (Given("--plan") && options.PlanFile is null)
             {
                 var (backbone, _) = TransferTask.OpenBackbone(options);
                 var (train, _, splits) = TransferTask.OpenData(options);

@@ -124,6 +124,7 @@ public sealed class Classifier : IDisposable
     public static Classifier Open(string path, InputOptions? input = null)
     {
         input ??= new InputOptions();
+        input.Validate();
         path = SavedRun.FileOf(ModelHub.Resolve(path));
         if (!File.Exists(path) || ModelFile.FormatOf(path) == ModelCard.Classifier)
         {

@@ -28,43 +28,46 @@ public sealed record Episode(Support Support, Tensor Queries, long[] QueryLabels
 public sealed record EpisodeOptions
 {
     /// <summary>Classes in an episode.</summary>
+    [Option("Classes of an episode", Least = 2)]
     public int Way { get; init; } = 5;
 
     /// <summary>Support pictures of each class.</summary>
+    [Option("Support pictures of each class", Least = 1)]
     public int Shot { get; init; } = 1;
 
     /// <summary>Query pictures of each class.</summary>
-    public int Query { get; init; } = 15;
+    [Option("Query pictures of each class", Least = 1)]
+    public int Query { get; init; } = 5;
 
     /// <summary>All classes of an episode come from one group (an alphabet, a super-class).</summary>
+    [Option("All classes of an episode come from one group", Name = "--within-groups")]
     public bool WithinGroup { get; init; }
 
     /// <summary>
     /// Supports are every class's pictures of the same numbers, and so are queries: on Omniglot, all supports by one drawer and
     /// all queries by another, as in its one-shot challenge (Lake et al. 2015).
     /// </summary>
+    [Option("Supports are each class's pictures of one number, queries of another: on Omniglot one drawer against another")]
     public bool SameInstances { get; init; }
 
     /// <summary>
     /// Share of episodes whose classes are pairs of characters, written side by side or one above the other: new classes that
     /// share parts, so that a look at one part does not tell them apart. For drawings.
     /// </summary>
+    [Option("Share of episodes whose classes are pairs of drawings, side by side: new classes that share parts",
+        Name = "--compose", HelpName = "SHARE", Least = 0, Most = 1)]
     public double Composed { get; init; }
 
     /// <summary>Random changes of every picture.</summary>
     public PictureJitter? Augmentation { get; init; }
 
     /// <summary>Same seed, same episodes.</summary>
+    [Option("Of the episodes")]
     public long Seed { get; init; }
 
     /// <summary>Refuses what cannot be.</summary>
     /// <exception cref="GraftException">An option out of its bounds.</exception>
-    public void Validate()
-    {
-        if (Way < 2) throw Bounds.Refuse($"{Way}-way (--way): an episode needs at least two classes");
-        if (Shot < 1 || Query < 1) throw Bounds.Refuse($"{Shot} support and {Query} query pictures of each class (--shot, --query): an episode needs at least one of each");
-        Bounds.Within("--compose", Composed, 0, 1);
-    }
+    public void Validate() => OptionBounds.Check(this);
 }
 
 /// <summary>A picture of an episode: its row in the pool, how it is turned, and its class's number in the episode.</summary>

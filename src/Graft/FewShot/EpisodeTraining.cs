@@ -7,37 +7,36 @@ namespace Graft.FewShot;
 public sealed record EpisodeTrainOptions
 {
     /// <summary>Steps of the optimiser.</summary>
+    [Option("Steps of the optimiser (default 2000; MANN 1500)", Least = 1)]
     public int Steps { get; init; } = 2000;
 
     /// <summary>Episodes of a step.</summary>
+    [Option("Episodes of a step (default 2; Reptile 4, MAML and its kin 8, MANN 16)", Name = "--batch", Least = 1)]
     public int EpisodesPerStep { get; init; } = 2;
 
     /// <summary>Adam's rate (Reptile: the share ε of the way to a task's solution).</summary>
+    [Option("Learning rate (default 0.001; a prototypical network from scratch 0.003, MANN 0.002, Reptile 1)", Name = "--rate", Above = 0)]
     public double LearningRate { get; init; } = 1e-3;
 
     /// <summary>The rate falls to this share of itself, along half a cosine.</summary>
+    [Option("The rate falls to this share of itself", Name = "the final rate", Least = 0, Most = 1)]
     public double FinalRate { get; init; } = 0.01;
 
     /// <summary>Gradients are scaled down to this norm.</summary>
+    [Option("Gradients are scaled down to this norm", Name = "the gradients' norm", Above = 0)]
     public double ClipNorm { get; init; } = 10;
 
     /// <summary>Steps between looks at the validation classes; 0: never.</summary>
+    [Option("Steps between looks at the validation classes; 0: never", Name = "steps between looks", Least = 0)]
     public int ValidateEvery { get; init; } = 500;
 
     /// <summary>Episodes of such a look.</summary>
+    [Option("Episodes of such a look", Name = "episodes of a look", Least = 1)]
     public int ValidationEpisodes { get; init; } = 200;
 
     /// <summary>Refuses what cannot be.</summary>
     /// <exception cref="GraftException">An option out of its bounds.</exception>
-    public void Validate()
-    {
-        if (this is not { Steps: > 0, EpisodesPerStep: > 0, LearningRate: > 0 } || !double.IsFinite(LearningRate))
-            throw Bounds.Refuse(FormattableString.Invariant($"{Steps} steps of {EpisodesPerStep} episodes at rate {LearningRate} (--steps, --batch, --rate): each has to be above zero"));
-        Bounds.Within("the final rate", FinalRate, 0, 1);
-        Bounds.Positive("the gradients' norm", ClipNorm);
-        Bounds.Whole("steps between looks", ValidateEvery, 0);
-        Bounds.Whole("episodes of a look", ValidationEpisodes, 1);
-    }
+    public void Validate() => OptionBounds.Check(this);
 }
 
 /// <summary>A look at the validation classes; <paramref name="Best"/>: none before was better.</summary>

@@ -13,54 +13,62 @@ namespace Graft.FewShot;
 public sealed record FewShotTrainOptions
 {
     /// <summary>A dataset of class folders (with groups above them, where there are).</summary>
+    [Option("Class folders (with group folders above them, such as Alphabet/character01/x.png), "
+        + "a zip of them, or train/, val/ and test/ with classes of their own",
+        Name = "DATA")]
     public string Data { get; init; } = "";
 
     /// <summary>A second dataset for the test classes; null: classes of the first that are held out.</summary>
+    [Option("Another dataset for the test classes (default: the dataset's own, or three classes in ten)", HelpName = "DATA")]
     public string? Test { get; init; }
 
     /// <summary>Leave test classes out that training has, or whose group it has.</summary>
+    [Option("Leave test classes out that training has too, or whose group it has")]
     public bool DropSeen { get; init; }
-
-    /// <summary>Method and network.</summary>
-    public FewShotOptions Method { get; init; } = new();
-
-    /// <summary>Pixels of the square picture; null: 28 for the ConvNet, or what the weights expect.</summary>
-    public int? Side { get; init; }
 
     /// <summary>Training episodes.</summary>
     public EpisodeOptions Episodes { get; init; } = new();
 
     /// <summary>Turned pictures as classes of their own: 1 (no), 4, or 8 with mirrored ones.</summary>
+    [Option("Turned pictures as classes of their own: 1 (no), 4, or 8 with mirrored ones", Allowed = ["1", "4", "8"])]
     public int Turns { get; init; } = 1;
 
     /// <summary>Cut drawings out of a plain ground (<see cref="Data.Trim"/>).</summary>
+    [Option("Cut drawings out of a plain ground, so that all fill the picture alike")]
     public bool Trim { get; init; }
 
     /// <summary>Steps, rates, looks.</summary>
     public EpisodeTrainOptions Training { get; init; } = new();
 
+    /// <summary>Method and network.</summary>
+    public FewShotOptions Method { get; init; } = new();
+
+    /// <summary>Pixels of the square picture; null: 28 for the ConvNet, or what the weights expect.</summary>
+    [Option("Pixels of the square picture (default 28 for the ConvNet)", Least = 8, Most = 1024)]
+    public int? Side { get; init; }
+
     /// <summary>Where the model goes; null: runs/ and the time.</summary>
+    [Option("The run folder (default: runs/ and the time)", HelpName = "RUN")]
     public string? Out { get; init; }
 
+    /// <summary>Replace the run that is in <see cref="Out"/>; files that are not a run's stay.</summary>
+    [Option("Replace a run that is in the folder of --out (its pictures and all that is not a run's stay), which is otherwise left as it is")]
+    public bool Overwrite { get; init; }
+
     /// <summary>Of everything that is random.</summary>
+    [Option("Of everything that is random")]
     public long Seed { get; init; }
 
     /// <summary>Processor threads that the process works with from the task's beginning on (<see cref="Cores"/>); null: as it is.</summary>
+    [Option("Processor threads to work with (default: OMP_NUM_THREADS, or all)", Least = 1, Most = 4096)]
     public int? Threads { get; init; }
-
-    /// <summary>Replace the run that is in <see cref="Out"/>; files that are not a run's stay.</summary>
-    public bool Overwrite { get; init; }
 
     /// <summary>Refuses what cannot be.</summary>
     /// <exception cref="GraftException">An option out of its bounds, or one that has nothing to act on.</exception>
     public FewShotTrainOptions Validate()
     {
-        Episodes.Validate();
+        OptionBounds.Check(this);
         Method.Validate();
-        Training.Validate();
-        if (Turns is not (1 or 4 or 8)) throw Bounds.Refuse($"--turns {Turns}: 1, 4 or 8");
-        Bounds.Whole("--side", Side, 8, 1024);
-        Bounds.Whole("--threads", Threads, 1);
         return this;
     }
 

@@ -46,6 +46,7 @@ public sealed class PictureEncoder : IDisposable
     /// <exception cref="GraftException">The model's method has no features to compare.</exception>
     public static PictureEncoder Open(string path, InputOptions? input = null, FeatureCache? cache = null)
     {
+        input?.Validate();
         if (!FewShotModel.Is(path))
         {
             var (backbone, notes) = ModelOpener.Load(path, null, input ?? new InputOptions());

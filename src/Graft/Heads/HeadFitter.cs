@@ -9,34 +9,38 @@ namespace Graft.Heads;
 public sealed record HeadOptions
 {
     /// <summary>Which head.</summary>
+    [Option("Which head", Name = "head")]
     public HeadKind Kind { get; init; } = HeadKind.Softmax;
 
     /// <summary>Weight of the data against the L2 penalty on features of mean square length 1; null: by cross-validation.</summary>
+    [Option("Weight of the data against the L2 penalty (default: by cross-validation)", Name = "C", Above = 0)]
     public double? C { get; init; }
 
     /// <summary>Folds of the cross-validation.</summary>
+    [Option("Folds of the cross-validation", Name = "folds", Least = 1)]
     public int Folds { get; init; } = 5;
 
     /// <summary>Where the second-order method stops: the gradient's norm against its norm at zero.</summary>
+    [Option("Where the second-order method stops", Name = "tolerance", Above = 0)]
     public double Tolerance { get; init; } = 1e-5;
 
     /// <summary>Whether rare classes weigh as much as frequent ones.</summary>
+    [Option("Rare classes weigh as much as frequent ones", Name = "balanced")]
     public bool Balanced { get; init; }
 
     /// <summary>Epochs of an MLP head.</summary>
+    [Option("Epochs of an MLP head", Name = "the head's epochs", Least = 1)]
     public int Epochs { get; init; } = 60;
 
     /// <summary>Of folds and starting values.</summary>
+    [Option("Of folds and starting values", Name = "seed")]
     public long Seed { get; init; }
 
     /// <summary>Refuses what cannot be.</summary>
     /// <exception cref="GraftException">An option out of its bounds, or one that this head cannot follow.</exception>
     public void Validate()
     {
-        Bounds.Positive("C", C);
-        Bounds.Whole("folds", Folds, 1);
-        Bounds.Positive("tolerance", Tolerance);
-        Bounds.Whole("the head's epochs", Epochs, 1);
+        OptionBounds.Check(this);
         CheckBalanced(Kind, Balanced);
     }
 

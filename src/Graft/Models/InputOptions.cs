@@ -9,21 +9,27 @@ namespace Graft.Models;
 public sealed record InputOptions
 {
     /// <summary>A file of class names, a line each, in the order of the outputs.</summary>
+    [Option("Class names of a pretrained network, a line each", HelpName = "FILE")]
     public string? Labels { get; init; }
 
     /// <summary>What levels of 0 … 255 are multiplied by, such as 1/255; the mean is then on that scale.</summary>
+    [Option("Levels of 0 … 255 are multiplied by this, such as 1/255 or 1/256", HelpName = "NUMBER")]
     public string? Scale { get; init; }
 
     /// <summary>Taken away from each channel: one number, or three.</summary>
+    [Option("Taken from each channel: one number, or three with commas", HelpName = "NUMBERS")]
     public string? Mean { get; init; }
 
     /// <summary>Each channel is divided by it: one number, or three.</summary>
+    [Option("Each channel is divided by this: one number, or three with commas", HelpName = "NUMBERS")]
     public string? Std { get; init; }
 
     /// <summary>rgb, bgr or grey.</summary>
+    [Option("rgb, bgr or grey", HelpName = "ORDER", Allowed = ["rgb", "bgr", "grey", "gray"])]
     public string? Channels { get; init; }
 
     /// <summary>Pixels of the square input.</summary>
+    [Option("Pixels of the square input", HelpName = "SIDE", Least = 8, Most = Preprocessing.SideLimit)]
     public int? Size { get; init; }
 
     /// <summary>Whether they say what becomes of the levels, so that nothing is left to guess.</summary>
@@ -42,11 +48,10 @@ public sealed record InputOptions
     /// <exception cref="GraftException">An option that cannot be read.</exception>
     public void Validate()
     {
+        OptionBounds.Check(this);
         if (Scale is not null) _ = Fraction(Scale);
         if (Mean is not null) _ = Three(Mean, "--mean");
         if (Std is not null && Three(Std, "--std").Contains(0)) throw Bounds.Refuse($"--std {Std}: channels are divided by it, so none may be 0");
-        if (Channels is not (null or "rgb" or "bgr" or "grey" or "gray")) throw Bounds.Refuse($"--channels {Channels}: rgb, bgr or grey");
-        Bounds.Whole("--size", Size, 8, Preprocessing.SideLimit);
     }
 
     /// <summary>The backbone with this input.</summary>

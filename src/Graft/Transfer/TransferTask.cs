@@ -65,6 +65,7 @@ public sealed class TransferTask(TrainOptions options)
     /// <summary>The backbone that the options name.</summary>
     public static (Backbone Backbone, IReadOnlyList<string> Notes) OpenBackbone(TrainOptions options)
     {
+        options.Validate();
         TorchRuntime.ManualSeed(options.Seed);
         if (options.Weights is { } weights) return ModelOpener.Load(weights, options.Backbone, options.Input);
         if (options.Backbone is { } name and not "convnet")
