@@ -37,13 +37,17 @@ public sealed class FeatureCache(string root, long limitBytes = FeatureCache.Def
     /// <param name="rowLength">Floats of a row.</param>
     public Shelf Open(string function, int rowLength) => new(this, Path.Combine(Root, Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(function)))[..32]), rowLength);
 
-    private IEnumerable<FileInfo> Segments() => Directory.Exists(Root) ? new DirectoryInfo(Root).EnumerateFiles("*.seg", SearchOption.AllDirectories) : [];
+    private IEnumerable<FileInfo> Files(string pattern) => Directory.Exists(Root) ? new DirectoryInfo(Root).EnumerateFiles(pattern, SearchOption.AllDirectories) : [];
+
+    private IEnumerable<FileInfo> Segments() => Files("*.seg");
+
+    private IEnumerable<FileInfo> Graphs() => Files("*.onnx");
 
     /// <summary>Sizes and counts.</summary>
     public CacheSummary Summary()
     {
         var segments = Segments().ToArray();
-        return new CacheSummary(Root, segments.Sum(file => file.Length), limitBytes, segments.Select(file => file.DirectoryName).Distinct().Count(), segments.Sum(Rows));
+        return new CacheSummary(Root, segments.Concat(Graphs()).Sum(file => file.Length), limitBytes, segments.Select(file => file.DirectoryName).Distinct().Count(), segments.Sum(Rows));
     }
 
     private static long Rows(FileInfo file)
@@ -59,13 +63,13 @@ public sealed class FeatureCache(string root, long limitBytes = FeatureCache.Def
         if (Directory.Exists(Root)) Directory.Delete(Root, recursive: true);
     }
 
-    /// <summary>Removes the least recently used segments until another one fits.</summary>
-    private bool MakeRoom(long bytes)
+    /// <summary>Removes the least recently used files until one more fits; false: it is larger than the cache may be.</summary>
+    internal bool MakeRoom(long bytes)
     {
         if (bytes > limitBytes) return false;
-        var segments = Segments().OrderBy(file => file.LastWriteTimeUtc).ToList();
-        var used = segments.Sum(file => file.Length);
-        foreach (var file in segments)
+        var files = Segments().Concat(Graphs()).OrderBy(file => file.LastWriteTimeUtc).ToList();
+        var used = files.Sum(file => file.Length);
+        foreach (var file in files)
         {
             if (used + bytes <= limitBytes) break;
             used -= file.Length;

@@ -27,7 +27,7 @@ public sealed record Extraction(Tensor Rows, long[] Shape, int[] Indices, IReadO
 public sealed class FeatureExtractor(Backbone backbone, FeatureCache? cache, Device device = default) : IDisposable
 {
     private readonly Dictionary<string, FrozenNetwork> _kept = [];
-    private readonly FrozenNetworks _networks = FrozenNetworks.Of(cache);
+    private readonly FrozenNetworks _networks = new(cache);
 
     /// <summary>The network is kept as it was made ready for further extractions, until this is disposed: for a backbone that no longer changes.</summary>
     public bool KeepNetwork { get; init; }

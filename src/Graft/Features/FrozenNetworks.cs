@@ -11,17 +11,14 @@ namespace Graft.Features;
 /// Frozen functions of libtorch's modules by the engine that serves them best: written as ONNX once, kept by what they compute, and run by ONNX
 /// Runtime; where it cannot (an operator that it lacks, another answer), libtorch serves.
 /// </summary>
-/// <param name="folder">Keeps graphs between processes; null: nothing is kept.</param>
-internal sealed class FrozenNetworks(string? folder)
+/// <param name="cache">Keeps graphs between processes, beside features; null: nothing is kept.</param>
+internal sealed class FrozenNetworks(FeatureCache? cache)
 {
-    // Of the largest number that libtorch gives: rounding is some hundred times less.
-    private const float Tolerance = 1e-3f;
-
-    /// <summary>Graphs beside the features of the usual cache.</summary>
-    public static FrozenNetworks Of(FeatureCache? cache) => new(cache is null ? null : Path.Combine(Path.GetDirectoryName(Path.GetFullPath(cache.Root))!, "graphs"));
+    /// <summary>A share of the largest number that libtorch gives: rounding is some hundred times less.</summary>
+    internal const float Tolerance = 1e-3f;
 
     /// <summary>Why libtorch runs a function that ONNX Runtime was wanted for, known from an earlier try; null: nothing speaks against it.</summary>
-    public string? Refusal(string function) => folder is not null && File.Exists(Place(function, ".refused")) ? File.ReadAllText(Place(function, ".refused")) : null;
+    public string? Refusal(string function) => cache is not null && File.Exists(Place(function, ".refused")) ? File.ReadAllText(Place(function, ".refused")) : null;
 
     /// <summary>Makes the network.</summary>
     /// <param name="function">Everything that the answer depends on but the engine, as text.</param>
@@ -33,7 +30,7 @@ internal sealed class FrozenNetworks(string? folder)
     public OnnxNetwork Onnx(string function, Module module, Func<Tensor, Tensor> forward, int height, int width)
     {
         var place = Place(function, ".onnx");
-        if (folder is not null && File.Exists(place))
+        if (cache is not null && File.Exists(place))
         {
             try
             {
@@ -58,19 +55,26 @@ internal sealed class FrozenNetworks(string? folder)
             var made = new OnnxNetwork(bytes, "the network");
             try
             {
-                Compare(made, module, forward);
+                var difference = Difference(made, forward);
+                if (!(difference <= Tolerance)) throw new GraftException($"ONNX Runtime gives other numbers than libtorch (by {difference:P2} of the largest)");
             }
             catch
             {
                 made.Dispose();
                 throw;
             }
-            if (folder is not null) TryDo(() => AtomicFile.Write(place, stream => stream.Write(bytes)));
+            if (cache is not null)
+            {
+                TryDo(() =>
+                {
+                    if (cache.MakeRoom(bytes.Length)) AtomicFile.Write(place, stream => stream.Write(bytes));
+                });
+            }
             return made;
         }
         catch (GraftException reason) when (reason is not EngineException)
         {
-            if (folder is not null) TryDo(() => AtomicFile.Write(Place(function, ".refused"), stream => stream.Write(Encoding.UTF8.GetBytes(reason.Message))));
+            if (cache is not null) TryDo(() => AtomicFile.Write(Place(function, ".refused"), stream => stream.Write(Encoding.UTF8.GetBytes(reason.Message))));
             throw new EngineException(reason.Message, reason);
         }
     }
@@ -106,22 +110,22 @@ internal sealed class FrozenNetworks(string? folder)
     /// <summary>ONNX Runtime was asked for by name.</summary>
     public static GraftException Asked(EngineException reason) => new($"--engine onnx cannot run the network: {reason.Message}. Leave --engine out, and libtorch does", reason);
 
-    private static void Compare(OnnxNetwork network, Module module, Func<Tensor, Tensor> forward)
+    /// <summary>How far an engine's answers are from the module's own for two pictures of noise, as a share of the largest.</summary>
+    internal static float Difference(FrozenNetwork network, Func<Tensor, Tensor> forward)
     {
         using var scope = new TensorScope();
         using var mode = Autograd.NoGrad();
-        var values = new float[network.InputLength];
+        var values = new float[2 * network.InputLength];
         var rng = new Data.Rng(1);
         for (var k = 0; k < values.Length; k++) values[k] = (float)(2 * rng.Next() - 1);
-        var expected = forward(Tensor.From(values, 1, 3, network.Height, network.Width)).Contiguous().ToArray<float>();
-        var found = new float[network.Outputs];
-        network.Run(values, 1, found);
-        var largest = expected.Max(MathF.Abs);
-        var difference = expected.Length == found.Length ? expected.Zip(found, (a, b) => MathF.Abs(a - b)).Max() : float.NaN;
-        if (!(difference <= Tolerance * largest)) throw new GraftException($"ONNX Runtime gives other numbers than libtorch (by {difference:G2} of {largest:G2})");
+        var expected = forward(Tensor.From(values, 2, 3, network.Height, network.Width)).Contiguous().ToArray<float>();
+        var found = new float[2 * network.Outputs];
+        if (expected.Length != found.Length) return float.PositiveInfinity;
+        network.Run(values, 2, found);
+        return expected.Zip(found, (a, b) => MathF.Abs(a - b)).Max() / expected.Max(MathF.Abs);
     }
 
-    private string Place(string function, string extension) => Path.Combine(folder ?? "", Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(function)))[..32] + extension);
+    private string Place(string function, string extension) => Path.Combine(cache?.Root ?? "", Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(function)))[..32] + extension);
 
     // What is kept only saves work: without it the work is done again.
     private static void TryDo(Action action)

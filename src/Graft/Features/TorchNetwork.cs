@@ -6,7 +6,7 @@ namespace Graft.Features;
 /// <summary>A function of libtorch's, traced and optimised for inference; on a graphics processor it runs as it is.</summary>
 internal sealed class TorchNetwork : FrozenNetwork
 {
-    private readonly Script? _script;
+    private Script? _script;
     private readonly Func<Tensor, Tensor> _forward;
     private readonly Module _module;
     private readonly Device _device;
@@ -31,8 +31,16 @@ internal sealed class TorchNetwork : FrozenNetwork
             module.To(device);
             return;
         }
-        using var traced = Script.Trace(module, inputs => [forward(inputs[0])], example);
+        var traced = Script.Trace(module, inputs => [forward(inputs[0])], example);
         _script = traced.Optimize();
+        if (FrozenNetworks.Difference(this, forward) <= FrozenNetworks.Tolerance)
+        {
+            traced.Dispose();
+            return;
+        }
+        // Seen of libtorch 1.13 and MobileNetV3: optimised, its squeezes and excitations give other numbers.
+        _script.Dispose();
+        _script = traced;
     }
 
     public override int Height { get; }

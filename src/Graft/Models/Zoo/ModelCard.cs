@@ -1,6 +1,5 @@
 using System.Text.Json;
 using Graft.Data;
-using Graft.Classification;
 using Graft.Inference;
 using Graft.Learning;
 
