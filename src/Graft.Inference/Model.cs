@@ -53,7 +53,8 @@ public abstract class Model<TAnswer>(FrozenNetwork network, Preprocessing prepro
         Read(picture, input);
     }
 
-    private unsafe void Read(Picture picture, Span<float> input)
+    /// <summary>Puts a picture through the preprocessing.</summary>
+    internal unsafe void Read(Picture picture, Span<float> input)
     {
         var rng = new Rng(0);
         fixed (float* into = input) TransformRunner.Run(picture, Preprocessing, ref rng, true, into);

@@ -23,13 +23,16 @@ internal static class ExportCommand
         var overwrite = Shell.OverwriteOption("a file that is there");
         var normalize = new Option<bool>("--normalize") { Description = "The file takes levels of 0 … 255 and normalises them itself (onnx, torchscript)" };
         var softmax = new Option<bool>("--softmax") { Description = "Probabilities come out, not scores: of several labels the sigmoid of each; numbers are numbers either way (onnx, torchscript)" };
+        var int8 = new Option<bool>("--int8") { Description = "Convolutions and dense layers in eight bits (onnx, with --calibrate)" };
+        var calibrate = new Option<string?>("--calibrate") { Description = "With --int8: labelled pictures; the ranges are taken from its train part, and the loss is measured on the others", HelpName = "DATA" };
         var command = new Command("export", """
             Write a model for other programs.
 
             Examples:
               graft export runs/ants --to onnx --normalize --softmax
+              graft export runs/ants --to onnx --int8 --calibrate photos/
               graft export runs/ants --to torchscript --out ants.pt
-            """) { run, to, path, overwrite, normalize, softmax };
+            """) { run, to, path, overwrite, normalize, softmax, int8, calibrate };
         var input = OptionBinder.Of<InputOptions>();
         input.AddTo(command);
         Shell.Handle(command, (shell, parsed) =>
@@ -41,7 +44,14 @@ internal static class ExportCommand
             var file = Path.GetFullPath(parsed.GetValue(path) ?? Path.GetFileNameWithoutExtension(source.TrimEnd('/')) + format.Extension);
             OutputFile.Check(file, parsed.GetValue(overwrite));
             if (format.Format is ExportFormat.Safetensors or ExportFormat.PyTorch && (parsed.GetValue(normalize) || parsed.GetValue(softmax))) throw Bounds.Refuse("--normalize and --softmax are for onnx and torchscript: the others hold weights, not what is done with them");
+            if (parsed.GetValue(int8) != (parsed.GetValue(calibrate) is not null)) throw Bounds.Refuse("--int8 and --calibrate DATA go together: the ranges of eight bits are taken from pictures");
+            if (parsed.GetValue(int8) && format.Format != ExportFormat.Onnx) throw Bounds.Refuse("--int8 is for --to onnx");
             var about = Exporter.Write(model, file, format.Format, parsed.GetValue(normalize), parsed.GetValue(softmax));
+            if (parsed.GetValue(calibrate) is { } pictures)
+            {
+                Int8Export.Run(shell, file, pictures, model, about);
+                return;
+            }
             shell.Result(new { file, format = format.Format, classes = model.Classes, preprocessing = model.Backbone.Preprocessing, notes = model.Notes.Concat(about), bytes = new FileInfo(file).Length });
             if (shell.Json) return;
             shell.Say($"Wrote {file} ({new FileInfo(file).Length / 1e6:0.0} MB): N×3×{model.Backbone.Preprocessing.Height}×{model.Backbone.Preprocessing.Width}{(parsed.GetValue(normalize) ? " levels of 0 … 255" : ", normalised")} to {model.Task switch { TargetKind.Numbers => model.Classes.Count == 1 ? $"the number {model.Classes[0]}" : $"{model.Classes.Count} numbers", TargetKind.Labels => $"{(parsed.GetValue(softmax) ? "probabilities" : "scores")} of {model.Classes.Count} labels, each by itself", _ => $"{(parsed.GetValue(softmax) ? "probabilities" : "scores")} of {model.Classes.Count} classes" }}");
