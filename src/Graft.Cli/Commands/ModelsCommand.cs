@@ -13,8 +13,11 @@ internal static class ModelsCommand
         var list = new Command("list", "The architectures.");
         Shell.Handle(list, (shell, _) =>
         {
-            shell.Result(new { models = BackboneCatalogue.Cards });
+            shell.Result(new { models = BackboneCatalogue.Cards, packages = PackagedModel.All });
             if (!shell.Json) shell.Table(["name", "input", "parameters", "multiply-adds", "what", "published"], BackboneCatalogue.Cards.Select(card => new[] { card.Name, $"{card.Side}²", Short(card.Parameters), Short(card.MultiplyAdds), card.Summary, card.Published }), 1, 2, 3);
+            if (shell.Json) return;
+            shell.Say("In NuGet packages, from the feeds of your NuGet.config:");
+            shell.Table(["name", "package", "publisher", "licence", "what"], PackagedModel.All.Select(model => new[] { model.Name, $"{model.Package} {model.Version}", model.Publisher, model.Licence, model.Summary }));
         });
         var name = new Argument<string>("NAME") { Description = "An architecture's name, a checkpoint's file, or a run" };
         var show = new Command("show", """
@@ -26,14 +29,17 @@ internal static class ModelsCommand
             """) { name };
         show.Aliases.Add("inspect");
         Shell.Handle(show, (shell, parsed) => Show(shell, parsed.GetValue(name)!));
-        var wanted = new Argument<string>("NAME") { Description = "An architecture with public weights, or a Hugging Face repository (owner/name, owner/name@revision)" };
+        var wanted = new Argument<string>("NAME") { Description = "An architecture with public weights, a model in a NuGet package (graft models list), or a Hugging Face repository (owner/name, owner/name@revision)" };
         var pull = new Command("pull", """
             Fetch pretrained weights into the cache: resumed, checked by sha256, shared by all processes.
+
+            Packages come from the feeds of your NuGet.config, with its credentials and proxies, or from where they were restored; nothing of them is executed.
 
             GRAFT_OFFLINE=1 forbids the network; HTTPS_PROXY, HF_TOKEN, HF_HOME and HF_ENDPOINT are honoured; GRAFT_MIRROR names another
             place for the public files.
 
             Examples:
+              graft models pull resnet18-imagenet && graft train photos/ --weights resnet18-imagenet
               graft models pull resnet18 && graft train photos/ --weights resnet18
               graft models pull microsoft/resnet-18
             """) { wanted };
@@ -41,8 +47,17 @@ internal static class ModelsCommand
         {
             using var downloader = new Downloader(ModelHub.Token) { Progress = step => shell.Progress(new Learning.ProgressReport(step.Name, step.Done >> 10, Math.Max(step.Total, step.Done) >> 10, 0)) };
             var file = new ModelHub(downloader).Pull(parsed.GetValue(wanted)!, shell.Stop).GetAwaiter().GetResult();
-            shell.Result(new { name = parsed.GetValue(wanted), file, bytes = new FileInfo(file).Length });
-            if (!shell.Json) shell.Say($"{parsed.GetValue(wanted)} is {file}. Train on it with: {NextCommand.Of("train")} DATA --weights {NextCommand.Quoted(BackboneCatalogue.Cards.Any(card => card.Name == parsed.GetValue(wanted)) ? parsed.GetValue(wanted)! : file)}");
+            var packaged = PackagedModel.All.FirstOrDefault(model => model.Name == parsed.GetValue(wanted));
+            var bytes = Directory.Exists(file) ? Directory.GetFiles(file).Sum(part => new FileInfo(part).Length) : new FileInfo(file).Length;
+            shell.Result(new { name = parsed.GetValue(wanted), file, bytes, package = packaged });
+            if (shell.Json) return;
+            if (packaged is not null)
+            {
+                shell.Say($"{packaged.Name}: {packaged.Summary}. From {packaged.Package} {packaged.Version} by {packaged.Publisher}, licence {packaged.Licence}");
+                foreach (var part in packaged.Files) shell.Say($"  {part.Name}: sha256 {part.Sha256}");
+            }
+            if (packaged is { Side: 0 }) shell.Say($"{packaged.Name} is in {file}");
+            else shell.Say($"{parsed.GetValue(wanted)} is {file}. Train on it with: {NextCommand.Of("train")} DATA --weights {NextCommand.Quoted(packaged is not null || BackboneCatalogue.Cards.Any(card => card.Name == parsed.GetValue(wanted)) ? parsed.GetValue(wanted)! : file)}");
         });
         return new Command("models", "Architectures and checkpoints.") { list, show, pull };
     }
@@ -76,7 +91,7 @@ internal static class ModelsCommand
     }
 
     /// <summary>A file or a run; an architecture's name stays one, whatever folder is called so.</summary>
-    internal static bool IsFile(string name) => File.Exists(name) || name == EmbeddedWeights.Name || (Directory.Exists(name) && BackboneCatalogue.Cards.All(card => card.Name != name));
+    internal static bool IsFile(string name) => File.Exists(name) || name == EmbeddedWeights.Name || PackagedModel.All.Any(model => model.Name == name) || (Directory.Exists(name) && BackboneCatalogue.Cards.All(card => card.Name != name));
 
     private static string Short(long count) => count switch { 0 => "", >= 1_000_000_000 => $"{count / 1e9:0.00} G", >= 1_000_000 => $"{count / 1e6:0.0} M", _ => $"{count / 1e3:0.0} k" };
 }

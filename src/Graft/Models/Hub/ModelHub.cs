@@ -5,7 +5,7 @@ using Graft.Models.Zoo;
 namespace Graft.Models.Hub;
 
 /// <summary>
-/// Pretrained weights by name: of an architecture's card (torchvision's addresses), or of a Hugging Face repository, owner/name. Files lie in
+/// Pretrained weights by name: of an architecture's card (torchvision's addresses), in a NuGet package, or of a Hugging Face repository, owner/name. Files lie in
 /// one cache: GRAFT_CACHE/models; Hugging Face's in its own layout (HF_HOME/hub), so that Python finds them too.
 /// </summary>
 public sealed class ModelHub(Downloader downloader)
@@ -41,8 +41,9 @@ public sealed class ModelHub(Downloader downloader)
             if (card.Url.Length == 0) throw new GraftException($"{name} has no public weights: {card.Weights}");
             return await downloader.Fetch(Redirected(card.Url), Path.Combine(Folder, Path.GetFileName(new Uri(card.Url).LocalPath)), card.Sha256, cancel).ConfigureAwait(false);
         }
+        if (PackagedModel.All.FirstOrDefault(model => model.Name == name) is { } packaged) return await new NuGetSource { Progress = downloader.Progress }.Pull(packaged, cancel).ConfigureAwait(false);
         return name.Split('/').Length == 2 ? await PullRepository(name, cancel).ConfigureAwait(false)
-            : throw new GraftException(UnknownName.Sentence($"'{name}' is neither an architecture with public weights nor a Hugging Face repository, owner/name", name, BackboneCatalogue.Cards.Where(found => found.Url.Length > 0).Select(found => found.Name),
+            : throw new GraftException(UnknownName.Sentence($"'{name}' is neither an architecture with public weights nor a Hugging Face repository, owner/name", name, BackboneCatalogue.Cards.Where(found => found.Url.Length > 0).Select(found => found.Name).Concat(PackagedModel.All.Select(found => found.Name)),
                 NextCommand.Of("models", "list")));
     }
 
@@ -56,6 +57,11 @@ public sealed class ModelHub(Downloader downloader)
         {
             var path = Path.Combine(Folder, Path.GetFileName(new Uri(card.Url).LocalPath));
             return File.Exists(path) ? path : throw new GraftException($"the weights of {pathOrName} are not here yet: {NextCommand.Of("models", "pull", pathOrName)}");
+        }
+        if (!Directory.Exists(pathOrName) && PackagedModel.All.FirstOrDefault(model => model.Name == pathOrName) is { } packaged)
+        {
+            if (packaged.Side == 0) throw new GraftException($"{pathOrName} is a {packaged.Summary}: no picture goes through it");
+            return packaged.IsHere ? packaged.Place : throw new GraftException($"the weights of {pathOrName} are not here yet: {NextCommand.Of("models", "pull", pathOrName)}");
         }
         if (pathOrName.Split('/') is [{ Length: > 0 }, { Length: > 0 }] && Cached(pathOrName) is { } found) return found;
         if (!Directory.Exists(pathOrName) && UnknownName.Near(pathOrName, BackboneCatalogue.Cards.Select(other => other.Name)).First() is var near && UnknownName.Distance(pathOrName, near) is > 0 and <= 2)

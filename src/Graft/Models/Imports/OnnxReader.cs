@@ -51,6 +51,7 @@ internal static class OnnxReader
             foreach (var node in graph.Node) operators.Run(node);
             var outputs = graph.Output.Select(output => output.Name).ToArray();
             var (built, weights) = builder.Build(operators.Output(outputs[0]));
+            built = WithFront(built);
             var notes = new List<string>();
             if (outputs.Length > 1)
             {
@@ -72,6 +73,21 @@ internal static class OnnxReader
             builder?.Dispose();
         }
     }
+
+    /// <summary>What a network does to its pictures before its first layer (a mean taken away, a scale) is no part of what is learned.</summary>
+    private static Graph WithFront(Graph graph)
+    {
+        var weights = graph.Weights.ToDictionary();
+        foreach (var node in graph.Nodes.TakeWhile(node => !s_layers.Contains(node.Kind)).Where(node => s_shifts.Contains(node.Kind)))
+        {
+            foreach (var weight in node.Inputs.OfType<Weight>()) weights[weight.Name] = weights[weight.Name] with { Buffer = true };
+        }
+        return graph with { Weights = weights };
+    }
+
+    private static readonly string[] s_layers = ["aten::conv1d", "aten::conv2d", "aten::conv_transpose2d", "aten::linear", "aten::addmm", "aten::matmul", "aten::mm", "aten::batch_norm"];
+
+    private static readonly string[] s_shifts = ["aten::add", "aten::sub", "aten::mul", "aten::div"];
 
     // A file for larger batches alone would take as much memory to read as to train.
     private const long LargestBatch = 64;
