@@ -9,6 +9,9 @@ namespace Graft.Cli.Commands;
 
 internal static class PredictCommand
 {
+    // Fewer are done before anybody looks.
+    private const int Many = 100;
+
     public static Command Create()
     {
         var run = new Argument<string>("RUN") { Description = "A run folder, or any pretrained network with its classifier" };
@@ -33,7 +36,7 @@ internal static class PredictCommand
             var notes = given.Aggregate(DatasetNotes.None, (all, one) => all.With(one.Notes));
             string[] all = [.. given.SelectMany(one => one.Files)];
             var clock = System.Diagnostics.Stopwatch.StartNew();
-            var answered = model.Answer(all, (done, total) => shell.Progress(new ProgressReport("pictures", done, total, done / Math.Max(1e-9, clock.Elapsed.TotalSeconds))), shell.Stop);
+            var answered = model.Answer(all, all.Length < Many ? null : (done, total) => shell.Progress(new ProgressReport("pictures", done, total, done / Math.Max(1e-9, clock.Elapsed.TotalSeconds))), shell.Stop);
             foreach (var (file, (answer, error)) in all.Zip(answered))
             {
                 if (answer is not null) predictions.Add(answer);
