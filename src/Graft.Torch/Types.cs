@@ -19,7 +19,7 @@ public enum Reduction
 }
 
 /// <summary>Sizes of element types.</summary>
-public static class DTypes
+internal static class DTypes
 {
     /// <summary>Bytes of one element.</summary>
     public static int Size(this DType type) => type switch
