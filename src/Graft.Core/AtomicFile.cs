@@ -1,7 +1,7 @@
 namespace Graft;
 
 /// <summary>Files that are complete or not there: written beside, synced to the disk, then renamed.</summary>
-public static class AtomicFile
+internal static class AtomicFile
 {
     /// <summary>Writes a file; on any failure nothing is left behind and the old file stays.</summary>
     /// <exception cref="IOException">The disk is full or the folder cannot be written: the message names both.</exception>

@@ -3,7 +3,7 @@ namespace Graft;
 /// <summary>
 /// How many processor threads this process works with: operators, workers and readers alike. Asked without loading anything.
 /// </summary>
-public static class Cores
+internal static class Cores
 {
     private static int s_count = int.TryParse(Environment.GetEnvironmentVariable("OMP_NUM_THREADS"), out var wanted) && wanted > 0 ? wanted : Environment.ProcessorCount;
 

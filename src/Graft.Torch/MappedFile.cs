@@ -8,7 +8,7 @@ namespace Graft.Torch;
 /// A file mapped into memory, privately: tensors on it share the page cache, and writing to one copies the page (the file
 /// never changes). The mapping lives as long as its last tensor.
 /// </summary>
-public sealed unsafe class MappedFile : IDisposable
+internal sealed unsafe class MappedFile : IDisposable
 {
     private readonly SafeMemoryMappedViewHandle _view;
     private readonly byte* _start;

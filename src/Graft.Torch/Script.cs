@@ -3,7 +3,7 @@ using System.Runtime.InteropServices;
 namespace Graft.Torch;
 
 /// <summary>A TorchScript module: traced here or loaded from an archive.</summary>
-public sealed unsafe class Script : IDisposable
+internal sealed unsafe class Script : IDisposable
 {
     [ThreadStatic] private static Func<Tensor[], Tensor[]>? s_tracing;
     [ThreadStatic] private static Exception? s_failure;

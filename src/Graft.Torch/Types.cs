@@ -1,5 +1,8 @@
 namespace Graft.Torch;
 
+// What has no words of its own is named as in libtorch.
+#pragma warning disable CS1591
+
 /// <summary>Element types; the numbers are libtorch's.</summary>
 public enum DType
 {
@@ -17,9 +20,10 @@ public enum Reduction
 {
     None = 0, Mean = 1, Sum = 2,
 }
+#pragma warning restore CS1591
 
 /// <summary>Sizes of element types.</summary>
-public static class DTypes
+internal static class DTypes
 {
     /// <summary>Bytes of one element.</summary>
     public static int Size(this DType type) => type switch

@@ -52,7 +52,7 @@ public sealed class Dataset
 
     /// <summary>The picture.</summary>
     /// <exception cref="PictureException">It cannot be read or decoded.</exception>
-    public Picture Decode(int index, Preprocessing? preprocessing = null) => Source.Decode(_items[index], preprocessing);
+    internal Picture Decode(int index, Preprocessing? preprocessing = null) => Source.Decode(_items[index], preprocessing);
 
     /// <summary>These pictures, in this order.</summary>
     public Dataset Subset(IEnumerable<int> indices)
@@ -69,13 +69,13 @@ public sealed class Dataset
     public Dataset With(Targets targets) => new(Source, _items, targets) { Part = Part, Notes = Notes };
 
     /// <summary>The same with more notes.</summary>
-    public Dataset With(DatasetNotes notes) => new(Source, _items, Targets) { Part = Part, Notes = Notes.With(notes) };
+    internal Dataset With(DatasetNotes notes) => new(Source, _items, Targets) { Part = Part, Notes = Notes.With(notes) };
 
     /// <summary>Checks that a picture of every class can be read.</summary>
     /// <param name="readable">Indices of the pictures that can be.</param>
     /// <param name="broken">The others.</param>
     /// <exception cref="GraftException">There is a class of which none can: a model would be trained that never says its name.</exception>
-    public void RequireEveryClass(IReadOnlyCollection<int> readable, IReadOnlyList<BrokenPicture> broken)
+    internal void RequireEveryClass(IReadOnlyCollection<int> readable, IReadOnlyList<BrokenPicture> broken)
     {
         if (readable.Count == 0 && broken.Count > 0)
             throw new GraftException($"none of the {Count} pictures can be read. The first: {broken[0].File}: {broken[0].Error}");
@@ -109,7 +109,7 @@ public sealed class Dataset
     }
 
     /// <summary>A fold number for each picture, every class spread evenly over the folds.</summary>
-    public static int[] StratifiedFolds(IReadOnlyList<int> labels, int folds, long seed)
+    internal static int[] StratifiedFolds(IReadOnlyList<int> labels, int folds, long seed)
     {
         var fold = new int[labels.Count];
         var next = 0;

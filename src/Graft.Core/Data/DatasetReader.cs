@@ -13,7 +13,7 @@ public sealed record DatasetSplits(string Path, string Layout, Dataset Train, Da
     public IReadOnlyList<string> Ignored => [.. Notes.LeftOut.Select(one => $"{one}")];
 
     /// <summary>The train part where it alone is used: the others are noted as left out.</summary>
-    public Dataset TrainAlone => Train.With(Notes.With(
+    internal Dataset TrainAlone => Train.With(Notes.With(
         new[] { Validation, Test }.OfType<Dataset>().Select(part => new LeftOut(LeftOutKind.UnusedPart, part.Part + "/", part.Count, part.Part))));
 }
 

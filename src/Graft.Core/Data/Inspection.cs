@@ -5,7 +5,7 @@ using System.Text.Json.Serialization;
 namespace Graft.Data;
 
 /// <summary>What <c>graft data inspect</c> finds.</summary>
-public sealed record InspectionReport(
+internal sealed record InspectionReport(
     string Path, string Layout, IReadOnlyList<string> Classes, IReadOnlyDictionary<string, int[]> CountsBySplit,
     int Narrowest, int Widest, int Lowest, int Tallest, int MedianWidth, int MedianHeight,
     IReadOnlyList<BrokenPicture> Broken, IReadOnlyList<DuplicateGroup> Duplicates, IReadOnlyList<string> Ignored)
@@ -25,13 +25,13 @@ public sealed record InspectionReport(
 }
 
 /// <summary>A column of numbers in a part.</summary>
-public sealed record NumberSummary(string Part, string Column, int Pictures, double Mean, double Deviation, double Least, double Most);
+internal sealed record NumberSummary(string Part, string Column, int Pictures, double Mean, double Deviation, double Least, double Most);
 
 /// <summary>Pictures that are the same file (exact) or look the same; whether they stand in more than one split or class.</summary>
-public sealed record DuplicateGroup(bool Exact, bool AcrossSplits, bool AcrossClasses, IReadOnlyList<string> Files);
+internal sealed record DuplicateGroup(bool Exact, bool AcrossSplits, bool AcrossClasses, IReadOnlyList<string> Files);
 
 /// <summary>Counts, sizes, broken files and duplicates of a dataset, across its splits.</summary>
-public static class Inspection
+internal static class Inspection
 {
     // Hamming distance of two 64-bit difference hashes under which pictures are called alike.
     private const int NearDistance = 3;

@@ -69,10 +69,10 @@ public sealed record LeftOut(LeftOutKind Kind, string Name, int Pictures, string
     };
 
     /// <summary>A picture that could not be decoded.</summary>
-    public static LeftOut Of(BrokenPicture broken) => new(LeftOutKind.Broken, broken.File, 1, null, broken.Error);
+    internal static LeftOut Of(BrokenPicture broken) => new(LeftOutKind.Broken, broken.File, 1, null, broken.Error);
 
     /// <summary>The same by reasons, the weightiest first.</summary>
-    public static IReadOnlyList<LeftOutGroup> Group(IEnumerable<LeftOut> all) => [.. all.Distinct().GroupBy(one => one.Kind).OrderBy(group => group.Key)
+    internal static IReadOnlyList<LeftOutGroup> Group(IEnumerable<LeftOut> all) => [.. all.Distinct().GroupBy(one => one.Kind).OrderBy(group => group.Key)
         .Select(group => new LeftOutGroup(group.Key, s_words[group.Key].Many, group.Sum(one => one.Pictures), [.. group.Select(one => one.Name + one.Detail)]))];
 
     /// <summary>As a sentence.</summary>
@@ -86,7 +86,7 @@ public sealed record LeftOut(LeftOutKind Kind, string Name, int Pictures, string
 /// <param name="Reason">What they are, and why they were left out, in words.</param>
 /// <param name="Pictures">How many pictures they hold; 0: none, or nobody knows.</param>
 /// <param name="Names">What.</param>
-public sealed record LeftOutGroup(LeftOutKind Kind, string Reason, int Pictures, IReadOnlyList<string> Names);
+internal sealed record LeftOutGroup(LeftOutKind Kind, string Reason, int Pictures, IReadOnlyList<string> Names);
 
 /// <summary>What was noticed when a dataset was read; it travels with the dataset, so that whoever uses that can say it.</summary>
 /// <param name="LeftOut">What is not in it.</param>
@@ -100,10 +100,10 @@ public sealed record DatasetNotes(IReadOnlyList<LeftOut> LeftOut, IReadOnlyList<
     public IReadOnlyList<string> Lines => [.. Remarks, .. LeftOut.Select(one => $"{one}")];
 
     /// <summary>These and others.</summary>
-    public DatasetNotes With(DatasetNotes more) => new([.. LeftOut.Concat(more.LeftOut).Distinct()], [.. Remarks.Concat(more.Remarks).Distinct()]);
+    internal DatasetNotes With(DatasetNotes more) => new([.. LeftOut.Concat(more.LeftOut).Distinct()], [.. Remarks.Concat(more.Remarks).Distinct()]);
 
     /// <summary>These and more that was left out.</summary>
-    public DatasetNotes With(IEnumerable<LeftOut> more) => With(new DatasetNotes([.. more], []));
+    internal DatasetNotes With(IEnumerable<LeftOut> more) => With(new DatasetNotes([.. more], []));
 
     /// <summary>Without what lies in other parts.</summary>
     internal DatasetNotes OfPart(string part) => this with { LeftOut = [.. LeftOut.Where(one => one.Part is null || one.Part == part)] };

@@ -16,7 +16,7 @@ public sealed class PictureException : GraftException
 }
 
 /// <summary>A decoded picture: 8-bit RGB, upright, row by row. Its memory is native: dispose it.</summary>
-public sealed unsafe class Picture : IDisposable
+internal sealed unsafe class Picture : IDisposable
 {
     /// <summary>More pixels than this are refused as a decompression bomb (PIL's own limit).</summary>
     public const long PixelLimit = 178_956_970;

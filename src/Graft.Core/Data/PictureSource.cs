@@ -42,11 +42,11 @@ public abstract class PictureSource
 
     /// <summary>The picture from its stored bytes; with a preprocessing, at least what that looks at.</summary>
     /// <exception cref="PictureException">They are no picture.</exception>
-    public virtual Picture Decode(byte[] bytes, Preprocessing? preprocessing = null) => Picture.Decode(bytes, preprocessing);
+    internal virtual Picture Decode(byte[] bytes, Preprocessing? preprocessing = null) => Picture.Decode(bytes, preprocessing);
 
     /// <summary>The picture.</summary>
     /// <exception cref="PictureException">It cannot be read or decoded: the message says why.</exception>
-    public Picture Decode(int index, Preprocessing? preprocessing = null)
+    internal Picture Decode(int index, Preprocessing? preprocessing = null)
     {
         try
         {
@@ -109,7 +109,7 @@ internal sealed class IdxSource(string path, byte[] pixels, int width, int heigh
 
     public override byte[] Read(int index) => pixels.AsSpan(index * Size, Size).ToArray();
 
-    public override Picture Decode(byte[] bytes, Preprocessing? preprocessing = null) => Picture.FromGrey(bytes, width, height);
+    internal override Picture Decode(byte[] bytes, Preprocessing? preprocessing = null) => Picture.FromGrey(bytes, width, height);
 
     /// <summary>Reads a file of pictures (three dimensions) or of labels (one), plain or gzipped.</summary>
     /// <exception cref="GraftException">Not IDX, or cut off.</exception>

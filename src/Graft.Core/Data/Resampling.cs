@@ -4,7 +4,7 @@ namespace Graft.Data;
 
 /// <summary>A rectangle of pixels.</summary>
 [StructLayout(LayoutKind.Sequential)]
-public readonly record struct Box(int X, int Y, int Width, int Height);
+internal readonly record struct Box(int X, int Y, int Width, int Height);
 
 /// <summary>Crop, antialiased resize, window, flip and normalisation in one pass (native/resample.cpp).</summary>
 internal static unsafe class Resampling

@@ -187,7 +187,7 @@ internal static unsafe class TransformRunner
 }
 
 /// <summary>A preprocessing by itself: from a picture to the floats that a network takes.</summary>
-public static unsafe class Pipeline
+internal static unsafe class Pipeline
 {
     /// <summary>Writes 3×H×W floats.</summary>
     /// <param name="picture">Left as it is.</param>

@@ -1,7 +1,7 @@
 namespace Graft.Torch;
 
 /// <summary>A layer with statistics of its input that training would change.</summary>
-public interface INormStatistics
+internal interface INormStatistics
 {
     /// <summary>Keep to inference mode: the statistics neither change nor come from the batch.</summary>
     bool Frozen { get; set; }

@@ -5,7 +5,7 @@ using Graft.Torch;
 namespace Graft.Classification;
 
 /// <summary>From a path to a model that answers: what ONNX Runtime can open by itself never meets libtorch.</summary>
-public static class Answering
+internal static class Answering
 {
     /// <summary>A run, an export, or any pretrained network with its own classifier.</summary>
     /// <param name="path">A run folder or a file.</param>

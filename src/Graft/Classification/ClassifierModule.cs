@@ -4,7 +4,7 @@ using Graft.Torch;
 namespace Graft.Classification;
 
 /// <summary>A classifier's whole function as one module, its weights under <c>backbone</c> and <c>head</c>: to trace, to export, to serve. The weights stay the classifier's.</summary>
-public sealed class ClassifierModule : Module
+internal sealed class ClassifierModule : Module
 {
     private readonly Classifier _model;
 

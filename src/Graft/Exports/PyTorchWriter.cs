@@ -7,7 +7,7 @@ using Graft.Torch;
 namespace Graft.Exports;
 
 /// <summary>A state dict as <c>torch.save</c> writes it since 1.6: a zip of a pickle of names and shapes, and each tensor's bytes.</summary>
-public static class PyTorchWriter
+internal static class PyTorchWriter
 {
     private static readonly Dictionary<DType, string> s_storages = new()
     {

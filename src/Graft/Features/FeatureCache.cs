@@ -35,7 +35,7 @@ public sealed class FeatureCache(string root, long limitBytes = FeatureCache.Def
     /// <summary>The rows of one function of pictures.</summary>
     /// <param name="function">Everything that the output depends on, as text.</param>
     /// <param name="rowLength">Floats of a row.</param>
-    public Shelf Open(string function, int rowLength) => new(this, Path.Combine(Root, Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(function)))[..32]), rowLength);
+    internal Shelf Open(string function, int rowLength) => new(this, Path.Combine(Root, Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(function)))[..32]), rowLength);
 
     private IEnumerable<FileInfo> Files(string pattern) => Directory.Exists(Root) ? new DirectoryInfo(Root).EnumerateFiles(pattern, SearchOption.AllDirectories) : [];
 
@@ -79,7 +79,7 @@ public sealed class FeatureCache(string root, long limitBytes = FeatureCache.Def
     }
 
     /// <summary>Rows of one function.</summary>
-    public sealed class Shelf : IDisposable
+    internal sealed class Shelf : IDisposable
     {
         private readonly FeatureCache _cache;
         private readonly string _folder;

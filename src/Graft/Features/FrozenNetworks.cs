@@ -142,4 +142,4 @@ internal sealed class FrozenNetworks(FeatureCache? cache)
 }
 
 /// <summary>ONNX Runtime cannot run a function: the message says why.</summary>
-public sealed class EngineException(string message, Exception inner) : GraftException(message, inner);
+internal sealed class EngineException(string message, Exception inner) : GraftException(message, inner);

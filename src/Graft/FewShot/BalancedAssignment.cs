@@ -7,7 +7,7 @@ namespace Graft.FewShot;
 /// Sinkhorn's iteration (Cuturi 2013, algorithm 1), as Hu et al. 2021 do for few-shot learning. Transductive: an answer depends
 /// on the other queries, and on their being balanced.
 /// </summary>
-public static class BalancedAssignment
+internal static class BalancedAssignment
 {
     private const int Iterations = 50;
 

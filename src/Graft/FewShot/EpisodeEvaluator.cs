@@ -16,7 +16,7 @@ public sealed record EpisodeAccuracy(double Accuracy, double Interval, int Episo
     public override string ToString() => $"{100 * Accuracy:0.0} ± {100 * Interval:0.0}%";
 
     /// <summary>From each episode's accuracy.</summary>
-    public static EpisodeAccuracy Of(IReadOnlyList<double> accuracies, bool transductive, double seconds)
+    internal static EpisodeAccuracy Of(IReadOnlyList<double> accuracies, bool transductive, double seconds)
     {
         var mean = accuracies.Average();
         var variance = accuracies.Sum(value => (value - mean) * (value - mean)) / Math.Max(1, accuracies.Count - 1);

@@ -4,7 +4,7 @@ using Graft.Torch;
 namespace Graft.FewShot;
 
 /// <summary>Support set in, scores out: what every few-shot method is.</summary>
-public interface IEpisodeLearner
+internal interface IEpisodeLearner
 {
     /// <summary>Q×way scores, the larger the likelier; queries: Q×C×H×W.</summary>
     Tensor Scores(Support support, Tensor queries);

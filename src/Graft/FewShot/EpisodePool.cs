@@ -157,14 +157,14 @@ public sealed class EpisodePool
 
     /// <summary>Checks that two pools share no class.</summary>
     /// <exception cref="GraftException">They do: which.</exception>
-    public static void CheckDisjoint(EpisodePool train, EpisodePool test)
+    internal static void CheckDisjoint(EpisodePool train, EpisodePool test)
     {
         var shared = train.Classes.Select(found => found.Name).Intersect(test.Classes.Select(found => found.Name)).ToArray();
         if (shared.Length > 0) throw new GraftException($"{shared.Length} class(es) stand in both the training and the test classes ({string.Join(", ", shared.Take(5))}): few-shot accuracy is of classes that training never saw. Take them out of one, or leave them out of the test with --drop-seen");
     }
 
     /// <summary>The classes whose name and group the other pool does not have.</summary>
-    public EpisodePool WithoutSeen(EpisodePool other)
+    internal EpisodePool WithoutSeen(EpisodePool other)
     {
         var (names, groups) = (other.Classes.Select(found => found.Name).ToHashSet(), other.Classes.Select(found => found.Group).ToHashSet());
         return Where(found => !names.Contains(found.Name) && !groups.Contains(found.Group));
@@ -175,7 +175,7 @@ public sealed class EpisodePool
     /// <param name="turns">For each row, how it is turned.</param>
     /// <param name="augmentation">Random changes, drawn from <paramref name="rng"/>.</param>
     /// <param name="rng">Where from.</param>
-    public Tensor Take(int[] rows, int[] turns, PictureJitter? augmentation, ref Rng rng) => Normalise(Levels(rows, turns), augmentation, ref rng);
+    internal Tensor Take(int[] rows, int[] turns, PictureJitter? augmentation, ref Rng rng) => Normalise(Levels(rows, turns), augmentation, ref rng);
 
     /// <summary>Rows as levels of 0 … 1, turned.</summary>
     internal Tensor Levels(int[] rows, int[] turns)

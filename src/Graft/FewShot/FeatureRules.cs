@@ -6,7 +6,7 @@ namespace Graft.FewShot;
 /// A classifier on features that are already there, from a frozen backbone: support features S×d and labels in, scores for the
 /// queries (Q×d) out.
 /// </summary>
-public interface IFeatureRule
+internal interface IFeatureRule
 {
     /// <summary>In tables.</summary>
     string Name { get; }
@@ -19,7 +19,7 @@ public interface IFeatureRule
 }
 
 /// <summary>The rules by name.</summary>
-public static class FeatureRules
+internal static class FeatureRules
 {
     /// <summary>Every rule with its settings of the papers; the mean is of base features, for <see cref="SimpleShot"/>'s centring, or null.</summary>
     public static IReadOnlyList<IFeatureRule> All(Tensor? baseMean = null) =>
@@ -27,7 +27,7 @@ public static class FeatureRules
 }
 
 /// <summary>Nearest class mean of raw features, by any distance (Mensink et al. 2013).</summary>
-public sealed class NearestMean(DistanceKind distance = DistanceKind.Euclidean) : IFeatureRule
+internal sealed class NearestMean(DistanceKind distance = DistanceKind.Euclidean) : IFeatureRule
 {
     /// <inheritdoc/>
     public string Name => "nearest mean";

@@ -3,7 +3,7 @@ using Graft.Data;
 namespace Graft.FewShot;
 
 /// <summary>Training, validation and test classes, which share none.</summary>
-public sealed record FewShotData(EpisodePool Train, EpisodePool? Validation, EpisodePool Test)
+internal sealed record FewShotData(EpisodePool Train, EpisodePool? Validation, EpisodePool Test)
 {
     /// <summary>What was noticed when the datasets were read.</summary>
     public DatasetNotes Notes { get; private init; } = DatasetNotes.None;

@@ -7,7 +7,7 @@ using Graft.Torch;
 namespace Graft.FewShot;
 
 /// <summary>The methods that are trained on episodes, by name.</summary>
-public static class FewShotMethods
+internal static class FewShotMethods
 {
     /// <summary>Names, and what each is.</summary>
     public static IReadOnlyDictionary<string, string> Names { get; } = new Dictionary<string, string>

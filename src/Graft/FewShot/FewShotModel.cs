@@ -14,7 +14,7 @@ namespace Graft.FewShot;
 /// <param name="Preprocessing">What its pictures go through.</param>
 /// <param name="Grey">Whether they have one channel.</param>
 /// <param name="TrainClasses">Names; accuracy on these would tell nothing.</param>
-public sealed record FewShotModel(EpisodeLearner Learner, Preprocessing Preprocessing, bool Grey, IReadOnlyList<string> TrainClasses) : IDisposable
+internal sealed record FewShotModel(EpisodeLearner Learner, Preprocessing Preprocessing, bool Grey, IReadOnlyList<string> TrainClasses) : IDisposable
 {
     /// <summary>The file's name within a run folder.</summary>
     public const string FileName = RunFolder.FewShotModel;

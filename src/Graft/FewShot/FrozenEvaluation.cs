@@ -5,10 +5,10 @@ using Graft.Torch;
 namespace Graft.FewShot;
 
 /// <summary>A rule's accuracy over episodes of features.</summary>
-public sealed record RuleAccuracy(string Rule, EpisodeAccuracy Accuracy);
+internal sealed record RuleAccuracy(string Rule, EpisodeAccuracy Accuracy);
 
 /// <summary>Every rule on the features of a frozen network, over the same episodes: each picture goes through the network once.</summary>
-public static class FrozenEvaluation
+internal static class FrozenEvaluation
 {
     /// <summary>Encodes the pictures, then scores every rule; gives the pictures that cannot be read as well.</summary>
     public static (IReadOnlyList<RuleAccuracy> Rules, IReadOnlyList<BrokenPicture> Broken) Run(PictureEncoder encoder, Dataset data, EpisodeOptions options, int episodes, Action<int, int>? progress = null, CancellationToken cancel = default)

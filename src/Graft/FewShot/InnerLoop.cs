@@ -6,7 +6,7 @@ namespace Graft.FewShot;
 /// Gradient steps on a task that can themselves be differentiated: θ′ = θ − α ∇θ L(θ), again and again (Finn et al. 2017, eq.
 /// 1). The module's own parameters do not change.
 /// </summary>
-public static class InnerLoop
+internal static class InnerLoop
 {
     /// <summary>The adapted parameters by name.</summary>
     /// <param name="module">What the loss runs.</param>

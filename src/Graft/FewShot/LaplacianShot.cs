@@ -10,7 +10,7 @@ namespace Graft.FewShot;
 /// <param name="neighbours">Of each query that count as near.</param>
 /// <param name="weight">Of agreement (λ in the paper).</param>
 /// <param name="steps">At most so many updates.</param>
-public sealed class LaplacianShot(Tensor? baseMean = null, int neighbours = 3, double weight = 0.7, int steps = 20) : IFeatureRule
+internal sealed class LaplacianShot(Tensor? baseMean = null, int neighbours = 3, double weight = 0.7, int steps = 20) : IFeatureRule
 {
     /// <inheritdoc/>
     public string Name => "LaplacianShot";

@@ -8,7 +8,7 @@ namespace Graft.FewShot;
 /// by the second-order method that every softmax head of Graft's is.
 /// </summary>
 /// <param name="c">The weight of the data against the penalty.</param>
-public sealed class LinearProbe(double c = 10) : IFeatureRule
+internal sealed class LinearProbe(double c = 10) : IFeatureRule
 {
     /// <inheritdoc/>
     public string Name => "linear probe";

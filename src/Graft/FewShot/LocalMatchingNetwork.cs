@@ -7,7 +7,7 @@ namespace Graft.FewShot;
 /// et al. 2019, eq. 2 and 3), where a part may have moved by a few positions only, each part by itself, as the image distortion
 /// model of handwriting has it (Keysers et al. 2007, section 4.2). Counted both ways.
 /// </summary>
-public sealed class LocalMatchingNetwork : MetricLearner
+internal sealed class LocalMatchingNetwork : MetricLearner
 {
     private readonly Conv2d _project;
     private readonly BatchNorm2d _norm;

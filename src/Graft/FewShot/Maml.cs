@@ -4,7 +4,7 @@ using Graft.Torch;
 namespace Graft.FewShot;
 
 /// <summary>How the gradient of a gradient step is taken.</summary>
-public enum MamlKind
+internal enum MamlKind
 {
     /// <summary>Through the inner steps, second derivatives included (Finn et al. 2017, algorithm 2).</summary>
     SecondOrder,
@@ -22,7 +22,7 @@ public enum MamlKind
 /// normalised with the support's statistics instead. With learned rates, each layer has a rate of its own for every step
 /// (Antoniou et al. 2019, section 4).
 /// </summary>
-public sealed class Maml : TaskLearner
+internal sealed class Maml : TaskLearner
 {
     private readonly MamlKind _kind;
     private readonly Slot? _rates;

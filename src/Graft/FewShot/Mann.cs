@@ -16,7 +16,7 @@ namespace Graft.FewShot;
 /// Machine (Graves et al. 2014, eq. 5). And training sequences are of mixed lengths.
 /// </para>
 /// </summary>
-public sealed class Mann : EpisodeLearner
+internal sealed class Mann : EpisodeLearner
 {
     private const int Rows = 128, Columns = 40, Heads = 4;
 

@@ -7,7 +7,7 @@ namespace Graft.FewShot;
 /// With full context embeddings, the support is embedded by a bidirectional LSTM over all of it (appendix A.2) and a query by
 /// an LSTM that attends to the support (appendix A.1, eq. 3 to 6).
 /// </summary>
-public sealed class MatchingNetwork : MetricLearner
+internal sealed class MatchingNetwork : MetricLearner
 {
     // The paper's softmax of bare cosines cannot be surer than e² to 1; a fixed scale lets it.
     private const double Scale = 10;

@@ -62,7 +62,7 @@ public sealed class MemoryNetwork : Module
     /// <param name="questions">As many as the batch has.</param>
     /// <param name="words">Of the tables.</param>
     /// <param name="rng">For the noise; null: none.</param>
-    public (Tensor Stories, Tensor Ages, Tensor Questions, Tensor Answers) Batch(IReadOnlyList<StoryQuestion> questions, IReadOnlyDictionary<string, int> words, Rng? rng = null)
+    internal (Tensor Stories, Tensor Ages, Tensor Questions, Tensor Answers) Batch(IReadOnlyList<StoryQuestion> questions, IReadOnlyDictionary<string, int> words, Rng? rng = null)
     {
         var length = questions.Max(item => Math.Max(item.Story.Max(sentence => sentence.Length), item.Question.Length));
         // No longer than the longest story: empty memories cost as much as full ones.

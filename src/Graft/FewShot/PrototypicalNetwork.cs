@@ -8,7 +8,7 @@ namespace Graft.FewShot;
 /// </summary>
 /// <param name="embedder">From pictures to embeddings; owned.</param>
 /// <param name="distance">A Bregman divergence by the paper's argument (section 2.3): squared Euclidean.</param>
-public sealed class PrototypicalNetwork(Embedder embedder, DistanceKind distance = DistanceKind.SquaredEuclidean) : MetricLearner(embedder)
+internal sealed class PrototypicalNetwork(Embedder embedder, DistanceKind distance = DistanceKind.SquaredEuclidean) : MetricLearner(embedder)
 {
     // Cosines lie within ±1: a softmax of them would stay flat.
     private const double CosineScale = 10;

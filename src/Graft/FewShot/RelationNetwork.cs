@@ -7,7 +7,7 @@ namespace Graft.FewShot;
 /// (eq. 1); trained by the squared error to 1 for the right class and 0 for others (eq. 2). A class's maps are the sum over its
 /// support (section 3.2), here their mean, which does not depend on the shots.
 /// </summary>
-public sealed class RelationNetwork : MetricLearner
+internal sealed class RelationNetwork : MetricLearner
 {
     private const int Hidden = 8;
 

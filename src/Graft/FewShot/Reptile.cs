@@ -10,7 +10,7 @@ namespace Graft.FewShot;
 /// ended: φ ← φ + ε (φ̃ − φ) (algorithm 1). No gradient of a gradient is taken. The inner optimiser is Adam without momentum
 /// (β₁ = 0), whose state starts anew with every task.
 /// </summary>
-public sealed class Reptile : TaskLearner
+internal sealed class Reptile : TaskLearner
 {
     private const double Decay = 0.999, Epsilon = 1e-8;
 

@@ -4,7 +4,7 @@ using Graft.Torch;
 namespace Graft.FewShot;
 
 /// <summary>Sequences to learn an algorithm from; x: T×B×inputs, the bits wanted: U×B×outputs, for the last U steps.</summary>
-public sealed record SequenceBatch(Tensor Inputs, Tensor Wanted)
+internal sealed record SequenceBatch(Tensor Inputs, Tensor Wanted)
 {
     /// <summary>Wrong bits of each sequence, from log-odds for every step: T×B×outputs.</summary>
     public double[] WrongBits(Tensor outputs)
@@ -18,7 +18,7 @@ public sealed record SequenceBatch(Tensor Inputs, Tensor Wanted)
 }
 
 /// <summary>The tasks of Graves et al. 2014, sections 4.1 and 4.3.</summary>
-public static class SequenceTasks
+internal static class SequenceTasks
 {
     /// <summary>Bits of a vector in the copy task.</summary>
     public const int CopyBits = 8;

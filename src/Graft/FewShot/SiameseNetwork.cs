@@ -19,7 +19,7 @@ public enum PairLoss
 /// Koch, Zemel and Salakhutdinov 2015: one network sees two pictures; "same" has the log-odds Σⱼ αⱼ |zⱼ(a) − zⱼ(b)| + β
 /// (section 3.1). One-shot classification takes the support picture that is likeliest the same.
 /// </summary>
-public sealed class SiameseNetwork : MetricLearner
+internal sealed class SiameseNetwork : MetricLearner
 {
     private const int Units = 128;
 

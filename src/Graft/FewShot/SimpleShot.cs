@@ -7,7 +7,7 @@ namespace Graft.FewShot;
 /// section 3). Where no other pictures are at hand, the mean is the support's.
 /// </summary>
 /// <param name="baseMean">Mean feature of the classes that came before: d, or null.</param>
-public sealed class SimpleShot(Tensor? baseMean = null) : IFeatureRule
+internal sealed class SimpleShot(Tensor? baseMean = null) : IFeatureRule
 {
     /// <inheritdoc/>
     public string Name => "SimpleShot";

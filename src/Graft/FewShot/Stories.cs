@@ -3,13 +3,13 @@ using Graft.Data;
 namespace Graft.FewShot;
 
 /// <summary>A question about a story; sentences are words, the oldest first.</summary>
-public sealed record StoryQuestion(IReadOnlyList<string[]> Story, string[] Question, string Answer);
+internal sealed record StoryQuestion(IReadOnlyList<string[]> Story, string[] Question, string Answer);
 
 /// <summary>
 /// Question-answering tasks of the kind of bAbI (Weston et al. 2015), made by a simulated world: people walk between places,
 /// pick things up and put them down. Only the task's own sentences tell the answer. The numbers are bAbI's.
 /// </summary>
-public static class Stories
+internal static class Stories
 {
     private static readonly string[] s_people = ["mary", "john", "sandra", "daniel"], s_places = ["bathroom", "kitchen", "garden", "hallway", "office", "bedroom"], s_things = ["apple", "football", "milk"];
     private static readonly string[] s_go = ["went to the", "moved to the", "travelled to the", "journeyed to the"], s_take = ["picked up the", "got the", "took the", "grabbed the"], s_drop = ["dropped the", "put down the", "left the", "discarded the"];

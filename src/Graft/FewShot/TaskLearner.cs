@@ -4,7 +4,7 @@ using Graft.Torch;
 namespace Graft.FewShot;
 
 /// <summary>A learner that trains a classifier of its own on each task's support, from a shared initialisation.</summary>
-public abstract class TaskLearner : EpisodeLearner
+internal abstract class TaskLearner : EpisodeLearner
 {
     private bool _transductive = true;
 
@@ -75,7 +75,7 @@ public abstract class TaskLearner : EpisodeLearner
 }
 
 /// <summary>A backbone with a linear layer on its embedding.</summary>
-public sealed class TaskNetwork : Module
+internal sealed class TaskNetwork : Module
 {
     private readonly Embedder _embedder;
     private readonly Linear _head;

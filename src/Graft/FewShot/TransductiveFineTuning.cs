@@ -9,7 +9,7 @@ namespace Graft.FewShot;
 /// <param name="steps">Of Adam.</param>
 /// <param name="rate">Of Adam.</param>
 /// <param name="temperature">What cosines are multiplied by.</param>
-public sealed class TransductiveFineTuning(int steps = 25, double rate = 5e-3, double temperature = 10) : IFeatureRule
+internal sealed class TransductiveFineTuning(int steps = 25, double rate = 5e-3, double temperature = 10) : IFeatureRule
 {
     /// <inheritdoc/>
     public string Name => "transductive fine-tuning";

@@ -6,7 +6,7 @@ using Graft.Torch;
 namespace Graft.Heads;
 
 /// <summary>How a head is fitted on features.</summary>
-public sealed record HeadOptions
+internal sealed record HeadOptions
 {
     /// <summary>Which head.</summary>
     [Option("Which head", Name = "head")]
@@ -53,7 +53,7 @@ public sealed record HeadOptions
 }
 
 /// <summary>A value of C that was tried: loss and accuracy (of several labels mAP, of numbers R²) on the held-out folds.</summary>
-public sealed record GridPoint(double C, double Loss, double Accuracy);
+internal sealed record GridPoint(double C, double Loss, double Accuracy);
 
 /// <summary>A fitted head with the evidence for its regularisation.</summary>
 /// <param name="Head">Scores from raw features.</param>
@@ -61,7 +61,7 @@ public sealed record GridPoint(double C, double Loss, double Accuracy);
 /// <param name="CrossValidated">Accuracy on held-out folds, at that C; NaN where there were too few pictures.</param>
 /// <param name="Grid">Each value that was tried.</param>
 /// <param name="Seconds">Wall time.</param>
-public sealed record FittedHead(Head Head, double C, double CrossValidated, IReadOnlyList<GridPoint> Grid, double Seconds)
+internal sealed record FittedHead(Head Head, double C, double CrossValidated, IReadOnlyList<GridPoint> Grid, double Seconds)
 {
     /// <summary>Of several labels and numbers: what the head says of each picture when that is in the fold held out, N×outputs row after row; null: there were too few.</summary>
     public float[]? HeldOut { get; init; }
@@ -71,7 +71,7 @@ public sealed record FittedHead(Head Head, double C, double CrossValidated, IRea
 }
 
 /// <summary>Fits heads on cached features: linear ones to a tolerance by a second-order method, the MLP by AdamW.</summary>
-public static class HeadFitter
+internal static class HeadFitter
 {
     internal static readonly double[] Grid = [0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300];
 

@@ -29,7 +29,7 @@ public enum HeadKind
 }
 
 /// <summary>What kinds of head are for.</summary>
-public static class HeadKinds
+internal static class HeadKinds
 {
     /// <summary>What a head of this kind tells.</summary>
     public static TargetKind Task(this HeadKind kind) => kind switch { HeadKind.Sigmoid => TargetKind.Labels, HeadKind.Ridge or HeadKind.Huber => TargetKind.Numbers, _ => TargetKind.Classes };
@@ -95,7 +95,7 @@ public abstract class Head(HeadKind kind, int inputs, int classes) : Module
 }
 
 /// <summary>scores = W x + b; W: classes×inputs.</summary>
-public sealed class LinearHead : Head
+internal sealed class LinearHead : Head
 {
     private readonly Slot _weight, _bias;
 
@@ -130,7 +130,7 @@ public sealed class LinearHead : Head
 }
 
 /// <summary>A hidden layer of 256 with ReLU and dropout.</summary>
-public sealed class MlpHead : Head
+internal sealed class MlpHead : Head
 {
     private const int Hidden = 256;
 

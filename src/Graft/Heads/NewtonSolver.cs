@@ -4,7 +4,7 @@ using Graft.Torch;
 namespace Graft.Heads;
 
 /// <summary>The loss of a linear head.</summary>
-public enum LinearLoss
+internal enum LinearLoss
 {
     /// <summary>Softmax cross-entropy; the intercept is not penalised.</summary>
     Softmax,
@@ -14,13 +14,13 @@ public enum LinearLoss
 }
 
 /// <summary>A solution: weights k×d, intercepts k, the objective's value, and whether the tolerance was met.</summary>
-public sealed record LinearSolution(Tensor Weight, Tensor Bias, double Objective, int Iterations, bool Converged);
+internal sealed record LinearSolution(Tensor Weight, Tensor Bias, double Objective, int Iterations, bool Converged);
 
 /// <summary>
 /// Features prepared for the solver. With fewer pictures than features, the solution lies in the span of the pictures: the
 /// problem is written in that span's basis, exactly, and becomes as small as the number of pictures.
 /// </summary>
-public sealed class LinearProblem : IDisposable
+internal sealed class LinearProblem : IDisposable
 {
     /// <param name="features">N×d.</param>
     public LinearProblem(Tensor features)
@@ -63,7 +63,7 @@ public sealed class LinearProblem : IDisposable
 /// Minimises ½‖W‖² + C Σ loss. Softmax: Newton's method with conjugate gradients (Lin, Weng and Keerthi 2008), preconditioned with
 /// the exact inverse of the Hessian's shared part C·w̄·XᵀX + I. Squared hinge: <see cref="ActiveSetNewton"/>.
 /// </summary>
-public static class NewtonSolver
+internal static class NewtonSolver
 {
     /// <summary>Solves on some of a problem's rows.</summary>
     /// <param name="problem">The features.</param>

@@ -4,7 +4,7 @@ using Graft.Torch;
 namespace Graft.Learning;
 
 /// <summary>Mixes the pictures of a batch with one another; labels become probabilities.</summary>
-public static class BatchMixing
+internal static class BatchMixing
 {
     /// <summary>Zhang et al. 2018: λx + (1 − λ)x′, λ from Beta(alpha, alpha). inputs: N×C×H×W, labels: N.</summary>
     /// <returns>Inputs, and N×classes probabilities.</returns>

@@ -8,7 +8,7 @@ namespace Graft.Learning;
 /// TensorBoard's event files: records of length, masked CRC-32C, an <c>Event</c> message, and its CRC
 /// (tensorflow/core/lib/io/record_writer, tensorflow/core/util/event.proto).
 /// </summary>
-public sealed class EventWriter : IDisposable
+internal sealed class EventWriter : IDisposable
 {
     private readonly FileStream _file;
 

@@ -4,7 +4,7 @@ using Graft.Torch;
 namespace Graft.Learning;
 
 /// <summary>A batch: inputs N×3×H×W, labels N whole numbers (or what else the dataset's targets are: <see cref="TargetTensors.Batch"/>), and which pictures of the dataset they are.</summary>
-public sealed record Batch(Tensor Inputs, Tensor Labels, int[] Indices) : IDisposable
+internal sealed record Batch(Tensor Inputs, Tensor Labels, int[] Indices) : IDisposable
 {
     /// <inheritdoc/>
     public void Dispose()
@@ -18,7 +18,7 @@ public sealed record Batch(Tensor Inputs, Tensor Labels, int[] Indices) : IDispo
 /// Makes batches ahead of the training on the other cores, in an order and with augmentations that depend on the seed and
 /// the epoch only.
 /// </summary>
-public sealed class Loader(PictureStore store, Preprocessing preprocessing, int batchSize, long seed, bool channelsLast = true)
+internal sealed class Loader(PictureStore store, Preprocessing preprocessing, int batchSize, long seed, bool channelsLast = true)
 {
     /// <summary>Batches of one epoch, from batch <paramref name="skip"/> on.</summary>
     /// <param name="items">Indices into the store's dataset.</param>

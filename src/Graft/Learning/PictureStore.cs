@@ -5,7 +5,7 @@ namespace Graft.Learning;
 /// <summary>
 /// Decoded pictures of a dataset, kept in memory as far as a budget goes: small pictures are decoded once, not every epoch.
 /// </summary>
-public sealed class PictureStore(Dataset dataset, long budget = PictureStore.DefaultBudget) : IDisposable
+internal sealed class PictureStore(Dataset dataset, long budget = PictureStore.DefaultBudget) : IDisposable
 {
     /// <summary>256 MiB: 80,000 pictures of 32×32, or 400 photographs.</summary>
     public const long DefaultBudget = 1L << 28;

@@ -16,7 +16,7 @@ public sealed class Workers : IDisposable
     private readonly IDisposable? _oneThread;
 
     /// <param name="replicas">The first is the original.</param>
-    public Workers(IReadOnlyList<Module> replicas)
+    internal Workers(IReadOnlyList<Module> replicas)
     {
         Replicas = replicas;
         var count = replicas.Count == 1 ? 0 : Math.Min(replicas.Count, Cores.Count);
@@ -27,7 +27,7 @@ public sealed class Workers : IDisposable
     }
 
     /// <summary>An objective with replicas of itself, as many as it can have of the number wanted.</summary>
-    public static Workers Of<TBatch>(Objective<TBatch> objective, int wanted)
+    internal static Workers Of<TBatch>(Objective<TBatch> objective, int wanted)
     {
         var replicas = new List<Module> { objective };
         while (replicas.Count < wanted && objective.Share() is { } another) replicas.Add(another);
@@ -84,7 +84,7 @@ public sealed class Workers : IDisposable
     }
 
     /// <summary>Each replica's running statistics, replaced by their mean.</summary>
-    public void AverageStatistics()
+    internal void AverageStatistics()
     {
         if (Replicas.Count == 1) return;
         using var mode = Autograd.NoGrad();
@@ -98,7 +98,7 @@ public sealed class Workers : IDisposable
     }
 
     /// <summary>Runs something while every replica has the mean of the statistics; training then goes on with each one's own, as if nothing had been.</summary>
-    public void WithAverageStatistics(Action action)
+    internal void WithAverageStatistics(Action action)
     {
         if (Replicas.Count == 1)
         {
@@ -113,11 +113,11 @@ public sealed class Workers : IDisposable
     }
 
     /// <summary>Each replica's running statistics by name; nothing where there is but one.</summary>
-    public IReadOnlyDictionary<string, Tensor> Statistics() => Replicas.Count == 1 ? new Dictionary<string, Tensor>()
+    internal IReadOnlyDictionary<string, Tensor> Statistics() => Replicas.Count == 1 ? new Dictionary<string, Tensor>()
         : Replicas.SelectMany((replica, k) => StatisticsOf(replica).Select(slot => ($"{k}.{slot.Name}", slot.Value))).ToDictionary();
 
     /// <summary>What <see cref="Statistics"/> gave.</summary>
-    public void Restore(IReadOnlyDictionary<string, Tensor> saved)
+    internal void Restore(IReadOnlyDictionary<string, Tensor> saved)
     {
         using var mode = Autograd.NoGrad();
         foreach (var (name, tensor) in Statistics())

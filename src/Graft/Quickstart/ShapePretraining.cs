@@ -7,7 +7,7 @@ using Graft.Transfer;
 namespace Graft.Quickstart;
 
 /// <summary>How the small network that comes with the library, <c>shapes</c>, was made: a ConvNet pretrained on <see cref="ShapeWorld.Upstream"/>.</summary>
-public static class ShapePretraining
+internal static class ShapePretraining
 {
     private const int PicturesOfEach = 700, Epochs = 14;
 

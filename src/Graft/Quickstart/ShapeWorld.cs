@@ -6,7 +6,7 @@ namespace Graft.Quickstart;
 /// A small world of drawn pictures: one shape each, of a random colour, size, angle and place, on a cluttered ground.
 /// Upstream and downstream shapes are disjoint.
 /// </summary>
-public static class ShapeWorld
+internal static class ShapeWorld
 {
     /// <summary>Pixels of a side.</summary>
     public const int Side = 32;

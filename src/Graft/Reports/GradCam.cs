@@ -9,7 +9,7 @@ namespace Graft.Reports;
 /// Grad-CAM (Selvaraju et al. 2017, eq. 1 and 2): where in a picture the evidence for a class lies, from the last stage's
 /// activations weighted by their mean gradients.
 /// </summary>
-public static class GradCam
+internal static class GradCam
 {
     /// <summary>A heat of 0 … 1 for each position of the stage's output, rows first; null where the stage has no positions.</summary>
     public static unsafe float[,]? Map(Backbone backbone, Head head, int stage, Picture picture, int label)

@@ -5,10 +5,10 @@ using System.Text;
 namespace Graft.Reports;
 
 /// <summary>A line of a chart: points from left to right; the second value is a share, 0 … 1.</summary>
-public sealed record ChartLine(string Name, IReadOnlyList<(double X, double Share)> Points);
+internal sealed record ChartLine(string Name, IReadOnlyList<(double X, double Share)> Points);
 
 /// <summary>Lines of shares (accuracies, error rates) over a number, as an SVG picture that needs nothing else.</summary>
-public sealed record LineChart(string Title, string Horizontal, IReadOnlyList<ChartLine> Lines)
+internal sealed record LineChart(string Title, string Horizontal, IReadOnlyList<ChartLine> Lines)
 {
     private const int Width = 640, Height = 380, Left = 52, Right = 190, Top = 40, Bottom = 48;
 

@@ -12,10 +12,10 @@ namespace Graft.Transfer;
 /// <param name="High">Upper end.</param>
 /// <param name="Seconds">Mean.</param>
 /// <param name="PValue">McNemar's exact test against the best strategy, over all seeds' pictures, and of other measures the paired bootstrap; 1 for the best itself.</param>
-public sealed record ComparedStrategy(string Strategy, double Accuracy, double Low, double High, double Seconds, long TrainableParameters, double PValue, IReadOnlyList<double> Accuracies);
+internal sealed record ComparedStrategy(string Strategy, double Accuracy, double Low, double High, double Seconds, long TrainableParameters, double PValue, IReadOnlyList<double> Accuracies);
 
 /// <summary>All strategies on the same split and seeds, and whether the advice was right.</summary>
-public sealed record ComparisonResult(IReadOnlyList<ComparedStrategy> Table, Advice Advice, bool AdviceWasRight, string Verdict)
+internal sealed record ComparisonResult(IReadOnlyList<ComparedStrategy> Table, Advice Advice, bool AdviceWasRight, string Verdict)
 {
     /// <summary>What is told of the pictures.</summary>
     public TargetKind Task { get; init; }
@@ -25,7 +25,7 @@ public sealed record ComparisonResult(IReadOnlyList<ComparedStrategy> Table, Adv
 }
 
 /// <summary>Runs strategies side by side.</summary>
-public static class Comparison
+internal static class Comparison
 {
     private const double Level = 0.05;
 

@@ -12,7 +12,7 @@ namespace Graft.Transfer;
 public sealed record EpochRecord(int Phase, string Name, int Epoch, double Loss, double TrainAccuracy, double ValidationLoss, double ValidationAccuracy, double Rate, double Seconds);
 
 /// <summary>How a plan is carried out.</summary>
-public sealed record PlanOptions
+internal sealed record PlanOptions
 {
     /// <summary>Of orders, augmentations, splits, starting values.</summary>
     public long Seed { get; init; }
@@ -52,7 +52,7 @@ public sealed record PlanOptions
 /// Carries out a plan on a backbone (which it changes) and a head, phase by phase: heads are solved on cached features, the rest is
 /// trained. The best weights of one phase are where the next one starts.
 /// </summary>
-public sealed class PlanRunner(Backbone backbone, Plan plan, Dataset train, Dataset validation, PlanOptions options)
+internal sealed class PlanRunner(Backbone backbone, Plan plan, Dataset train, Dataset validation, PlanOptions options)
 {
     private const int HeldOutBatch = 32;
 

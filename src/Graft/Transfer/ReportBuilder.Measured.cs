@@ -8,7 +8,7 @@ using Graft.Inference;
 namespace Graft.Transfer;
 
 // Reports of models of several labels and of numbers.
-public sealed partial class ReportBuilder
+internal sealed partial class ReportBuilder
 {
     private string Measured(Extraction extraction, float[] answers)
     {

@@ -12,7 +12,7 @@ using Graft.Torch;
 namespace Graft.Transfer;
 
 /// <summary>Writes a run's report: one HTML file that needs nothing else and no network.</summary>
-public sealed partial class ReportBuilder(RunRecord run, Classifier model, Dataset train, Dataset validation, FeatureCache? cache)
+internal sealed partial class ReportBuilder(RunRecord run, Classifier model, Dataset train, Dataset validation, FeatureCache? cache)
 {
     private const int MapPoints = 400, Mistakes = 12, HeatMaps = 6, ThumbSide = 168;
 

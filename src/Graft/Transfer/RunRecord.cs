@@ -33,7 +33,7 @@ public sealed record TrainResult(string Run, string Strategy, IReadOnlyList<stri
 }
 
 /// <summary>What run.json holds.</summary>
-public sealed record RunRecord : IRunRecord
+internal sealed record RunRecord : IRunRecord
 {
     /// <summary>running or finished.</summary>
     public required string Status { get; init; }

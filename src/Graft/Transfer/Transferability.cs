@@ -7,7 +7,7 @@ using Graft.Torch;
 namespace Graft.Transfer;
 
 /// <summary>Scores that say from features alone how well a backbone suits a task.</summary>
-public static class Transferability
+internal static class Transferability
 {
     /// <summary>
     /// LogME (You et al. 2021): the largest evidence per picture of a Bayesian linear regression from features to each class's

@@ -3,7 +3,7 @@ using Graft.Torch;
 namespace Graft.Models.Checkpoints;
 
 /// <summary>Brings a checkpoint's names and a module's together; what does not fit is listed, never passed over.</summary>
-public static class CheckpointMatcher
+internal static class CheckpointMatcher
 {
     private static readonly string[] s_prefixes = ["module.", "_orig_mod.", "model.", "net.", "backbone.", "encoder."];
 

@@ -11,7 +11,7 @@ namespace Graft.Models.Checkpoints;
 /// object headers, groups by symbol table or by links, contiguous, compact and chunked datasets (deflate, shuffle, Fletcher32), numbers and
 /// strings. Every length and address is checked against the file before it is followed, so a damaged file gives an error and nothing else.
 /// </summary>
-public sealed class Hdf5
+internal sealed class Hdf5
 {
     // Deeper nesting, or more objects, than any model has: a file that loops.
     private const int DepthLimit = 64, ObjectLimit = 200_000;

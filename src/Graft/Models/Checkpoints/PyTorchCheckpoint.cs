@@ -8,7 +8,7 @@ namespace Graft.Models.Checkpoints;
 /// PyTorch's <c>.pt</c>, <c>.pth</c>, <c>.th</c>, <c>.bin</c>: the zip format (since 1.6: data.pkl and one entry for each storage) and the
 /// older one (four pickles, then the storages). A state dict is found in the wrappers that training scripts put around it.
 /// </summary>
-public static class PyTorchCheckpoint
+internal static class PyTorchCheckpoint
 {
     private static readonly Dictionary<string, DType> s_storages = new()
     {

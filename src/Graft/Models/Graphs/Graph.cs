@@ -5,26 +5,26 @@ using Graft.Torch;
 namespace Graft.Models.Graphs;
 
 /// <summary>What a node takes: another value, a weight, or something fixed.</summary>
-public abstract record Operand;
+internal abstract record Operand;
 
 /// <summary>The graph's input, or a node's output.</summary>
-public sealed record Reference(string Name) : Operand;
+internal sealed record Reference(string Name) : Operand;
 
 /// <summary>A parameter or buffer of the graph, by its full name.</summary>
-public sealed record Weight(string Name) : Operand;
+internal sealed record Weight(string Name) : Operand;
 
 /// <summary>A fixed argument: null, bool, long, double, string, long[], double[] or bool[].</summary>
-public sealed record Literal(object? Value) : Operand;
+internal sealed record Literal(object? Value) : Operand;
 
 /// <summary>A list of tensors.</summary>
-public sealed record Operands(IReadOnlyList<Operand> Items) : Operand;
+internal sealed record Operands(IReadOnlyList<Operand> Items) : Operand;
 
 /// <summary>One call of a libtorch operator.</summary>
 /// <param name="Layer">The layer that it belongs to, as the source names it, such as <c>features.3</c>; may be empty.</param>
 /// <param name="Op">Such as <c>aten::conv2d</c> or <c>aten::add.Tensor</c>.</param>
 /// <param name="Inputs">By position.</param>
 /// <param name="Outputs">Names of the results.</param>
-public sealed record Node(string Layer, string Op, IReadOnlyList<Operand> Inputs, IReadOnlyList<string> Outputs)
+internal sealed record Node(string Layer, string Op, IReadOnlyList<Operand> Inputs, IReadOnlyList<string> Outputs)
 {
     /// <summary>The operator without its overload, such as <c>aten::add</c>.</summary>
     public string Kind => Op.Split('.')[0];
@@ -47,7 +47,7 @@ public sealed record Node(string Layer, string Op, IReadOnlyList<Operand> Inputs
 /// <param name="Shape">Sizes.</param>
 /// <param name="Type">Of its elements.</param>
 /// <param name="Buffer">Whether no gradient reaches it.</param>
-public sealed record WeightShape(long[] Shape, DType Type, bool Buffer);
+internal sealed record WeightShape(long[] Shape, DType Type, bool Buffer);
 
 /// <summary>
 /// A network as data: calls of libtorch's operators in the order of running, from one input to one output. Every import and every
@@ -58,7 +58,7 @@ public sealed record WeightShape(long[] Shape, DType Type, bool Buffer);
 /// <param name="Output">The result's name.</param>
 /// <param name="Shapes">Of values, the batch as −1.</param>
 /// <param name="Weights">What its nodes read beside one another's results, in the order of first use.</param>
-public sealed record Graph(string Input, IReadOnlyList<Node> Nodes, string Output, IReadOnlyDictionary<string, long[]> Shapes, IReadOnlyDictionary<string, WeightShape> Weights)
+internal sealed record Graph(string Input, IReadOnlyList<Node> Nodes, string Output, IReadOnlyDictionary<string, long[]> Shapes, IReadOnlyDictionary<string, WeightShape> Weights)
 {
     /// <summary>Layers that own weights or are named by their source, in the order of running.</summary>
     public IReadOnlyList<string> Layers => [.. Nodes.Select(node => node.Layer).Where(layer => layer.Length > 0).Distinct()];

@@ -24,7 +24,7 @@ public sealed class GraphBackbone : Backbone
     /// <param name="preprocessing">What its input has gone through.</param>
     /// <param name="name">To call it by.</param>
     /// <param name="headless">The graph gives features: no layer of it is a classifier.</param>
-    public GraphBackbone(Graph graph, IReadOnlyDictionary<string, Tensor> weights, Preprocessing preprocessing, string name = "graph", bool headless = false)
+    internal GraphBackbone(Graph graph, IReadOnlyDictionary<string, Tensor> weights, Preprocessing preprocessing, string name = "graph", bool headless = false)
     {
         Graph = graph = headless ? graph : WithoutSoftmax(graph);
         (_name, Preprocessing, Headless) = (name, preprocessing, headless);
@@ -58,10 +58,10 @@ public sealed class GraphBackbone : Backbone
     }
 
     /// <summary>The whole of it, the classifier included.</summary>
-    public Graph Graph { get; }
+    internal Graph Graph { get; }
 
     /// <summary>Whether it ends with features, not with scores.</summary>
-    public bool Headless { get; }
+    internal bool Headless { get; }
 
     /// <inheritdoc/>
     public override string Architecture => ArchitectureName;
@@ -82,10 +82,10 @@ public sealed class GraphBackbone : Backbone
     public override Tensor Classify(Tensor x) => UpstreamHead is not null || Headless ? base.Classify(x) : Forward(x);
 
     /// <summary>What it is called.</summary>
-    public string Name => _name;
+    internal string Name => _name;
 
     /// <summary>Every weight by the graph's names, the classifier's among them.</summary>
-    public IReadOnlyDictionary<string, Tensor> Weights
+    internal IReadOnlyDictionary<string, Tensor> Weights
     {
         get
         {
@@ -109,7 +109,7 @@ public sealed class GraphBackbone : Backbone
     /// <summary>One that a file's metadata describe, with weights of zero.</summary>
     /// <param name="spec">graph, name; ends: scores where the graph ends with its classifier.</param>
     /// <exception cref="GraftException">There is no graph, or it cannot be read.</exception>
-    public static GraphBackbone Of(BackboneSpec spec)
+    internal static GraphBackbone Of(BackboneSpec spec)
     {
         var graph = Graph.FromJson(spec["graph"] ?? throw new GraftException("the file names the architecture 'graph' and holds no graph"));
         return new GraphBackbone(graph, graph.Zeros(), Preprocessing.Small((int)graph.Shapes[graph.Input][^1], Normalize.ImageNet), spec["name"] ?? "graph", spec["ends"] != "scores");
@@ -145,7 +145,7 @@ public sealed class GraphBackbone : Backbone
     }
 
     /// <summary>Any backbone as a graph with the same names, by a trace: what surgery works on.</summary>
-    public static GraphBackbone From(Backbone backbone)
+    internal static GraphBackbone From(Backbone backbone)
     {
         if (backbone is GraphBackbone already) return (GraphBackbone)already.Clone();
         backbone.Eval();

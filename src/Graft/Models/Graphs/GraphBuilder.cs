@@ -7,7 +7,7 @@ namespace Graft.Models.Graphs;
 /// <param name="Operand">How nodes name it.</param>
 /// <param name="Example">Its value for the example input.</param>
 /// <param name="Batched">Whether it depends on the input.</param>
-public sealed record Symbol(Operand Operand, Tensor Example, bool Batched)
+internal sealed record Symbol(Operand Operand, Tensor Example, bool Batched)
 {
     /// <summary>Its value for an example of another batch, where the builder runs two and it depends on the batch.</summary>
     public Tensor? Second { get; init; }
@@ -26,7 +26,7 @@ public sealed record Symbol(Operand Operand, Tensor Example, bool Batched)
 /// </summary>
 /// <param name="batch">Pictures in the example.</param>
 /// <param name="twice">Runs each call on a larger batch as well, which shows exactly where the batch goes and that its pictures stay apart.</param>
-public sealed class GraphBuilder(long batch, bool twice = false) : IDisposable
+internal sealed class GraphBuilder(long batch, bool twice = false) : IDisposable
 {
     // The second example: one picture before those of the first, one behind them.
     private readonly long _second = batch + 2;

@@ -7,7 +7,7 @@ namespace Graft.Models.Graphs;
 /// Runs a piece of a graph as a module: its weights are parameters and buffers under their full names. Dropout and BatchNorm follow
 /// <see cref="Module.Training"/>; a frozen BatchNorm stays in inference mode.
 /// </summary>
-public sealed class GraphModule : Module, INormStatistics
+internal sealed class GraphModule : Module, INormStatistics
 {
     private readonly record struct Step(Operator Op, string Kind, object?[] Arguments, int[] Outputs);
 

@@ -10,10 +10,10 @@ namespace Graft.Models.Graphs;
 /// <param name="MultiplyAdds">For one picture, of convolutions, dense layers and products of matrices.</param>
 /// <param name="ReceptiveField">Pixels of the input, along a side, that one position can depend on; null: the whole picture.</param>
 /// <param name="Stride">Pixels of the input between neighbouring positions; null where there are none.</param>
-public sealed record StageProfile(string Name, long[] Shape, long Parameters, long MultiplyAdds, long? ReceptiveField, long? Stride);
+internal sealed record StageProfile(string Name, long[] Shape, long Parameters, long MultiplyAdds, long? ReceptiveField, long? Stride);
 
 /// <summary>Counts operations and follows the receptive field (Araujo et al. 2019, eq. 2) through each stage's traced graph.</summary>
-public static class Profile
+internal static class Profile
 {
     // What a position sees: so many pixels, at such a distance from the next; a field of −1 is everything.
     private readonly record struct View(long Field, long Jump)

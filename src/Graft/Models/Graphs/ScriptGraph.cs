@@ -9,7 +9,7 @@ namespace Graft.Models.Graphs;
 /// TorchScript's graph made a <see cref="Graph"/>: numbers and lists that it computes on the way (sizes, views' shapes) are worked out
 /// for an example, sizes that are the batch stay free, and what changes a tensor in place gives a new one.
 /// </summary>
-public sealed class ScriptGraph
+internal sealed class ScriptGraph
 {
     // The example's batch: a number that no network has as a size of anything else.
     private const long Marker = 11;

@@ -49,7 +49,7 @@ public sealed class Downloader : IDisposable
     /// <param name="sha256">The digest in hexadecimal, or as many of its first digits as are known; empty: none is.</param>
     /// <param name="cancel">Leaves what came so far, to go on with.</param>
     /// <exception cref="GraftException">The network, the server or the bytes: what, and what to do.</exception>
-    public async Task<string> Fetch(Uri address, string path, string sha256 = "", CancellationToken cancel = default)
+    internal async Task<string> Fetch(Uri address, string path, string sha256 = "", CancellationToken cancel = default)
     {
         if (File.Exists(path)) return path;
         if (Offline) throw new GraftException($"{Path.GetFileName(path)} is not in the cache, and GRAFT_OFFLINE forbids the network: fetch {address} elsewhere and give the file with --weights");
@@ -82,7 +82,7 @@ public sealed class Downloader : IDisposable
     }
 
     /// <summary>A response's headers, redirects not followed beyond the first that tells what is asked for.</summary>
-    public async Task<HttpResponseMessage> Head(Uri address, CancellationToken cancel = default)
+    internal async Task<HttpResponseMessage> Head(Uri address, CancellationToken cancel = default)
     {
         for (var attempt = 1; ; attempt++)
         {

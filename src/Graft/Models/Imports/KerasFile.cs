@@ -8,7 +8,6 @@ using Graft.Torch;
 namespace Graft.Models.Imports;
 
 /// <summary>A Keras file: the network's configuration, and where each layer's weights lie.</summary>
-/// <param name="path">.h5 of Keras 2 or 3, or .keras.</param>
 internal sealed class KerasFile
 {
     private const long EntryLimit = 1L << 31;
@@ -18,6 +17,7 @@ internal sealed class KerasFile
     private readonly string _path;
 
     /// <summary>Reads the configuration.</summary>
+    /// <param name="path">.h5 of Keras 2 or 3, or .keras.</param>
     /// <exception cref="InvalidDataException">Damaged, or weights alone.</exception>
     public KerasFile(string path)
     {

@@ -5,7 +5,7 @@ namespace Graft.Models.Zoo;
 /// <summary>
 /// AlexNet in its one-tower form (Krizhevsky 2014, arXiv:1404.5997). The stages fc6 and fc7 are its 4,096 CNN codes, after the ReLU.
 /// </summary>
-public sealed class AlexNet : PublishedBackbone
+internal sealed class AlexNet : PublishedBackbone
 {
     /// <summary>Random weights.</summary>
     public AlexNet(int? classes = null) : base("alexnet")

@@ -20,7 +20,7 @@ namespace Graft.Models.Zoo;
 /// <param name="Licence">Of the weights.</param>
 /// <param name="Published">The accuracy that their publisher states.</param>
 /// <param name="Padding">torch, or same (TensorFlow's).</param>
-public sealed record BackboneCard(string Name, string Summary, string Paper, int Side, long Parameters, long MultiplyAdds, string Url, string Sha256, string Licence, string Published, string Padding)
+internal sealed record BackboneCard(string Name, string Summary, string Paper, int Side, long Parameters, long MultiplyAdds, string Url, string Sha256, string Licence, string Published, string Padding)
 {
     /// <summary>The shorter side is resized to this before the middle is cut out; 0: resized straight to the input.</summary>
     public int Resize { get; init; }
@@ -52,7 +52,7 @@ public sealed record BackboneCard(string Name, string Summary, string Paper, int
 }
 
 /// <summary>The architectures by name, and how a checkpoint tells which one it is.</summary>
-public static class BackboneCatalogue
+internal static class BackboneCatalogue
 {
     private static readonly JsonSerializerOptions s_json = new(JsonSerializerDefaults.Web) { Converters = { new JsonStringEnumConverter(JsonNamingPolicy.KebabCaseLower) } };
 

@@ -6,7 +6,7 @@ namespace Graft.Models.Zoo;
 
 /// <summary>A published architecture: its stages are added as they are made, its classifier last.</summary>
 /// <param name="name">As on its card.</param>
-public abstract class PublishedBackbone(string name) : Backbone
+internal abstract class PublishedBackbone(string name) : Backbone
 {
     private readonly List<Stage> _stages = [];
     private string _headName = "";

@@ -7,7 +7,7 @@ namespace Graft.Models.Zoo;
 /// The ResNets for CIFAR-10 (He et al. 2015, section 4.2): 6n + 2 layers of 16, 32 and 64 channels, with shortcuts of option A
 /// (every second position, missing channels zero). Names are those of the well-known public checkpoints.
 /// </summary>
-public sealed class CifarResNet : Backbone
+internal sealed class CifarResNet : Backbone
 {
     private readonly int _depth;
 

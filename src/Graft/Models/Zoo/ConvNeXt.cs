@@ -4,7 +4,7 @@ using Graft.Torch;
 namespace Graft.Models.Zoo;
 
 /// <summary>ConvNeXt (Liu et al. 2022): a convolutional network with a transformer's choices.</summary>
-public sealed class ConvNeXt : PublishedBackbone
+internal sealed class ConvNeXt : PublishedBackbone
 {
     private const double Epsilon = 1e-6;
 

@@ -8,7 +8,7 @@ namespace Graft.Models.Zoo;
 /// al. 2016), for pictures of 28 to 64 pixels. Two of its variants are published too: the last blocks without pooling (Sung
 /// et al. 2018), and convolutions of stride 2 in place of all pooling (Finn et al. 2017, Omniglot).
 /// </summary>
-public sealed class ConvNet : Backbone
+internal sealed class ConvNet : Backbone
 {
     private readonly int[] _widths, _depths;
     private readonly int _side, _channels, _pools;

@@ -3,7 +3,7 @@ using Graft.Torch;
 namespace Graft.Models.Zoo;
 
 /// <summary>DenseNet (Huang et al. 2017, table 1): each layer reads the outputs of all before it.</summary>
-public sealed class DenseNet : PublishedBackbone
+internal sealed class DenseNet : PublishedBackbone
 {
     private static readonly Dictionary<int, (int Growth, int[] Blocks, int First)> s_shapes = new()
     {

@@ -4,7 +4,7 @@ using Graft.Torch;
 namespace Graft.Models.Zoo;
 
 /// <summary>EfficientNet B0 to B7 (Tan and Le 2019, table 1 and eq. 3: depth, width and resolution grow together).</summary>
-public sealed class EfficientNet : PublishedBackbone
+internal sealed class EfficientNet : PublishedBackbone
 {
     // Table 1: expansion, window, stride, input, output, layers.
     private static readonly (int, int, int, int, int, int)[] s_rows =

@@ -4,7 +4,7 @@ using Graft.Torch;
 namespace Graft.Models.Zoo;
 
 /// <summary>GoogLeNet (Szegedy et al. 2015, table 1) with BatchNorm, as torchvision has it; the auxiliary classifiers of training are left out.</summary>
-public sealed class GoogLeNet : PublishedBackbone
+internal sealed class GoogLeNet : PublishedBackbone
 {
     /// <summary>Random weights.</summary>
     public GoogLeNet(int? classes = null) : base("googlenet")

@@ -5,7 +5,7 @@ using Unit = Graft.Models.Zoo.GoogLeNet.Unit;
 namespace Graft.Models.Zoo;
 
 /// <summary>Inception v3 (Szegedy et al. 2016, table 1) for 299×299 pictures; the auxiliary classifier of training is left out.</summary>
-public sealed class InceptionV3 : PublishedBackbone
+internal sealed class InceptionV3 : PublishedBackbone
 {
     /// <summary>Random weights.</summary>
     public InceptionV3(int? classes = null) : base("inception_v3")

@@ -7,7 +7,7 @@ namespace Graft.Models.Zoo;
 /// Dense layers with SELU (Klambauer et al. 2017) over the pixels: the network of Géron's chapter on reusing pretrained
 /// layers, for tiny pictures. Grey pictures use one channel.
 /// </summary>
-public sealed class Mlp : Backbone
+internal sealed class Mlp : Backbone
 {
     private readonly int[] _widths;
     private readonly int _side, _channels;

@@ -7,7 +7,7 @@ namespace Graft.Models.Zoo;
 /// MobileNetV2 (Sandler et al. 2018, table 2) with torchvision's tensor names. Stages end where the resolution or the work
 /// changes: 112², 56², 28², 14² twice, 7², and the 1,280 features.
 /// </summary>
-public sealed class MobileNetV2 : Backbone
+internal sealed class MobileNetV2 : Backbone
 {
     // Table 2: expansion t, channels c, repeats n, stride s.
     private static readonly (int Expansion, int Channels, int Repeats, int Stride)[] s_rows =

@@ -3,7 +3,7 @@ using Graft.Torch;
 namespace Graft.Models.Zoo;
 
 /// <summary>MobileNetV3 small and large (Howard et al. 2019, tables 1 and 2).</summary>
-public sealed class MobileNetV3 : PublishedBackbone
+internal sealed class MobileNetV3 : PublishedBackbone
 {
     private const double Epsilon = 0.001, Momentum = 0.01;
 

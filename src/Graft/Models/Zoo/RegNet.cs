@@ -3,7 +3,7 @@ using Graft.Torch;
 namespace Graft.Models.Zoo;
 
 /// <summary>RegNet X and Y (Radosavovic et al. 2020, eq. 2 to 4: widths that grow in a straight line, rounded to a few).</summary>
-public sealed class RegNet : PublishedBackbone
+internal sealed class RegNet : PublishedBackbone
 {
     // Depth, w_0, w_a, w_m, group width; Y has squeeze-and-excitation.
     private static readonly Dictionary<string, (int Depth, int First, double Slope, double Factor, int Group)> s_shapes = new()

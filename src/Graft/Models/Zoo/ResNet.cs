@@ -7,7 +7,7 @@ namespace Graft.Models.Zoo;
 /// ResNet (He et al. 2015, table 1, the stride in the 3×3), ResNeXt (Xie et al. 2017) by groups, and Wide ResNet (Zagoruyko and
 /// Komodakis 2016) by width.
 /// </summary>
-public sealed class ResNet : PublishedBackbone
+internal sealed class ResNet : PublishedBackbone
 {
     private static readonly Dictionary<string, (int[] Blocks, bool Bottleneck, int Groups, int Width)> s_shapes = new()
     {

@@ -4,7 +4,7 @@ using Graft.Torch;
 namespace Graft.Models.Zoo;
 
 /// <summary>ShuffleNetV2 (Ma et al. 2018, table 5): half of the channels pass by each block, then both halves are shuffled.</summary>
-public sealed class ShuffleNetV2 : PublishedBackbone
+internal sealed class ShuffleNetV2 : PublishedBackbone
 {
     private static readonly Dictionary<string, int[]> s_channels = new()
     {

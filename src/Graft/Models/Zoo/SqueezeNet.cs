@@ -3,7 +3,7 @@ using Graft.Torch;
 namespace Graft.Models.Zoo;
 
 /// <summary>SqueezeNet 1.0 and 1.1 (Iandola et al. 2016). Its own classifier is a 1×1 convolution with a ReLU, averaged over the positions.</summary>
-public sealed class SqueezeNet : PublishedBackbone
+internal sealed class SqueezeNet : PublishedBackbone
 {
     private readonly Conv2d? _scores;
 

@@ -7,7 +7,7 @@ namespace Graft.Models.Zoo;
 /// Swin (Liu et al. 2021): attention within windows of 7×7 that shift from layer to layer, and merging of 2×2 patches between the
 /// stages. Stages give N×C×H×W.
 /// </summary>
-public sealed class SwinTransformer : PublishedBackbone
+internal sealed class SwinTransformer : PublishedBackbone
 {
     private const int Window = 7;
 

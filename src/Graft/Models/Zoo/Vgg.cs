@@ -6,7 +6,7 @@ namespace Graft.Models.Zoo;
 /// VGG (Simonyan and Zisserman 2015, table 1: A, B, D, E), with BatchNorm or without. The stages fc6 and fc7 are its 4,096 CNN codes,
 /// after the ReLU.
 /// </summary>
-public sealed class Vgg : PublishedBackbone
+internal sealed class Vgg : PublishedBackbone
 {
     private static readonly Dictionary<int, int[]> s_convolutions = new() { [11] = [1, 1, 2, 2, 2], [13] = [2, 2, 2, 2, 2], [16] = [2, 2, 3, 3, 3], [19] = [2, 2, 4, 4, 4] };
 

@@ -6,7 +6,7 @@ namespace Graft.Models.Zoo;
 /// ViT (Dosovitskiy et al. 2021, eq. 1 to 4), and DeiT (Touvron et al. 2021), which has the same shape. Stages are quarters of the
 /// encoder's layers; a stage's features are its class token.
 /// </summary>
-public sealed class VisionTransformer : PublishedBackbone
+internal sealed class VisionTransformer : PublishedBackbone
 {
     private static readonly Dictionary<string, (int Patch, int Layers, int Heads, int Width)> s_shapes = new()
     {
