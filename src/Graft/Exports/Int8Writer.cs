@@ -11,7 +11,7 @@ namespace Graft.Exports;
 /// <param name="Kept">Of these, depthwise ones that lost too much and stay as they were.</param>
 /// <param name="Error">Mean square of what the scores changed by on the calibration pictures, as a share of their variance.</param>
 /// <param name="Pictures">That the ranges are of.</param>
-public sealed record Int8Summary(int Layers, int Kept, double Error, int Pictures);
+internal sealed record Int8Summary(int Layers, int Kept, double Error, int Pictures);
 
 /// <summary>
 /// Post-training quantisation: an ONNX file of Graft's with convolutions and dense layers in eight bits, the ranges of activations taken from

