@@ -60,7 +60,7 @@ internal sealed unsafe class Picture : IDisposable
 
     private static bool IsJpeg(ReadOnlySpan<byte> bytes) => bytes is [0xff, 0xd8, 0xff, ..];
 
-    /// <summary>Decodes a file's bytes: JPEG by libjpeg-turbo, everything else (and CMYK JPEG) by libvips.</summary>
+    /// <summary>Decodes a file's bytes: JPEG by libjpeg-turbo, everything else (and CMYK JPEG) by libvips; all by NetVips where Graft's own libraries are not.</summary>
     /// <exception cref="PictureException">Not a picture, cut off, or too large.</exception>
     public static Picture Decode(ReadOnlySpan<byte> bytes) => Decode(bytes, null);
 
@@ -68,6 +68,7 @@ internal sealed unsafe class Picture : IDisposable
     internal static Picture Decode(ReadOnlySpan<byte> bytes, Preprocessing? preprocessing)
     {
         if (bytes.Length == 0) throw new PictureException("the file is empty");
+        if (!PictureRoad.IsNative) return NetVipsPictures.Decode(bytes);
         fixed (byte* start = bytes)
         {
             byte* pixels;
@@ -88,10 +89,11 @@ internal sealed unsafe class Picture : IDisposable
     private static PictureException Failure(int status, nint text)
     {
         var reason = Marshal.PtrToStringUTF8(text) ?? "";
-        return new PictureException(status == PictureNative.TooLarge
-            ? $"{reason}, more than the limit of {PixelLimit / 1_000_000} million: a decompression bomb, or a picture to make smaller first"
-            : $"not a readable picture ({reason})");
+        return status == PictureNative.TooLarge ? TooLarge(reason) : new PictureException($"not a readable picture ({reason})");
     }
+
+    internal static PictureException TooLarge(string size) =>
+        new($"{size}, more than the limit of {PixelLimit / 1_000_000} million: a decompression bomb, or a picture to make smaller first");
 
     /// <summary>Resized with PIL's antialiased filters.</summary>
     public Picture Resize(int width, int height, Filter filter = Filter.Bilinear)
@@ -104,6 +106,7 @@ internal sealed unsafe class Picture : IDisposable
     /// <summary>As JPEG.</summary>
     public byte[] ToJpeg(int quality = 85)
     {
+        if (!PictureRoad.IsNative) return NetVipsPictures.ToJpeg(this, quality);
         byte* bytes;
         long length;
         if (PictureNative.gp_jpeg_encode((byte*)Address, Width, Height, quality, &bytes, &length) != PictureNative.Ok)

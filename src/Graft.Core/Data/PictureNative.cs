@@ -12,20 +12,8 @@ internal static unsafe partial class PictureNative
     [LibraryImport(Pictures)] public static partial int gp_jpeg_size(byte* bytes, long length, int* width, int* height);
     [LibraryImport(Pictures)] public static partial int gp_jpeg_decode(byte* bytes, long length, long pixelLimit, Box* region, byte** pixels, int* width, int* height);
     [LibraryImport(Pictures)] public static partial int gp_jpeg_encode(byte* pixels, int width, int height, int quality, byte** bytes, long* length);
-    [LibraryImport(Pictures)] public static partial void gp_resample(byte* pixels, int width, NativeResample* spec, byte* bytes, float* floats);
     [LibraryImport(Vips)] public static partial nint gv_error();
     [LibraryImport(Vips)] public static partial int gv_decode(byte* bytes, long length, long pixelLimit, byte** pixels, int* width, int* height);
     [LibraryImport(Vips, StringMarshalling = StringMarshalling.Utf8)] public static partial nint gv_compose(string name);
     [LibraryImport(Vips)] public static partial void gv_free(nint memory);
-}
-
-/// <summary>Mirrors <c>GpResample</c> in native/resample.cpp.</summary>
-[StructLayout(LayoutKind.Sequential)]
-internal unsafe struct NativeResample
-{
-    public Box Box;
-    public int Width, Height;
-    public Box Window;
-    public int Flip, Planar, Cubic;
-    public fixed float Scale[3], Shift[3];
 }

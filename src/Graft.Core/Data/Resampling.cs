@@ -6,7 +6,7 @@ namespace Graft.Data;
 [StructLayout(LayoutKind.Sequential)]
 internal readonly record struct Box(int X, int Y, int Width, int Height);
 
-/// <summary>Crop, antialiased resize, window, flip and normalisation in one pass (native/resample.cpp).</summary>
+/// <summary>Crop, antialiased resize, window, flip and normalisation in one pass.</summary>
 internal static unsafe class Resampling
 {
     /// <summary>The input's <paramref name="Source"/> is resized to Width×Height, of which only <paramref name="Window"/> is made.</summary>
@@ -14,23 +14,19 @@ internal static unsafe class Resampling
 
     public static void ToBytes(Picture picture, Spec spec, Picture into)
     {
-        var native = Native(spec);
-        PictureNative.gp_resample((byte*)picture.Address, picture.Width, &native, (byte*)into.Address, null);
+        var sink = new ResamplingKernel.Sink { Bytes = (byte*)into.Address };
+        ResamplingKernel.Run((byte*)picture.Address, picture.Width, spec, ref sink);
     }
 
     /// <summary>Writes (level / 255 − mean) / std; planar is C×H×W, otherwise H×W×C.</summary>
     public static void ToFloats(Picture picture, Spec spec, Normalize normalize, bool planar, float* into)
     {
-        var native = Native(spec);
-        native.Planar = planar ? 1 : 0;
+        var sink = new ResamplingKernel.Sink { Floats = into, Planar = planar };
         for (var c = 0; c < 3; c++)
         {
-            native.Scale[c] = (float)(1 / (255 * normalize.Std[c]));
-            native.Shift[c] = (float)(-normalize.Mean[c] / normalize.Std[c]);
+            sink.Scale[c] = (float)(1 / (255 * normalize.Std[c]));
+            sink.Shift[c] = (float)(-normalize.Mean[c] / normalize.Std[c]);
         }
-        PictureNative.gp_resample((byte*)picture.Address, picture.Width, &native, null, into);
+        ResamplingKernel.Run((byte*)picture.Address, picture.Width, spec, ref sink);
     }
-
-    private static NativeResample Native(Spec spec) =>
-        new() { Box = spec.Source, Width = spec.Width, Height = spec.Height, Window = spec.Window, Flip = spec.Flip ? 1 : 0, Cubic = spec.Cubic ? 1 : 0 };
 }
