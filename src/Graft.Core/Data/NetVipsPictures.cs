@@ -27,6 +27,7 @@ internal static class NetVipsPictures
         {
             _ = s_started.Value;
             if (!IsKnown(bytes)) throw new PictureException("not a readable picture (not a picture: the first bytes are of no known format)");
+            if (bytes is [(byte)'B', (byte)'M', ..]) return Bitmap.Decode(bytes);
             using var read = Image.NewFromBuffer(bytes.ToArray(), access: Enums.Access.Sequential, failOn: Enums.FailOn.Truncated);
             if ((long)read.Width * read.Height > Picture.PixelLimit) throw Picture.TooLarge($"{read.Width}x{read.Height} pixels");
             using var steps = new Steps(read);
@@ -77,10 +78,10 @@ internal static class NetVipsPictures
 
     private static string Sentence(VipsException reason) => (reason.Message.Split('\n') is [_, { Length: > 0 } second, ..] ? second : reason.Message.Split('\n')[0]).Trim();
 
-    // Formats are told by their first bytes: an unknown one is refused before any loader sees it.
+    // Without PPM, which this libvips has no reader of. Formats are told by their first bytes: an unknown one is refused before any loader sees it.
     private static bool IsKnown(ReadOnlySpan<byte> b) =>
         b is [0xff, 0xd8, 0xff, ..] or [0x89, (byte)'P', (byte)'N', (byte)'G', ..] or [(byte)'G', (byte)'I', (byte)'F', (byte)'8', ..] or [(byte)'I', (byte)'I', (byte)'*' or (byte)'+', 0, ..]
-            or [(byte)'M', (byte)'M', 0, (byte)'*' or (byte)'+', ..] or [(byte)'B', (byte)'M', ..] or [(byte)'P', (byte)'5' or (byte)'6', ..]
+            or [(byte)'M', (byte)'M', 0, (byte)'*' or (byte)'+', ..] or [(byte)'B', (byte)'M', ..]
         || (b.Length >= 12 && ((b.StartsWith("RIFF"u8) && b[8..].StartsWith("WEBP"u8)) || b[4..].StartsWith("ftyp"u8)));
 
     /// <summary>One image after another: each frees the one before it at the end.</summary>
