@@ -47,7 +47,8 @@ public sealed class PictureModel(FrozenNetwork network, Preprocessing preprocess
     {
         var file = Directory.Exists(path) ? Path.Combine(path, FileName) : path;
         if (!file.EndsWith(".onnx", StringComparison.OrdinalIgnoreCase) || !File.Exists(file)) return null;
-        if (!OnnxCard.IsGrafts(file)) return null;
+        // What a run holds under this name is its own, or damaged; any other file may be somebody else's.
+        if (!Directory.Exists(path) && !OnnxCard.IsGrafts(file)) return null;
         var network = new OnnxNetwork(file);
         try
         {

@@ -77,8 +77,7 @@ internal sealed class BatchingPredictor : IDisposable
         {
             var (length, outputs) = (_model.Network.InputLength, _model.Network.Outputs);
             for (var k = 0; k < jobs.Count; k++) jobs[k].Input.CopyTo(inputs, k * length);
-            // Always a whole batch: an answer must not depend on who waits beside it.
-            _model.Network.Run(inputs, _batch, rows);
+            _model.Network.Run(inputs, jobs.Count, rows);
             for (var k = 0; k < jobs.Count; k++) _model.Finish(rows.AsSpan(k * outputs, outputs));
             Interlocked.Add(ref _pictures, jobs.Count);
             Interlocked.Increment(ref _batches);

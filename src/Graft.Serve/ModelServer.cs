@@ -64,7 +64,10 @@ public static class ModelServer
 
     /// <summary>Makes the server; the caller runs it. A stop lets running requests finish.</summary>
     /// <exception cref="GraftException">An address that is none.</exception>
-    public static WebApplication Create(PictureModel model, ServeOptions options)
+    public static WebApplication Create(PictureModel model, ServeOptions options) => Create(new ServedModels(model), options);
+
+    /// <summary>The same, of a model that may be replaced while it is served.</summary>
+    internal static WebApplication Create(ServedModels models, ServeOptions options)
     {
         options.Validate();
         foreach (var address in Addresses(options)) Check(address);
@@ -89,17 +92,40 @@ public static class ModelServer
             405 => $"{pages.HttpContext.Request.Path} is not asked by {pages.HttpContext.Request.Method}: {pages.HttpContext.Response.Headers.Allow} is",
             var status => Microsoft.AspNetCore.WebUtilities.ReasonPhrases.GetReasonPhrase(status).ToLowerInvariant(),
         }));
-        var predictor = new BatchingPredictor(model);
-        application.Lifetime.ApplicationStopped.Register(predictor.Dispose);
+        application.Lifetime.ApplicationStopped.Register(models.Dispose);
         var counts = new Counts();
-        application.MapGet("/health", () => Results.Json(new { status = "ok", classes = model.Classes.Count, architecture = model.Architecture }, s_json));
-        application.MapGet("/metrics", () => Results.Text(counts.Text(predictor), "text/plain; version=0.0.4"));
-        application.MapGet("/openapi.json", () => Results.Text(OpenApi(model, options), "application/json"));
-        application.MapPost("/predict", context => Predict(context, model, predictor, options, counts));
+        T Now<T>(Func<ServedModel, T> ask)
+        {
+            var served = models.Hold();
+            try
+            {
+                return ask(served);
+            }
+            finally
+            {
+                served.Release();
+            }
+        }
+        application.MapGet("/health", () => Now(served => Results.Json(new { status = "ok", classes = served.Model.Classes.Count, architecture = served.Model.Architecture }, s_json)));
+        application.MapGet("/metrics", () => Now(served => Results.Text(counts.Text(served.Predictor), "text/plain; version=0.0.4")));
+        application.MapGet("/openapi.json", () => Now(served => Results.Text(OpenApi(served.Model, options), "application/json")));
+        application.MapPost("/predict", async context =>
+        {
+            // All pictures of a request are answered by one model.
+            var served = models.Hold();
+            try
+            {
+                await Predict(context, served.Model, served.Predictor, options, counts).ConfigureAwait(false);
+            }
+            finally
+            {
+                served.Release();
+            }
+        });
         return application;
     }
 
-    /// <summary>Starts a server that <see cref="Create"/> made.</summary>
+    /// <summary>Starts a server that <see cref="Create(PictureModel, ServeOptions)"/> made.</summary>
     /// <exception cref="GraftException">It cannot listen where it should: why, and what to do.</exception>
     public static async Task Start(WebApplication server, ServeOptions options, CancellationToken cancel = default)
     {

@@ -25,7 +25,7 @@ public sealed class ServeTests : IDisposable
         var (status, _, errors) = Workshop.Run("dotnet", [s_cli, "train", _shop["data"], "--strategy", "feature", "--out", _shop["run"], "--no-report"], null, environment);
         Assert.True(status == 0, errors);
         // A port that is free, and no limit of time: a busy machine answers late.
-        _server = Process.Start(new ProcessStartInfo("dotnet", [s_cli, "serve", _shop["run"], "--urls", "http://127.0.0.1:0", "--api-key", "secret", "--max-megabytes", "1", "--max-seconds", "3600"]) { RedirectStandardError = true, RedirectStandardOutput = true })!;
+        _server = Process.Start(new ProcessStartInfo("dotnet", [s_cli, "serve", _shop["run"], "--watch", "--urls", "http://127.0.0.1:0", "--api-key", "secret", "--max-megabytes", "1", "--max-seconds", "3600"]) { RedirectStandardError = true, RedirectStandardOutput = true })!;
         var line = _server.StandardError.ReadLine();
         Assert.Contains("Serving 2 classes", line, StringComparison.Ordinal);
         _http = new HttpClient { BaseAddress = new Uri(line!.Split(' ').Single(word => word.StartsWith("http://", StringComparison.Ordinal))), Timeout = Timeout.InfiniteTimeSpan };
@@ -45,6 +45,37 @@ public sealed class ServeTests : IDisposable
     private static ByteArrayContent Jpeg(byte[] bytes) => new(bytes) { Headers = { ContentType = new MediaTypeHeaderValue("image/jpeg") } };
 
     private static async Task<JsonElement> Body(HttpResponseMessage response) => JsonDocument.Parse(await response.Content.ReadAsStringAsync()).RootElement;
+
+    private void Until(string says)
+    {
+        string? line;
+        while ((line = _server.StandardError.ReadLine()) is not null && !line.Contains(says, StringComparison.Ordinal)) { }
+        Assert.NotNull(line);
+    }
+
+    [Fact]
+    public async Task A_model_that_is_replaced_answers_from_then_on_and_a_broken_one_is_refused()
+    {
+        async Task<string?> Label() => (await Body(await _http.PostAsync(new Uri("/predict", UriKind.Relative), Jpeg(Picture("gear"))))).GetProperty("predictions")[0].GetProperty("label").GetString();
+        Assert.Equal("gear", await Label());
+        var model = _shop["run", "model.onnx"];
+        var whole = File.ReadAllBytes(model);
+        AtomicFile.Write(model, stream => stream.Write(whole.AsSpan(0, whole.Length / 2)));
+        Until("is refused; the model before it goes on answering");
+        Assert.Equal("gear", await Label());
+
+        Directory.Move(_shop["data"], _shop["first"]);
+        ShapeWorld.Write(_shop["data"], ["star4", "gear"], 8, 1);
+        Directory.Move(_shop["data", "gear"], _shop["data", "wheel"]);
+        var (status, _, errors) = Workshop.Run("dotnet", [s_cli, "train", _shop["data"], "--strategy", "feature", "--out", _shop["other"], "--no-report"], null, new Dictionary<string, string> { ["GRAFT_CACHE"] = _shop["cache"] });
+        Assert.True(status == 0, errors);
+        Directory.Delete(_shop["data"], true);
+        Directory.Move(_shop["first"], _shop["data"]);
+        var other = File.ReadAllBytes(_shop["other", "model.onnx"]);
+        AtomicFile.Write(model, stream => stream.Write(other));
+        Until("the new model answers from here on. It no longer has gear");
+        Assert.Equal("wheel", await Label());
+    }
 
     [Fact]
     public async Task Pictures_are_predicted_however_they_come_and_errors_say_why()

@@ -19,10 +19,13 @@ internal static class ServeCommand
 
             Examples:
               graft serve runs/ants --urls http://0.0.0.0:8080 --api-key secret
+              graft serve runs/ants --watch
               curl --data-binary @picture.jpg http://127.0.0.1:8080/predict
               curl -F files=@a.jpg -F files=@b.jpg http://127.0.0.1:8080/predict
             """) { run };
         asked.AddTo(command);
+        var watch = new Option<bool>("--watch") { Description = "Take the model that is put in this one's place, between two requests; one that cannot be opened is refused" };
+        command.Options.Add(watch);
         var input = OptionBinder.Of<InputOptions>();
         input.AddTo(command);
         Shell.Handle(command, (shell, parsed) =>
@@ -30,9 +33,13 @@ internal static class ServeCommand
             var options = asked.Read(parsed, new ServeOptions { StopsOnSignals = false });
             options = options with { ApiKey = options.ApiKey ?? Environment.GetEnvironmentVariable("GRAFT_API_KEY") };
             options.Validate();
-            using var model = Answering.Open(parsed.GetValue(run)!, input.Read(parsed, new InputOptions()));
+            var path = parsed.GetValue(run)!;
+            PictureModel Open() => Answering.Open(path, input.Read(parsed, new InputOptions()));
+            using var model = Open();
             foreach (var note in model.Notes) shell.Log(note);
-            using var server = ModelServer.Create(model, options);
+            var models = new ServedModels(model);
+            if (parsed.GetValue(watch)) models.Watch(Answering.FileOf(path), Open, shell.Log);
+            using var server = ModelServer.Create(models, options);
             ModelServer.Start(server, options, shell.Stop).GetAwaiter().GetResult();
             shell.Result(new { urls = server.Urls, classes = model.Classes, preprocessing = model.Preprocessing, notes = model.Notes });
             shell.Log($"Serving {model.Classes.Count} {(model.Task == Data.TargetKind.Classes ? "classes" : model.Task == Data.TargetKind.Labels ? "labels" : "numbers")} on {string.Join(", ", server.Urls)} (Ctrl-C or SIGTERM stops it){(options.ApiKey is null ? "; no API key is asked for" : "")}");

@@ -1,5 +1,6 @@
 using Graft.Inference;
 using Graft.Models;
+using Graft.Models.Hub;
 using Graft.Torch;
 
 namespace Graft.Classification;
@@ -7,6 +8,10 @@ namespace Graft.Classification;
 /// <summary>From a path to a model that answers: what ONNX Runtime can open by itself never meets libtorch.</summary>
 internal static class Answering
 {
+    /// <summary>The file that <see cref="Open"/> reads.</summary>
+    /// <exception cref="GraftException">There is none.</exception>
+    internal static string FileOf(string path) => File.Exists(Path.Combine(path, PictureModel.FileName)) ? Path.Combine(path, PictureModel.FileName) : SavedRun.FileOf(ModelHub.Resolve(path));
+
     /// <summary>A run, an export, or any pretrained network with its own classifier.</summary>
     /// <param name="path">A run folder or a file.</param>
     /// <param name="input">How a pretrained network wants its pictures, and its classes' names.</param>
