@@ -1,4 +1,4 @@
-// dotnet run -- SUPPORT PICTURE [WEIGHTS]: one picture of each class in a folder of its own is enough; nothing is trained.
+// dotnet run -- SUPPORT PICTURE [WEIGHTS]: one picture of each class in a folder of its own is enough; nothing is trained. (Support sets need libtorch.)
 using Graft.Data;
 using Graft.Features;
 using Graft.FewShot;

@@ -89,12 +89,12 @@ public sealed class PackageTests : IDisposable
 
         var picture = _shop["data", "val", "gear", "0000.jpg"];
         Assert.Contains("gear", Run("dotnet", Built("FiveLines"), _shop["data"], picture), StringComparison.Ordinal);
-        Assert.Contains(picture, Run("dotnet", Built("OneEach"), _shop["data", "train"], picture), StringComparison.Ordinal);
+        Assert.Contains("gear", Run("dotnet", Built("OneEach"), _shop["data", "train"], picture).Split(": ")[^1], StringComparison.Ordinal);
 
         // What answers needs nothing of libtorch's, and nothing that was compiled here.
         var beside = Directory.GetFiles(Path.GetDirectoryName(Built("ClassifyApi"))!, "*", SearchOption.AllDirectories).Select(Path.GetFileName).ToArray();
         Assert.DoesNotContain(beside, file => file!.Contains("torch", StringComparison.OrdinalIgnoreCase) || file.StartsWith("libgraft", StringComparison.Ordinal));
-        var expected = Predict(picture, "native").GetProperty("predictions")[0];
+        var expected = Predict(picture, "netvips").GetProperty("predictions")[0];
         var start = new ProcessStartInfo("dotnet", [Built("ClassifyApi"), _shop["run"], "--urls", "http://127.0.0.1:0"]) { RedirectStandardOutput = true };
         using var server = Process.Start(start)!;
         try
@@ -106,7 +106,7 @@ public sealed class PackageTests : IDisposable
             using var answer = await client.PostAsync("/classify", new ByteArrayContent(File.ReadAllBytes(picture)));
             using var said = JsonDocument.Parse(await answer.Content.ReadAsStringAsync());
             Assert.Equal(expected.GetProperty("label").GetString(), said.RootElement.GetProperty("label").GetString());
-            Assert.Equal(expected.GetProperty("probability").GetDouble(), said.RootElement.GetProperty("probability").GetDouble(), 1e-3);
+            Assert.Equal(expected.GetProperty("probability").GetDouble(), said.RootElement.GetProperty("probability").GetDouble());
         }
         finally
         {
@@ -114,6 +114,7 @@ public sealed class PackageTests : IDisposable
         }
 
         Run("dotnet", "tool", "install", "--tool-path", _shop["tool"], "Graft.Cli", "--add-source", _shop["feed"]);
+        Assert.Contains("graft quickstart", Run(Path.Combine(_shop["tool"], "graft"), "--help"), StringComparison.Ordinal);
         using var answered = JsonDocument.Parse(Run(Path.Combine(_shop["tool"], "graft"), "predict", _shop["run"], picture, "--json"));
         Assert.Equal(expected.GetProperty("label").GetString(), answered.RootElement.GetProperty("predictions")[0].GetProperty("label").GetString());
     }
