@@ -51,8 +51,8 @@ internal static class QuickstartCommand
 
                 Next, your own photographs, each class in a folder of its own:
                   {NextCommand.Of("data", "inspect", "photos/")}
-                  {NextCommand.Of("models", "pull", "mobilenet_v2")}
-                  {NextCommand.Of("train", "photos/", "--weights", "mobilenet_v2")}
+                  {NextCommand.Of("models", "pull", "resnet18-imagenet")}
+                  {NextCommand.Of("train", "photos/", "--weights", "resnet18-imagenet")}
                 (The second fetches a network that was trained on ImageNet; a file of one that you have serves as well.)
                 """);
         });
