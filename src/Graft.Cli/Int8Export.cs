@@ -24,9 +24,9 @@ internal static class Int8Export
             var parts = DatasetReader.Open(pictures, model.Task);
             var judged = model.Open(pictures);
             var alone = parts.Validation is null && parts.Test is null;
-            var before = Measure(file, judged, shell);
+            var before = Measure("float", file, judged, shell);
             var summary = Int8Writer.Write(file, parts.Train, (done, total) => shell.Progress(new ProgressReport("eight bits", done, total, 0)), shell.Stop);
-            var after = Measure(file, judged, shell);
+            var after = Measure("int8", file, judged, shell);
             shell.Result(new
             {
                 file, format = ExportFormat.Onnx, classes = model.Classes, preprocessing = model.Backbone.Preprocessing, notes = model.Notes.Concat(about), bytes = new FileInfo(file).Length,
@@ -46,11 +46,11 @@ internal static class Int8Export
         }
     }
 
-    private static Side Measure(string file, Dataset data, Shell shell)
+    private static Side Measure(string numbers, string file, Dataset data, Shell shell)
     {
         using var model = PictureModel.Open(file);
         var judged = model.Judge(data, (done, total) => shell.Progress(new ProgressReport("pictures", done, total, 0)), shell.Stop);
-        return new Side(Int8Writer.IsWhole(file) ? "int8" : "float", new FileInfo(file).Length / 1e6, judged, Speed(model.Network));
+        return new Side(numbers, new FileInfo(file).Length / 1e6, judged, Speed(model.Network));
     }
 
     /// <summary>All cores for a second, after a first batch.</summary>

@@ -20,13 +20,22 @@ internal static class OnnxCard
     {
         try
         {
-            using var stream = File.OpenRead(file);
-            return Metadata(stream).Any(entry => entry is ("format", Program));
+            return Read(file).GetValueOrDefault("format") == Program;
         }
         catch (Exception reason) when (reason is IOException or InvalidDataException or UnauthorizedAccessException)
         {
             return false;
         }
+    }
+
+    /// <summary>The card; the graph is passed over unread.</summary>
+    /// <exception cref="InvalidDataException">It is no ONNX file, or is cut off.</exception>
+    public static Dictionary<string, string> Read(string file)
+    {
+        using var stream = File.OpenRead(file);
+        var card = new Dictionary<string, string>();
+        foreach (var (key, value) in Metadata(stream)) card[key] = value;
+        return card;
     }
 
     /// <summary>What a network's pictures go through before it sees them; null where the card does not say.</summary>

@@ -18,41 +18,6 @@ using Microsoft.Extensions.Logging.Console;
 
 namespace Graft.Serve;
 
-/// <summary>How a model is served.</summary>
-public sealed record ServeOptions
-{
-    /// <summary>Where it listens.</summary>
-    [Option("Where to listen", HelpName = "URLS")]
-    public string Urls { get; init; } = "http://127.0.0.1:8080";
-
-    /// <summary>Asked of every prediction, in X-API-Key or as a bearer token; null: none.</summary>
-    [Option("Ask for this key (default: GRAFT_API_KEY, or none)", HelpName = "KEY")]
-    public string? ApiKey { get; init; }
-
-    /// <summary>A larger request is refused.</summary>
-    [Option("Refuse larger requests", Name = "--max-megabytes", Unit = 1 << 20, Least = 1, Most = 1 << 20)]
-    public long MaxBytes { get; init; } = 20L << 20;
-
-    /// <summary>A request that takes longer is given up.</summary>
-    [Option("Give up longer requests", Name = "--max-seconds", Least = 0.001, Most = 86_400)]
-    public TimeSpan MaxTime { get; init; } = TimeSpan.FromSeconds(30);
-
-    /// <summary>Pictures in one request.</summary>
-    [Option("Pictures in one request", Name = "pictures of a request", Least = 1)]
-    public int MaxPictures { get; init; } = 64;
-
-    /// <summary>Classes named for each picture.</summary>
-    [Option("Classes named for each picture", Name = "classes named", Least = 1)]
-    public int Top { get; init; } = 5;
-
-    /// <summary>Refuses what cannot be.</summary>
-    /// <exception cref="GraftException">An option out of its bounds.</exception>
-    public void Validate() => OptionBounds.Check(this);
-
-    /// <summary>Whether Ctrl-C and SIGTERM stop it; no: its host sees to that.</summary>
-    public bool StopsOnSignals { get; init; } = true;
-}
-
 /// <summary>A model behind HTTP: POST /predict, GET /health, /metrics, /openapi.json.</summary>
 public static class ModelServer
 {
@@ -93,7 +58,7 @@ public static class ModelServer
             var status => Microsoft.AspNetCore.WebUtilities.ReasonPhrases.GetReasonPhrase(status).ToLowerInvariant(),
         }));
         application.Lifetime.ApplicationStopped.Register(models.Dispose);
-        var counts = new Counts();
+        var counts = new RequestCounts();
         T Now<T>(Func<ServedModel, T> ask)
         {
             var served = models.Hold();
@@ -170,7 +135,7 @@ public static class ModelServer
         return context.Response.WriteAsJsonAsync(new { error = sentence }, s_json);
     }
 
-    private static async Task Predict(HttpContext context, PictureModel model, BatchingPredictor predictor, ServeOptions options, Counts counts)
+    private static async Task Predict(HttpContext context, PictureModel model, BatchingPredictor predictor, ServeOptions options, RequestCounts counts)
     {
         var clock = Stopwatch.GetTimestamp();
         var (status, body) = await Answer(context, model, predictor, options).ConfigureAwait(false);
@@ -322,53 +287,5 @@ public static class ModelServer
         public Task WaitForStartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
 
         public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
-    }
-
-    /// <summary>Requests by status, and their times.</summary>
-    private sealed class Counts
-    {
-        private static readonly double[] s_bounds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
-        private readonly Lock _lock = new();
-        private readonly SortedDictionary<int, long> _statuses = [];
-        private readonly long[] _buckets = new long[s_bounds.Length + 1];
-        private double _seconds;
-
-        public void Count(int status, double seconds)
-        {
-            lock (_lock)
-            {
-                _statuses[status] = _statuses.GetValueOrDefault(status) + 1;
-                _seconds += seconds;
-                var bucket = Array.FindIndex(s_bounds, bound => seconds <= bound);
-                _buckets[bucket < 0 ? s_bounds.Length : bucket]++;
-            }
-        }
-
-        public string Text(BatchingPredictor predictor)
-        {
-            var text = new StringBuilder();
-            void Line(string name, double value) => text.Append(CultureInfo.InvariantCulture, $"{name} {value:R}\n");
-            lock (_lock)
-            {
-                text.Append("# TYPE graft_requests_total counter\n");
-                foreach (var (status, count) in _statuses) Line($"graft_requests_total{{status=\"{status}\"}}", count);
-                text.Append("# TYPE graft_request_seconds histogram\n");
-                long sum = 0;
-                for (var k = 0; k < s_bounds.Length; k++) Line($"graft_request_seconds_bucket{{le=\"{s_bounds[k].ToString(CultureInfo.InvariantCulture)}\"}}", sum += _buckets[k]);
-                Line("graft_request_seconds_bucket{le=\"+Inf\"}", sum += _buckets[^1]);
-                Line("graft_request_seconds_sum", _seconds);
-                Line("graft_request_seconds_count", sum);
-            }
-            var (pictures, batches, waited, ran) = predictor.Totals;
-            text.Append("# TYPE graft_pictures_total counter\n");
-            Line("graft_pictures_total", pictures);
-            text.Append("# TYPE graft_batches_total counter\n");
-            Line("graft_batches_total", batches);
-            text.Append("# TYPE graft_wait_seconds_total counter\n");
-            Line("graft_wait_seconds_total", waited);
-            text.Append("# TYPE graft_run_seconds_total counter\n");
-            Line("graft_run_seconds_total", ran);
-            return text.ToString();
-        }
     }
 }

@@ -121,6 +121,26 @@ public sealed class NuGetSourceTests : IDisposable
     }
 
     [Fact]
+    public void A_feed_that_is_not_mapped_to_the_package_is_not_asked_and_a_broken_configuration_is_named()
+    {
+        Pack(("tools/weights.bin", _weights));
+        void Mapped(string pattern) => File.WriteAllText(_shop["nuget.config"], $"""
+            <configuration>
+              <config><add key="globalPackagesFolder" value="restored" /></config>
+              <packageSources><clear /><add key="here" value="feed" /></packageSources>
+              <packageSourceMapping><clear /><packageSource key="here"><package pattern="{pattern}" /></packageSource></packageSourceMapping>
+            </configuration>
+            """);
+        Mapped("Others.*");
+        Assert.Contains("gives Some.Weights to no feed", Refused(Model("tools/weights.bin")), StringComparison.Ordinal);
+        Mapped("Some.*");
+        Assert.Equal(_weights, File.ReadAllBytes(Path.Combine(Pull(Model("tools/weights.bin")), "weights.bin")));
+        Directory.Delete(_shop["cache"], true);
+        File.WriteAllText(_shop["nuget.config"], "<configuration><packageSources>");
+        Assert.Contains("a NuGet.config cannot be read", Refused(Model("tools/weights.bin")), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void What_was_not_pulled_names_the_command_and_a_text_encoder_takes_no_pictures()
     {
         Assert.Contains("models pull resnet18-imagenet", Assert.Throws<GraftException>(() => ModelOpener.Load("resnet18-imagenet")).Message, StringComparison.Ordinal);

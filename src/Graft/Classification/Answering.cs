@@ -21,6 +21,16 @@ internal static class Answering
     {
         var plain = input is null || input == new InputOptions();
         if (plain && device == "cpu" && Engine.Wanted != EngineKind.Torch && PictureModel.TryOpen(path) is { } portable) return portable;
-        return Classifier.Open(path, input).Freeze(Device.Parse(device));
+        var where = Device.Parse(device);
+        var model = Classifier.Open(path, input);
+        try
+        {
+            return model.Freeze(where);
+        }
+        finally
+        {
+            // On a processor the frozen network has weights of its own; on a graphics processor it runs these.
+            if (!where.IsCuda) model.Dispose();
+        }
     }
 }

@@ -75,9 +75,6 @@ internal static class Int8Writer
         return new Int8Summary(graph.Layers.Count, keep.Count, error, pictures.Count);
     }
 
-    /// <summary>Whether a file is quantised.</summary>
-    public static bool IsWhole(string file) => Onnx.Model.Parser.ParseFrom(File.ReadAllBytes(file)).Graph.Node.Any(node => node.OpType == "QuantizeLinear");
-
     /// <summary>The graph as ONNX Runtime leaves it when constants and batch normalisation are folded, the card kept.</summary>
     internal static Onnx.Model Fold(string file)
     {

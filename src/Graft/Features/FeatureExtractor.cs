@@ -53,10 +53,6 @@ public sealed class FeatureExtractor(Backbone backbone, FeatureCache? cache, Dev
         return Ops.Cat(pooled, 1);
     }
 
-    /// <summary>What a function of the whole network gives for each picture, such as its own classifier's probabilities.</summary>
-    public Extraction Outputs(Dataset data, Preprocessing preprocessing, int length, Func<Tensor, Tensor> forward, Action<int, int>? progress = null, CancellationToken cancel = default) =>
-        Run(new Job(data, preprocessing, 1, 0, length, progress, cancel), "outputs", [length], forward);
-
     /// <summary>The output of stage <paramref name="below"/> − 1: what stages from <paramref name="below"/> on are trained on.</summary>
     public Extraction Activations(Dataset data, Preprocessing preprocessing, int below, int views = 1, long seed = 0, Action<int, int>? progress = null, CancellationToken cancel = default)
     {
@@ -101,11 +97,19 @@ public sealed class FeatureExtractor(Backbone backbone, FeatureCache? cache, Dev
         var kept = _kept.GetValueOrDefault(key);
         var lazy = kept is not null ? new Lazy<FrozenNetwork>(kept) : new Lazy<FrozenNetwork>(() => Make(job.Preprocessing, forward, network, onnx));
         using var shelf = cache?.Open(function, job.RowLength);
-        var extraction = new ExtractionWork(job, shelf, lazy, device.IsCuda).Run(shape);
-        if (kept is not null || !lazy.IsValueCreated) return extraction;
-        if (KeepNetwork) _kept[key] = lazy.Value;
-        else lazy.Value.Dispose();
-        return extraction;
+        try
+        {
+            return new ExtractionWork(job, shelf, lazy, device.IsCuda).Run(shape);
+        }
+        finally
+        {
+            // Whatever became of it: a network is native memory.
+            if (kept is null && lazy.IsValueCreated)
+            {
+                if (KeepNetwork) _kept[key] = lazy.Value;
+                else lazy.Value.Dispose();
+            }
+        }
     }
 
     private FrozenNetwork Make(Preprocessing preprocessing, Func<Tensor, Tensor> forward, string network, bool onnx)

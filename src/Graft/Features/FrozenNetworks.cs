@@ -18,7 +18,10 @@ internal sealed class FrozenNetworks(FeatureCache? cache)
     internal const float Tolerance = 1e-3f;
 
     /// <summary>Why libtorch runs a function that ONNX Runtime was wanted for, known from an earlier try; null: nothing speaks against it.</summary>
-    public string? Refusal(string function) => cache is not null && File.Exists(Place(function, ".refused")) ? File.ReadAllText(Place(function, ".refused")) : null;
+    public string? Refusal(string function) => cache is not null && File.Exists(RefusalOf(function)) ? File.ReadAllText(RefusalOf(function)) : null;
+
+    // Another version of ONNX Runtime is asked again.
+    private string RefusalOf(string function) => Place($"{function} {OnnxNetwork.EngineName}", ".refused");
 
     /// <summary>Makes the network.</summary>
     /// <param name="function">Everything that the answer depends on but the engine, as text.</param>
@@ -74,7 +77,7 @@ internal sealed class FrozenNetworks(FeatureCache? cache)
         }
         catch (GraftException reason) when (reason is not EngineException)
         {
-            if (cache is not null) TryDo(() => AtomicFile.Write(Place(function, ".refused"), stream => stream.Write(Encoding.UTF8.GetBytes(reason.Message))));
+            if (cache is not null) TryDo(() => AtomicFile.Write(RefusalOf(function), stream => stream.Write(Encoding.UTF8.GetBytes(reason.Message))));
             throw new EngineException(reason.Message, reason);
         }
     }
@@ -122,7 +125,9 @@ internal sealed class FrozenNetworks(FeatureCache? cache)
         var found = new float[2 * network.Outputs];
         if (expected.Length != found.Length) return float.PositiveInfinity;
         network.Run(values, 2, found);
-        return expected.Zip(found, (a, b) => MathF.Abs(a - b)).Max() / expected.Max(MathF.Abs);
+        // Of LINQ's Max, a NaN is the least.
+        var off = expected.Zip(found, (a, b) => MathF.Abs(a - b)).Aggregate(0f, MathF.Max);
+        return off / expected.Max(MathF.Abs);
     }
 
     private string Place(string function, string extension) => Path.Combine(cache?.Root ?? "", Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(function)))[..32] + extension);

@@ -10,7 +10,6 @@ internal sealed class TorchNetwork : FrozenNetwork
     private readonly Func<Tensor, Tensor> _forward;
     private readonly Module _module;
     private readonly Device _device;
-    private readonly long[] _shape;
 
     /// <param name="module">Stays the caller's; in inference mode from here on.</param>
     /// <param name="forward">N×3×H×W to N×….</param>
@@ -24,8 +23,7 @@ internal sealed class TorchNetwork : FrozenNetwork
         using var mode = Autograd.NoGrad();
         module.Eval();
         var example = Ops.Zeros([1, 3, height, width]);
-        _shape = [.. forward(example).Shape[1..]];
-        Outputs = (int)_shape.Aggregate(1L, (product, size) => product * size);
+        Outputs = (int)forward(example).Count;
         if (device.IsCuda)
         {
             module.To(device);
@@ -58,7 +56,7 @@ internal sealed class TorchNetwork : FrozenNetwork
 
     public override int Lanes => _device.IsCuda ? 1 : Cores.Count;
 
-    public override unsafe void Run(Memory<float> inputs, int count, Memory<float> outputs)
+    public override void Run(Memory<float> inputs, int count, Memory<float> outputs)
     {
         var threads = TorchRuntime.Threads;
         // One batch to a core: a second thread in an operator only waits.

