@@ -1,4 +1,3 @@
-using Graft.Data;
 using Graft.Learning;
 
 namespace Graft.Experiments;

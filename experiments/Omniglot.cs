@@ -1,7 +1,6 @@
 using Graft.Data;
 using Graft.FewShot;
 using Graft.Learning;
-using Graft.Models.Zoo;
 using Graft.Torch;
 
 namespace Graft.Experiments;

@@ -3,7 +3,6 @@ using Graft.Features;
 using Graft.FewShot;
 using Graft.Heads;
 using Graft.Models;
-using Graft.Models.Zoo;
 using Graft.Reports;
 using Graft.Torch;
 

@@ -5,7 +5,6 @@ using System.Text.Json;
 using System.Text.Json.Serialization;
 using Graft.Inference;
 using Graft.Learning;
-using Graft.Torch;
 using Spectre.Console;
 
 namespace Graft.Cli;

@@ -1,6 +1,4 @@
-using System.Buffers.Text;
 using System.Diagnostics;
-using System.Globalization;
 using System.Net.Sockets;
 using System.Security.Cryptography;
 using System.Text;

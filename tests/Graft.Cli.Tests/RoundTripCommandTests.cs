@@ -1,11 +1,8 @@
-using Graft.Classification;
 using System.Diagnostics;
 using System.Text.Json;
-using Graft.Data;
 using Graft.Exports;
 using Graft.Quickstart;
 using Graft.Testing;
-using Graft.Torch;
 
 namespace Graft.Cli.Tests;
 

@@ -1,6 +1,5 @@
 using System.Text.Json;
 using Google.Protobuf;
-using Graft.Data;
 using Graft.Models;
 using Graft.Models.Graphs;
 using Graft.Models.Imports;

@@ -1,8 +1,7 @@
-using Graft.Classification;
 using System.Runtime.InteropServices;
 using System.Text.Json;
+using Graft.Classification;
 using Graft.Exports;
-using Graft.Inference;
 using Graft.Models;
 using Graft.Models.Zoo;
 using Graft.Testing;

@@ -1,8 +1,7 @@
-using Graft.Classification;
 using System.Text;
+using Graft.Classification;
 using Graft.Exports;
 using Graft.FewShot;
-using Graft.Inference;
 using Graft.Models;
 using Graft.Models.Checkpoints;
 using Graft.Models.Zoo;

@@ -1,7 +1,6 @@
-using Graft.Classification;
 using System.Runtime.InteropServices;
 using System.Text.Json;
-using Graft.Inference;
+using Graft.Classification;
 using Graft.Models;
 using Graft.Models.Graphs;
 using Graft.Models.Zoo;

@@ -1,6 +1,5 @@
 using Graft.Classification;
 using Graft.Data;
-using Graft.Inference;
 using Graft.Models;
 using Graft.Testing;
 using Graft.Torch;

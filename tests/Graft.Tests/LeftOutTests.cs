@@ -1,6 +1,5 @@
 using System.IO.Compression;
 using Graft.Data;
-using Graft.FewShot;
 using Graft.Quickstart;
 using Graft.Testing;
 using Graft.Transfer;

@@ -4,7 +4,6 @@ using Graft.Data;
 using Graft.Exports;
 using Graft.FewShot;
 using Graft.Heads;
-using Graft.Inference;
 using Graft.Models;
 using Graft.Models.Graphs;
 using Graft.Models.Zoo;

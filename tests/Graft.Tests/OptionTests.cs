@@ -2,7 +2,6 @@ using Graft.Classification;
 using Graft.Data;
 using Graft.FewShot;
 using Graft.Heads;
-using Graft.Inference;
 using Graft.Learning;
 using Graft.Models;
 using Graft.Models.Zoo;

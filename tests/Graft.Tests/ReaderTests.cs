@@ -1,6 +1,5 @@
 using Graft.Classification;
 using Graft.Exports;
-using Graft.Inference;
 using Graft.Models;
 using Graft.Models.Checkpoints;
 using Graft.Models.Zoo;

@@ -1,9 +1,8 @@
-using Graft.Classification;
 using System.Text.Json;
+using Graft.Classification;
 using Graft.Data;
 using Graft.Exports;
 using Graft.Heads;
-using Graft.Inference;
 using Graft.Models;
 using Graft.Models.Graphs;
 using Graft.Models.Zoo;

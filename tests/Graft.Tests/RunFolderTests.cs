@@ -1,9 +1,8 @@
-using Graft.Classification;
 using System.Buffers.Binary;
+using Graft.Classification;
 using Graft.Data;
 using Graft.Features;
 using Graft.FewShot;
-using Graft.Inference;
 using Graft.Models.Hub;
 using Graft.Quickstart;
 using Graft.Testing;

@@ -1,9 +1,9 @@
 using System.Globalization;
 using System.Runtime.InteropServices;
-using Graft.Models;
 using Graft.Data;
 using Graft.Heads;
 using Graft.Inference;
+using Graft.Models;
 using Graft.Quickstart;
 using Graft.Testing;
 using Graft.Torch;

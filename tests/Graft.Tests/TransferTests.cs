@@ -1,7 +1,6 @@
 using Graft.Classification;
 using Graft.Data;
 using Graft.Features;
-using Graft.Inference;
 using Graft.Learning;
 using Graft.Models;
 using Graft.Models.Zoo;

@@ -1,6 +1,5 @@
 using System.Text;
 using Graft.Testing;
-using Graft.Torch;
 
 namespace Graft.Torch.Tests;
 

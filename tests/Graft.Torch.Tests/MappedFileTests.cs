@@ -1,5 +1,4 @@
 using Graft.Testing;
-using Graft.Torch;
 
 namespace Graft.Torch.Tests;
 

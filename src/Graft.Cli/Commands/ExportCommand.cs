@@ -1,8 +1,7 @@
 using System.CommandLine;
+using Graft.Classification;
 using Graft.Data;
 using Graft.Exports;
-using Graft.Classification;
-using Graft.Inference;
 using Graft.Learning;
 using Graft.Models;
 

@@ -1,11 +1,9 @@
 using System.CommandLine;
-using System.CommandLine.Parsing;
 using Graft.Data;
 using Graft.Features;
 using Graft.FewShot;
 using Graft.Learning;
 using Graft.Models;
-using Graft.Torch;
 using static Graft.Cli.Commands.FewshotArguments;
 
 namespace Graft.Cli.Commands;

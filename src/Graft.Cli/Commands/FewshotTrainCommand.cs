@@ -1,8 +1,5 @@
 using System.CommandLine;
-using System.CommandLine.Parsing;
 using Graft.FewShot;
-using Graft.Models.Zoo;
-using Graft.Torch;
 using static Graft.Cli.Commands.FewshotArguments;
 
 namespace Graft.Cli.Commands;

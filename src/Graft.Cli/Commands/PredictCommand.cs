@@ -1,6 +1,6 @@
 using System.CommandLine;
-using Graft.Data;
 using Graft.Classification;
+using Graft.Data;
 using Graft.Inference;
 using Graft.Learning;
 using Graft.Models;

@@ -1,8 +1,6 @@
 using System.CommandLine;
-using Graft.Features;
 using Graft.Classification;
-using Graft.Inference;
-using Graft.Torch;
+using Graft.Features;
 using Graft.Transfer;
 
 namespace Graft.Cli.Commands;

@@ -3,8 +3,6 @@ using Graft.Classification;
 using Graft.Inference;
 using Graft.Models;
 using Graft.Serve;
-using Microsoft.AspNetCore.Builder;
-using Microsoft.Extensions.Hosting;
 
 namespace Graft.Cli.Commands;
 

@@ -1,5 +1,4 @@
 using System.CommandLine;
-using Graft.Data;
 using Graft.Classification;
 using Graft.Inference;
 using Graft.Transfer;

@@ -1,8 +1,7 @@
 using System.Text.Json;
+using Graft.Classification;
 using Graft.Data;
 using Graft.Heads;
-using Graft.Classification;
-using Graft.Inference;
 using Graft.Models;
 using Graft.Models.Checkpoints;
 using Graft.Models.Exports;

@@ -1,4 +1,3 @@
-using Graft.Learning;
 using Graft.Models;
 using Graft.Models.Graphs;
 using Graft.Models.Zoo;

@@ -1,5 +1,4 @@
 using Graft.Data;
-using Graft.Learning;
 using Graft.Torch;
 
 namespace Graft.FewShot;

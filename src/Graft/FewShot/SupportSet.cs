@@ -3,7 +3,6 @@ using System.Text.Json;
 using Graft.Data;
 using Graft.Features;
 using Graft.Models;
-using Graft.Models.Checkpoints;
 using Graft.Models.Zoo;
 using Graft.Torch;
 

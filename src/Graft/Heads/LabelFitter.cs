@@ -1,7 +1,6 @@
 using System.Diagnostics;
 using Graft.Data;
 using Graft.Inference;
-using Graft.Learning;
 using Graft.Torch;
 
 namespace Graft.Heads;

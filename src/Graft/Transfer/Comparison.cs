@@ -1,6 +1,5 @@
 using Graft.Data;
 using Graft.Heads;
-using Graft.Classification;
 using Graft.Inference;
 using Graft.Learning;
 

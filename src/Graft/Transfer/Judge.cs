@@ -1,5 +1,4 @@
 using Graft.Data;
-using Graft.Heads;
 using Graft.Inference;
 
 namespace Graft.Transfer;

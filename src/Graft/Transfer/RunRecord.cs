@@ -1,16 +1,9 @@
-using System.Diagnostics;
-using System.Runtime.InteropServices;
-using System.Text.Json;
 using System.Text.Json.Serialization;
 using Graft.Data;
-using Graft.Features;
 using Graft.Heads;
 using Graft.Inference;
 using Graft.Learning;
-using Graft.Models;
-using Graft.Models.Hub;
 using Graft.Models.Zoo;
-using Graft.Torch;
 
 namespace Graft.Transfer;
 

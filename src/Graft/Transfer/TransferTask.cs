@@ -1,12 +1,10 @@
 using System.Diagnostics;
 using System.Runtime.InteropServices;
-using System.Text.Json;
-using System.Text.Json.Serialization;
+using Graft.Classification;
 using Graft.Data;
 using Graft.Exports;
 using Graft.Features;
 using Graft.Heads;
-using Graft.Classification;
 using Graft.Inference;
 using Graft.Learning;
 using Graft.Models;

@@ -1,7 +1,6 @@
 using System.Buffers.Binary;
 using System.IO.Compression;
 using System.Text;
-using Graft.Data;
 using Graft.Torch;
 
 namespace Graft.Models.Checkpoints;

@@ -1,4 +1,3 @@
-using Graft.Learning;
 using Graft.Torch;
 
 namespace Graft.Models.Graphs;

@@ -1,6 +1,4 @@
 using System.Text.Json;
-using Graft.Data;
-using Graft.Learning;
 using Graft.Torch;
 
 namespace Graft.Models.Graphs;

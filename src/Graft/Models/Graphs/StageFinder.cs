@@ -1,7 +1,3 @@
-using Graft.Data;
-using Graft.Heads;
-using Graft.Torch;
-
 namespace Graft.Models.Graphs;
 
 /// <summary>A stage of a graph: the nodes after the one before it, up to one value.</summary>

@@ -1,5 +1,3 @@
-using Graft.Torch;
-
 namespace Graft.Models.Hub;
 
 /// <summary>The checkpoint that comes inside the library under the name <c>shapes</c>: a small ConvNet pretrained on drawn shapes.</summary>

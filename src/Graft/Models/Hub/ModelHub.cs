@@ -1,5 +1,4 @@
 using System.Text.Json;
-using Graft.Data;
 using Graft.Models.Zoo;
 
 namespace Graft.Models.Hub;

@@ -1,7 +1,6 @@
 using Google.Protobuf;
 using Graft.Data;
 using Graft.Models.Graphs;
-using Graft.Torch;
 using TorchTensor = Graft.Torch.Tensor;
 
 namespace Graft.Models.Imports;

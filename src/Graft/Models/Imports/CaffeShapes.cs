@@ -1,4 +1,3 @@
-using Graft.Data;
 using Graft.Models.Graphs;
 
 namespace Graft.Models.Imports;

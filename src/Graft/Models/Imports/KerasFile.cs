@@ -2,7 +2,6 @@ using System.IO.Compression;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Graft.Models.Checkpoints;
-using Graft.Models.Zoo;
 using Graft.Torch;
 
 namespace Graft.Models.Imports;

@@ -1,5 +1,4 @@
 using System.Text.Json.Nodes;
-using Graft.Data;
 using Graft.Models.Graphs;
 using Graft.Torch;
 

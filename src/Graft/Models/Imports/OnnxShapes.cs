@@ -1,4 +1,3 @@
-using Graft.Data;
 using Graft.Models.Graphs;
 using Graft.Torch;
 using TorchTensor = Graft.Torch.Tensor;

@@ -1,4 +1,3 @@
-using Graft.Data;
 using Graft.Torch;
 
 namespace Graft.Models.Zoo;
