@@ -43,7 +43,8 @@ public sealed class BloodCells : Experiment
                 using var model = PictureModel.Open(run);
                 var judged = model.Judge(model.OpenData(table, "test"), cancel: options.Cancel).Measured;
                 rows.Add(judged is LabelMetrics labels
-                    ? [$"kinds present, {strategy}", F($"mAP {labels.MeanAveragePrecision:0.000} ({labels.Interval[0]:0.000} to {labels.Interval[1]:0.000})"),
+                    ? [$"kinds present, {strategy}",
+                        F($"mAP {labels.MeanAveragePrecision:0.000} ({labels.Interval[0]:0.000} to {labels.Interval[1]:0.000})"),
                         F($"F1: micro {labels.MicroF1:0.000}, macro {labels.MacroF1:0.000}"),
                         string.Join(", ", labels.PerLabel.Select(label => F($"{label.Name} {(double)label.Count / labels.Count:0.000}"))),
                         F($"{result.Seconds:0.0}")]

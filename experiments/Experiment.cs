@@ -29,12 +29,15 @@ public sealed record ExperimentOptions(string? Data, bool Short, int? Seeds, Act
     public bool Wants(string part) => Only.Count == 0 || Only.Any(name => part.StartsWith(name, StringComparison.OrdinalIgnoreCase));
 
     /// <summary>Trains an objective once; stopped, it goes on where it was.</summary>
-    internal Training Train<TBatch>(string name, Objective<TBatch> objective, Feed<TBatch> feed, Optimisation how, Action<Look>? looked = null, long seed = 0) =>
-        Parts.Network(name, objective, context => new Trainer<TBatch>(objective, feed, null, how, context with { Name = name, Looked = looked, Seed = seed }).Run(), Cancel);
+    internal Training Train<TBatch>(string name, Objective<TBatch> objective, Feed<TBatch> feed, Optimisation how, Action<Look>? looked = null,
+        long seed = 0) =>
+        Parts.Network(name, objective,
+            context => new Trainer<TBatch>(objective, feed, null, how, context with { Name = name, Looked = looked, Seed = seed }).Run(), Cancel);
 
     /// <summary>The folder of the datasets.</summary>
     /// <exception cref="GraftException">There is none.</exception>
-    public string DataFolder => new[] { Data, Environment.GetEnvironmentVariable("GRAFT_DATA"), Path.Combine("..", "shared", "data") }.FirstOrDefault(folder => folder is not null && Directory.Exists(folder))
+    public string DataFolder => new[] { Data, Environment.GetEnvironmentVariable("GRAFT_DATA"),
+        Path.Combine("..", "shared", "data") }.FirstOrDefault(folder => folder is not null && Directory.Exists(folder))
         ?? throw new GraftException("the datasets' folder was not found: name it with --data DIR, or in GRAFT_DATA");
 
     /// <summary>A file or folder of the datasets.</summary>
@@ -53,7 +56,9 @@ public sealed record ExperimentResult(string Name, string[] Headers, IReadOnlyLi
 public abstract class Experiment
 {
     /// <summary>Every experiment.</summary>
-    public static IReadOnlyList<Experiment> All { get; } = [new ModelATaskB(), new CifarResNets(), new AntsBees(), new BloodCells(), new MamlSinusoid(), new NeuralTuringTasks(), new MemoryNetworks(), new Omniglot(), new Shots()];
+    public static IReadOnlyList<Experiment> All { get;
+        } = [new ModelATaskB(), new CifarResNets(), new AntsBees(), new BloodCells(), new MamlSinusoid(), new NeuralTuringTasks(),
+        new MemoryNetworks(), new Omniglot(), new Shots()];
 
     /// <summary>As <c>graft reproduce</c> takes it.</summary>
     public abstract string Name { get; }

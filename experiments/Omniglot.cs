@@ -13,7 +13,8 @@ namespace Graft.Experiments;
 /// </summary>
 public sealed class Omniglot : Experiment
 {
-    private static Preprocessing Pictures(int side) => Preprocessing.Small(side, Normalize.Symmetric) with { Steps = [new Trim(), new ResizeExact(side, side)] };
+    private static Preprocessing Pictures(int side) =>
+        Preprocessing.Small(side, Normalize.Symmetric) with { Steps = [new Trim(), new ResizeExact(side, side)] };
 
     /// <inheritdoc/>
     public override string Name => "omniglot";
@@ -52,37 +53,49 @@ public sealed class Omniglot : Experiment
         // are what the unrestricted test has.
         var within = new EpisodeOptions { Way = 20, Query = 5, WithinGroup = true, Composed = 0.4, Augmentation = s_mild };
         var five = new EpisodeOptions { Way = 5, Query = 5, Augmentation = s_jitter };
-        EpisodeTrainOptions Steps(int steps, int batch = 2, double rate = 1e-3) => new() { Steps = steps, EpisodesPerStep = batch, LearningRate = rate, ValidateEvery = 0 };
+        EpisodeTrainOptions Steps(int steps, int batch = 2, double rate = 1e-3) =>
+            new() { Steps = steps, EpisodesPerStep = batch, LearningRate = rate, ValidateEvery = 0 };
         // Milder changes than the metric methods take: within a task there is little to learn from.
         var mild = five with { Augmentation = s_mild };
         // Five classes of one alphabet, or made up, are harder to tell apart than five of any, and harder to learn by heart.
         var alike = mild with { Shot = 5, WithinGroup = true, Composed = 0.5 };
         // Methods that train on the support see it, and the queries, so many times.
         const int Views = 8;
-        FewShotOptions Maml(string kind, int steps = 1, double rate = 0.4) => new() { Method = kind, InnerSteps = steps, TestSteps = steps, InnerRate = rate };
-        var prototypical = new Entry("prototypical network", new() { Method = "protonet", BackboneOptions = widening }, within, Steps(2000, rate: 6e-3), "98.8 / 99.7 / 96.0 / 98.9") { Views = 6, Side = 32 };
+        FewShotOptions Maml(string kind, int steps = 1, double rate = 0.4) =>
+            new() { Method = kind, InnerSteps = steps, TestSteps = steps, InnerRate = rate };
+        var prototypical = new Entry("prototypical network", new() { Method = "protonet", BackboneOptions = widening }, within,
+            Steps(2000, rate: 6e-3), "98.8 / 99.7 / 96.0 / 98.9") { Views = 6, Side = 32 };
         var reptile = new FewShotOptions { Method = "reptile", InnerRate = 0.012 };
         (FewShotOptions, EpisodeTrainOptions) Twenty(FewShotOptions method, EpisodeTrainOptions training) => (method with { Way = 20 }, training);
         return
         [
             prototypical,
             prototypical with { Label = $"the other way round: {prototypical.Label}", OtherWay = true },
-            new("matching network, full context", new() { Method = "matching" }, five with { Way = 10 }, Steps(2200), "98.1 / 98.9 / 93.8 / 98.5") { Side = 32 },
+            new("matching network, full context", new() { Method = "matching" }, five with { Way = 10 },
+                Steps(2200), "98.1 / 98.9 / 93.8 / 98.5") { Side = 32 },
             new("relation network", new() { Method = "relation" }, five with { Way = 10 }, Steps(1500), "99.6 / 99.8 / 97.6 / 99.1"),
-            new("Siamese network", new() { Method = "siamese" }, five with { Way = 20 }, Steps(1200), "97.3 / 98.4 / 88.2 / 97.0 (by Vinyals et al.)"),
-            new("local matching", new() { Method = "local", BackboneOptions = small }, within with { Composed = 0, Augmentation = s_jitter }, Steps(2800), "") { Views = 6 },
-            new("MAML", Maml("maml"), alike, Steps(30000, 2, 2e-3), "98.7 / 99.9 / 95.8 / 98.9") { Views = Views, Twenty = Twenty(Maml("maml"), Steps(1500, 2, 2e-3)) },
-            new("first-order MAML", Maml("fomaml", 3, 0.3), mild, Steps(4500, 8), "98.3 / 99.2 / 89.4 / 97.9 (by Nichol et al.)") { Views = Views, Twenty = Twenty(Maml("fomaml", 3, 0.3), Steps(700, 4)) },
+            new("Siamese network", new() { Method = "siamese" }, five with { Way = 20 },
+                Steps(1200), "97.3 / 98.4 / 88.2 / 97.0 (by Vinyals et al.)"),
+            new("local matching", new() { Method = "local", BackboneOptions = small }, within with { Composed = 0, Augmentation = s_jitter },
+                Steps(2800), "") { Views = 6 },
+            new("MAML", Maml("maml"), alike, Steps(30000, 2, 2e-3), "98.7 / 99.9 / 95.8 / 98.9") { Views = Views,
+                Twenty = Twenty(Maml("maml"), Steps(1500, 2, 2e-3)) },
+            new("first-order MAML", Maml("fomaml", 3, 0.3), mild, Steps(4500, 8), "98.3 / 99.2 / 89.4 / 97.9 (by Nichol et al.)") { Views = Views,
+                Twenty = Twenty(Maml("fomaml", 3, 0.3), Steps(700, 4)) },
             new("ANIL", Maml("anil"), mild, Steps(2500, 8), "") { Views = Views, Twenty = Twenty(Maml("anil"), Steps(500, 4)) },
-            new("Reptile", reptile, five with { Shot = 1, Query = 9 }, Steps(1400, 4, 1), "97.7 / 99.5 / 89.4 / 97.1") { Views = Views, Twenty = Twenty(reptile with { InnerRate = 0.01, InnerSteps = 10 }, Steps(700, 2, 1)) },
+            new("Reptile", reptile, five with { Shot = 1, Query = 9 }, Steps(1400, 4, 1), "97.7 / 99.5 / 89.4 / 97.1") { Views = Views,
+                Twenty = Twenty(reptile with { InnerRate = 0.01, InnerSteps = 10 }, Steps(700, 2, 1)) },
             new("MANN", new() { Method = "mann" }, five with { Shot = 1, Query = 9 }, Steps(1500, 16, 2e-3), "see below"),
         ];
     }
 
-    /// <summary>A method in a form that takes half a minute, and what it must reach then: a bar for regressions, far below what the full form gives.</summary>
+    /// <summary>A method in a form that takes half a minute, and what it must reach then: a bar for regressions, far below what the full form
+    /// gives.</summary>
     private static Entry Brief(Entry entry) => entry with
     {
-        Training = entry.Training with { Steps = entry.Method.Method switch { "maml" or "fomaml" or "anil" => 2000 / entry.Training.EpisodesPerStep, "reptile" => 120, "mann" => 250, "local" => 60, _ => 80 } },
+        Training = entry.Training with { Steps =
+            entry.Method.Method switch { "maml" or "fomaml"
+            or "anil" => 2000 / entry.Training.EpisodesPerStep, "reptile" => 120, "mann" => 250, "local" => 60, _ => 80 } },
         Episodes = entry.Episodes with { Way = Math.Min(10, entry.Episodes.Way), Composed = 0 },
         Method = entry.Method.Method == "reptile" ? entry.Method with { TestSteps = 10 } : entry.Method,
         Views = 1,
@@ -136,11 +149,16 @@ public sealed class Omniglot : Experiment
             {
                 var answers = learner.FixedWay < way ? twenty : learner;
                 if (answers is null) return "";
-                var sampler = new EpisodeSampler(pool.Test, new EpisodeOptions { Way = way, Shot = shot, Query = challenge ? 1 : 5, WithinGroup = challenge, SameInstances = challenge, Seed = 77 });
-                return EpisodeEvaluator.Evaluate(answers, sampler, EpisodeEvaluator.LeastEpisodes, transductive ?? together, cancel: options.Cancel, views: views, balanced: balanced).ToString();
+                var sampler = new EpisodeSampler(pool.Test,
+                    new EpisodeOptions { Way = way, Shot = shot, Query = challenge ? 1 : 5, WithinGroup = challenge, SameInstances = challenge,
+                    Seed = 77 });
+                return EpisodeEvaluator.Evaluate(answers, sampler, EpisodeEvaluator.LeastEpisodes, transductive ?? together, cancel: options.Cancel,
+                    views: views, balanced: balanced).ToString();
             }
-            string[] cells = options.Short ? [Score(5, 1), "", "", "", ""] : [Score(5, 1), Score(5, 5), Score(20, 1), Score(20, 5), Score(20, 1, challenge: true)];
-            rows.Add([$"{entry.Label}{(entry.Side == 28 ? "" : $", {entry.Side}×{entry.Side}")}{(together ? " (transductive)" : "")}", .. cells, $"{seconds / 60:0.0}", entry.Paper]);
+            string[] cells = options.Short ? [Score(5, 1), "", "", "", ""]
+                : [Score(5, 1), Score(5, 5), Score(20, 1), Score(20, 5), Score(20, 1, challenge: true)];
+            rows.Add([$"{entry.Label}{(entry.Side == 28 ? "" : $", {entry.Side}×{entry.Side}")}{(together ? " (transductive)" : "")}",
+                .. cells, $"{seconds / 60:0.0}", entry.Paper]);
             options.Log($"{entry.Label}: {string.Join(", ", cells)} after {seconds:0} s, {training.EpisodesPerSecond:0.0} episodes/s");
             if (options.Short) continue;
             var seen = entry.Views > 1 ? $", {entry.Views} views of every picture" : "";
@@ -148,7 +166,9 @@ public sealed class Omniglot : Experiment
             {
                 void Five(string label, bool transductive, int views)
                 {
-                    rows.Add([$"{entry.Label}{label} ({(transductive ? "transductive" : "inductive")})", Score(5, 1, transductive: transductive, views: views), Score(5, 5, transductive: transductive, views: views), "", "", "", "", ""]);
+                    rows.Add([$"{entry.Label}{label} ({(transductive ? "transductive" : "inductive")})",
+                        Score(5, 1, transductive: transductive, views: views),
+                        Score(5, 5, transductive: transductive, views: views), "", "", "", "", ""]);
                     options.Log($"{rows[^1][0]}: {rows[^1][1]}, {rows[^1][2]}");
                 }
                 Five("", false, 1);
@@ -162,7 +182,8 @@ public sealed class Omniglot : Experiment
             // Those that are trained for the challenge.
             if (entry.Episodes is { WithinGroup: true, Way: 20 })
             {
-                rows.Add([$"{entry.Label}{seen}, one query of each class (transductive, balanced)", "", "", "", "", Score(20, 1, challenge: true, views: entry.Views, balanced: true), "", ""]);
+                rows.Add([$"{entry.Label}{seen}, one query of each class (transductive, balanced)", "", "", "", "",
+                    Score(20, 1, challenge: true, views: entry.Views, balanced: true), "", ""]);
                 remarks.Add(ByAlphabet($"{entry.Label}, challenge by alphabet", learner, pool.Test, entry.Views, options));
                 // How much is left to gain from training on more characters.
                 remarks.Add(ByAlphabet($"{entry.Label}, on the characters that it was trained on", learner, pool.Train, entry.Views, options));
@@ -180,7 +201,8 @@ public sealed class Omniglot : Experiment
         Entry entry, EpisodePool pool, EpisodeSampler? judge, ExperimentOptions options)
     {
         TorchRuntime.ManualSeed(1);
-        var method = entry.Method with { BackboneOptions = new Dictionary<string, string>(entry.Method.BackboneOptions) { ["side"] = $"{entry.Side}" } };
+        var method = entry.Method with { BackboneOptions =
+            new Dictionary<string, string>(entry.Method.BackboneOptions) { ["side"] = $"{entry.Side}" } };
         var learner = FewShotMethods.Create(method);
         try
         {
@@ -229,7 +251,8 @@ public sealed class Omniglot : Experiment
 
     private static string ByAlphabet(string what, EpisodeLearner learner, EpisodePool pool, int views, ExperimentOptions options)
     {
-        var parts = pool.Groups.Select(alphabet => (Alphabet: alphabet, Pool: pool.Where(found => found.Group == alphabet))).Where(part => part.Pool.Classes.Count >= 20)
+        var parts = pool.Groups.Select(alphabet => (Alphabet: alphabet, Pool: pool.Where(found => found.Group == alphabet)))
+            .Where(part => part.Pool.Classes.Count >= 20)
             .Select(part => $"{part.Alphabet} {EpisodeEvaluator.Evaluate(learner, new EpisodeSampler(part.Pool, new EpisodeOptions { Way = 20, Shot = 1, Query = 1, SameInstances = true, Seed = 78 }), EpisodeEvaluator.LeastEpisodes, views: views, cancel: options.Cancel)}");
         return $"{what}{(views > 1 ? $" ({views} views)" : "")}: {string.Join("; ", parts)}.";
     }

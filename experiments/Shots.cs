@@ -31,7 +31,8 @@ public sealed class Shots : Experiment
 
         public Tensor Scores(Tensor support, Tensor labels, int way, Tensor queries)
         {
-            using var head = HeadFitter.Fit(support, [.. labels.ToArray<long>().Select(label => (int)label)], way, new HeadOptions { Kind = kind, C = 1, Folds = 1, Tolerance = 1e-3 }).Head;
+            using var head = HeadFitter.Fit(support, [.. labels.ToArray<long>().Select(label => (int)label)], way,
+                new HeadOptions { Kind = kind, C = 1, Folds = 1, Tolerance = 1e-3 }).Head;
             return head.Forward(queries);
         }
     }
@@ -54,11 +55,13 @@ public sealed class Shots : Experiment
             var (features, indices, _) = encoder.Encode(data);
             using var owned = features;
             int[] labels = [.. indices.Select(k => data.Labels[k])];
-            List<IFeatureRule> rules = [.. FeatureRules.All(), new HeadRule(HeadKind.Svm, "linear SVM"), new HeadRule(HeadKind.Softmax, "softmax head")];
+            List<IFeatureRule> rules = [.. FeatureRules.All(), new HeadRule(HeadKind.Svm, "linear SVM"),
+                new HeadRule(HeadKind.Softmax, "softmax head")];
             var lines = rules.ToDictionary(rule => rule.Name, _ => new List<(double, double)>());
             foreach (var shot in shots)
             {
-                var found = FrozenEvaluation.Run(features, labels, data.Classes, rules, new EpisodeOptions { Way = data.Classes.Count, Shot = shot, Query = Query, Seed = 3 }, episodes, cancel: options.Cancel);
+                var found = FrozenEvaluation.Run(features, labels, data.Classes, rules,
+                    new EpisodeOptions { Way = data.Classes.Count, Shot = shot, Query = Query, Seed = 3 }, episodes, cancel: options.Cancel);
                 for (var r = 0; r < rules.Count; r++)
                 {
                     lines[rules[r].Name].Add((shot, found[r].Accuracy.Accuracy));
@@ -66,12 +69,14 @@ public sealed class Shots : Experiment
                 }
                 options.Log($"{name}, {shot} of each class: {string.Join(", ", found.Select(rule => $"{rule.Rule} {rule.Accuracy}"))}");
             }
-            var chart = new LineChart($"{name}: MobileNetV2 frozen, {data.Classes.Count}-way, {episodes} episodes", "pictures of each class", [.. lines.Select(line => new ChartLine(line.Key, line.Value))]) { Ordinal = true };
+            var chart = new LineChart($"{name}: MobileNetV2 frozen, {data.Classes.Count}-way, {episodes} episodes", "pictures of each class",
+                [.. lines.Select(line => new ChartLine(line.Key, line.Value))]) { Ordinal = true };
             var file = Path.Combine(options.Output, $"shots-{name.Replace(' ', '-').ToLowerInvariant()}.svg");
             Directory.CreateDirectory(options.Output);
             AtomicFile.WriteText(file, chart.ToSvg());
             files.Add(file);
         }
-        return new ExperimentResult(Name, ["data", "pictures of each class", "rule", "accuracy", "ms an episode"], rows, [$"{episodes} episodes each, {Query} queries of each class, 95% interval. Charts: {string.Join(", ", files)}"]);
+        return new ExperimentResult(Name, ["data", "pictures of each class", "rule", "accuracy", "ms an episode"], rows,
+            [$"{episodes} episodes each, {Query} queries of each class, 95% interval. Charts: {string.Join(", ", files)}"]);
     }
 }

@@ -1,4 +1,5 @@
-// dotnet run -- SUPPORT PICTURE [WEIGHTS]: one picture of each class in a folder of its own is enough; nothing is trained. (Support sets need libtorch.)
+// dotnet run -- SUPPORT PICTURE [WEIGHTS]: one picture of each class in a folder of its own is enough; nothing is trained. (Support sets need
+// libtorch.)
 using Graft.Data;
 using Graft.Features;
 using Graft.FewShot;
@@ -6,4 +7,5 @@ using Graft.FewShot;
 using var encoder = PictureEncoder.Open(args.ElementAtOrDefault(2) ?? "shapes", cache: FeatureCache.Default());
 using var set = new SupportSet(encoder);
 foreach (var broken in set.Add(DatasetReader.Open(args[0]).Train)) Console.Error.WriteLine($"{broken.File}: {broken.Error}");
-foreach (var answer in set.Classify([args[1]]).Answers) Console.WriteLine($"{answer.File}: {answer.Label ?? "none of these"}{(answer.Unsure ? " (unsure)" : "")}");
+foreach (var answer in set.Classify([args[1]])
+    .Answers) Console.WriteLine($"{answer.File}: {answer.Label ?? "none of these"}{(answer.Unsure ? " (unsure)" : "")}");

@@ -25,16 +25,21 @@ internal static class Int8Export
             var judged = model.Open(pictures);
             var alone = parts.Validation is null && parts.Test is null;
             var before = Measure("float", file, judged, shell);
-            var summary = Int8Writer.Write(file, parts.Train, (done, total) => shell.Progress(new ProgressReport("eight bits", done, total, 0)), shell.Stop);
+            var summary = Int8Writer.Write(file, parts.Train, (done, total) => shell.Progress(new ProgressReport("eight bits", done, total, 0)),
+                shell.Stop);
             var after = Measure("int8", file, judged, shell);
             shell.Result(new
             {
-                file, format = ExportFormat.Onnx, classes = model.Classes, preprocessing = model.Backbone.Preprocessing, notes = model.Notes.Concat(about), bytes = new FileInfo(file).Length,
-                int8 = new { layers = summary.Layers, kept = summary.Kept, error = summary.Error, calibrated = summary.Pictures, measured = judged.Part, before = Json(before), after = Json(after) },
+                file, format = ExportFormat.Onnx, classes = model.Classes, preprocessing = model.Backbone.Preprocessing,
+                    notes = model.Notes.Concat(about), bytes = new FileInfo(file).Length,
+                int8 = new { layers = summary.Layers, kept = summary.Kept, error = summary.Error, calibrated = summary.Pictures,
+                    measured = judged.Part, before = Json(before), after = Json(after) },
             });
             if (shell.Json) return;
             shell.Say($"Wrote {file}: {summary.Layers - summary.Kept} of {summary.Layers} layers in eight bits{(summary.Kept > 0 ? $"; {summary.Kept} depthwise ones lost too much and stay as they are" : "")}. Ranges (99.99th percentiles) from {summary.Pictures} pictures");
-            shell.Table(["", "MB", Name(before.Judged.Measured), "pictures/s, network alone"], new[] { before, after }.Select(side => new[] { side.Numbers, $"{side.Megabytes:0.0}", Text(side.Judged.Measured), $"{side.PerSecond:0}" }), 1, 2, 3);
+            shell.Table(["", "MB", Name(before.Judged.Measured), "pictures/s, network alone"],
+                new[] { before, after }.Select(side =>
+                new[] { side.Numbers, $"{side.Megabytes:0.0}", Text(side.Judged.Measured), $"{side.PerSecond:0}" }), 1, 2, 3);
             if (alone) shell.Say($"{pictures} has one part only: the measure is on the pictures that the ranges are of, and so flatters a little");
             foreach (var note in about) shell.Say(note);
         }
@@ -74,11 +79,15 @@ internal static class Int8Export
         return pictures / clock.Elapsed.TotalSeconds;
     }
 
-    private static object Json(Side side) => new { megabytes = side.Megabytes, measure = side.Judged.Measured.Score.Name, value = side.Judged.Measured.Score.Value, interval = Interval(side.Judged.Measured), pictures = side.Judged.Measured.Count, per_second = side.PerSecond };
+    private static object Json(Side side) =>
+        new { megabytes = side.Megabytes, measure = side.Judged.Measured.Score.Name, value = side.Judged.Measured.Score.Value,
+        interval = Interval(side.Judged.Measured), pictures = side.Judged.Measured.Count, per_second = side.PerSecond };
 
-    private static double[] Interval(TaskMetrics found) => found switch { Metrics metrics => [metrics.Low, metrics.High], LabelMetrics labels => labels.Interval, _ => [double.NaN, double.NaN] };
+    private static double[] Interval(TaskMetrics found) =>
+        found switch { Metrics metrics => [metrics.Low, metrics.High], LabelMetrics labels => labels.Interval, _ => [double.NaN, double.NaN] };
 
     private static string Name(TaskMetrics found) => $"{found.Score.Name} on {found.Count} pictures";
 
-    private static string Text(TaskMetrics found) => Interval(found) is [var low, var high] && double.IsFinite(low) ? $"{found.Score.Value:0.000} ({low:0.000} to {high:0.000})" : $"{found.Score.Value:0.000}";
+    private static string Text(TaskMetrics found) => Interval(found) is [var low, var high] && double.IsFinite(low)
+        ? $"{found.Score.Value:0.000} ({low:0.000} to {high:0.000})" : $"{found.Score.Value:0.000}";
 }

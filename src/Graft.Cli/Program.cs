@@ -52,7 +52,9 @@ internal static class Program
           graft predict runs/LAST picture.jpg
         """)
     {
-        QuickstartCommand.Create(), TrainCommand.Create(), EvaluateCommand.Create(), PredictCommand.Create(), AdviseCommand.Create(), CompareCommand.Create(),
-        DataCommand.Create(), ModelsCommand.Create(), GraftCommand.Create(), ExportCommand.Create(), ServeCommand.Create(), FewshotCommand.Create(), CacheCommand.Create(), ReportCommand.Create(), ReproduceCommand.Create(), PretrainShapesCommand.Create(),
+        QuickstartCommand.Create(), TrainCommand.Create(), EvaluateCommand.Create(), PredictCommand.Create(), AdviseCommand.Create(),
+            CompareCommand.Create(),
+        DataCommand.Create(), ModelsCommand.Create(), GraftCommand.Create(), ExportCommand.Create(), ServeCommand.Create(), FewshotCommand.Create(),
+            CacheCommand.Create(), ReportCommand.Create(), ReproduceCommand.Create(), PretrainShapesCommand.Create(),
     };
 }

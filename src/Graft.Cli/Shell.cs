@@ -14,7 +14,8 @@ internal sealed class Shell : IDisposable
 {
     private static readonly JsonSerializerOptions s_json = new(JsonSerializerDefaults.Web)
     {
-        WriteIndented = true, NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals, Converters = { new JsonStringEnumConverter(JsonNamingPolicy.KebabCaseLower) },
+        WriteIndented = true, NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals,
+            Converters = { new JsonStringEnumConverter(JsonNamingPolicy.KebabCaseLower) },
         Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
     };
 
@@ -35,7 +36,8 @@ internal sealed class Shell : IDisposable
         Json = json;
         Out = AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(json ? Console.Error : Console.Out) });
         if (Console.IsOutputRedirected) Out.Profile.Width = 160;
-        _signals = [.. new[] { PosixSignal.SIGINT, PosixSignal.SIGTERM, PosixSignal.SIGHUP }.Select(signal => PosixSignalRegistration.Create(signal, Signalled))];
+        _signals = [.. new[] { PosixSignal.SIGINT, PosixSignal.SIGTERM,
+            PosixSignal.SIGHUP }.Select(signal => PosixSignalRegistration.Create(signal, Signalled))];
     }
 
     // Ctrl-C, kill, a service that is stopped, a terminal that is closed: the first lets what watches the token stop cleanly. A second one, or
@@ -70,7 +72,8 @@ internal sealed class Shell : IDisposable
     public static Option<bool> JsonOption => new("--json") { Description = "Print one JSON object on stdout and nothing else" };
 
     /// <summary>Nothing that is there is written over without it.</summary>
-    public static Option<bool> OverwriteOption(string what) => new("--overwrite") { Description = $"Replace {what}, which is otherwise left as it is" };
+    public static Option<bool> OverwriteOption(string what) =>
+        new("--overwrite") { Description = $"Replace {what}, which is otherwise left as it is" };
 
     /// <summary>Every command has it, and a task's options too.</summary>
     internal const string ThreadsName = "--threads";
@@ -89,9 +92,11 @@ internal sealed class Shell : IDisposable
     {
         var json = JsonOption;
         command.Options.Add(json);
-        var engine = new Option<string?>("--engine") { Description = "What runs frozen networks: auto, onnx (ONNX Runtime) or torch (default: GRAFT_ENGINE, or auto)", HelpName = "NAME" };
+        var engine = new Option<string?>("--engine")
+            { Description = "What runs frozen networks: auto, onnx (ONNX Runtime) or torch (default: GRAFT_ENGINE, or auto)", HelpName = "NAME" };
         command.Options.Add(engine);
-        command.Options.Add(new Option<int?>(ThreadsName) { Description = "Processor threads to work with (default: OMP_NUM_THREADS, or all)", HelpName = "N" });
+        command.Options.Add(new Option<int?>(ThreadsName) { Description = "Processor threads to work with (default: OMP_NUM_THREADS, or all)",
+            HelpName = "N" });
         command.SetAction(parsed =>
         {
             using var shell = new Shell(parsed.GetValue(json));
@@ -173,8 +178,10 @@ internal sealed class Shell : IDisposable
     private static (string Message, int Status) Explain(Exception reason, int stopped) => reason switch
     {
         // The framework's own words for it say nothing.
-        OperationCanceledException => (reason.Message == new OperationCanceledException().Message || reason is TaskCanceledException ? "Stopped" : reason.Message, stopped),
-        AggregateException or TypeInitializationException or System.Reflection.TargetInvocationException when reason.InnerException is { } inner => Explain(inner, stopped),
+        OperationCanceledException => (reason.Message == new OperationCanceledException().Message
+            || reason is TaskCanceledException ? "Stopped" : reason.Message, stopped),
+        AggregateException or TypeInitializationException or System.Reflection.TargetInvocationException
+            when reason.InnerException is { } inner => Explain(inner, stopped),
         GraftException { IsUsage: true } => (reason.Message, 2),
         GraftException or IOException or UnauthorizedAccessException or ArgumentException => (reason.Message, 1),
         _ => ($"this is a fault of Graft's own: {reason.GetType().Name}: {reason.Message.ReplaceLineEndings(" ").TrimEnd('.')}. GRAFT_TRACE=1 shows where; please report it", 1),
@@ -210,7 +217,8 @@ internal sealed class Shell : IDisposable
             if (_live && report.Stage != _lastStage) CloseLine();
             if (report.Stage != _lastStage || report.Done < _stageBegan.Done) _stageBegan = (now, report.Done);
             (_shown, _lastStage) = (now, report.Stage);
-            var left = report.Done > _stageBegan.Done ? (now - _stageBegan.Time) / (report.Done - _stageBegan.Done) * (report.Total - report.Done) : (TimeSpan?)null;
+            var left = report.Done > _stageBegan.Done ? (now - _stageBegan.Time) / (report.Done - _stageBegan.Done) * (report.Total - report.Done)
+                : (TimeSpan?)null;
             var text = $"{report}{(left is { TotalSeconds: > 0.5 } time ? $", {time:m\\:ss} left" : "")}";
             if (!_live) { Console.Error.WriteLine(text); return; }
             Console.Error.Write($"\r\e[2K{text}");
@@ -229,7 +237,8 @@ internal sealed class Shell : IDisposable
     {
         CloseLine();
         var table = new Table().Border(TableBorder.Rounded);
-        for (var k = 0; k < headers.Length; k++) table.AddColumn(new TableColumn(Markup.Escape(headers[k])) { Alignment = right.Contains(k) ? Justify.Right : Justify.Left });
+        for (var k = 0; k < headers.Length; k++) table.AddColumn(
+            new TableColumn(Markup.Escape(headers[k])) { Alignment = right.Contains(k) ? Justify.Right : Justify.Left });
         foreach (var row in rows) table.AddRow([.. row.Select(cell => new Text(cell))]);
         Out.Write(table);
     }

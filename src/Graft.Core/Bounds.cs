@@ -34,7 +34,8 @@ internal static class Bounds
     public static string Device(string name)
     {
         var number = name.StartsWith("cuda:", StringComparison.Ordinal) ? name["cuda:".Length..] : "0";
-        if (name is not ("cpu" or "cuda") && !(name.StartsWith("cuda:", StringComparison.Ordinal) && int.TryParse(number, NumberStyles.None, CultureInfo.InvariantCulture, out _)))
+        if (name is not ("cpu" or "cuda")
+            && !(name.StartsWith("cuda:", StringComparison.Ordinal) && int.TryParse(number, NumberStyles.None, CultureInfo.InvariantCulture, out _)))
             throw Refuse($"--device {name}: cpu or cuda:0");
         return name;
     }

@@ -5,7 +5,8 @@ namespace Graft;
 /// </summary>
 internal static class Cores
 {
-    private static int s_count = int.TryParse(Environment.GetEnvironmentVariable("OMP_NUM_THREADS"), out var wanted) && wanted > 0 ? wanted : Environment.ProcessorCount;
+    private static int s_count = int.TryParse(Environment.GetEnvironmentVariable("OMP_NUM_THREADS"), out var wanted) && wanted > 0 ? wanted
+        : Environment.ProcessorCount;
 
     /// <summary>At first <c>OMP_NUM_THREADS</c>, or all that the machine has.</summary>
     public static int Count => s_count;

@@ -13,8 +13,10 @@ internal static class JsonFault
         var text = reason.Message;
         string Name() => text.Split('\'') is [_, var name, ..] ? name : "";
         if (text.Contains("could not be mapped", StringComparison.Ordinal)) return $"'{Name()}' is not known here";
-        if (text.Contains("missing required properties", StringComparison.Ordinal)) return $"{text[(text.LastIndexOf(':') + 1)..].Trim(' ', '.')} is missing";
-        if (text.Contains("could not be converted", StringComparison.Ordinal)) return $"{reason.Path} holds a value of another kind than belongs there";
+        if (text.Contains("missing required properties",
+            StringComparison.Ordinal)) return $"{text[(text.LastIndexOf(':') + 1)..].Trim(' ', '.')} is missing";
+        if (text.Contains("could not be converted",
+            StringComparison.Ordinal)) return $"{reason.Path} holds a value of another kind than belongs there";
         if (text.Contains("null", StringComparison.Ordinal) && reason.Path is { } path) return $"{path} holds null";
         return text.Split(" Path:")[0].Split(" LineNumber:")[0].TrimEnd('.');
     }

@@ -14,5 +14,6 @@ internal static class NextCommand
 
     /// <summary>A word as a POSIX shell reads it back.</summary>
     public static string Quoted(string word) =>
-        word.Length > 0 && word.All(c => char.IsLetterOrDigit(c) || c is '/' or '.' or '-' or '_' or ':' or '=' or ',' or '+' or '@' or '%') ? word : $"'{word.Replace("'", @"'\''", StringComparison.Ordinal)}'";
+        word.Length > 0 && word.All(c => char.IsLetterOrDigit(c) || c is '/' or '.' or '-' or '_' or ':' or '=' or ',' or '+' or '@' or '%') ? word
+            : $"'{word.Replace("'", @"'\''", StringComparison.Ordinal)}'";
 }

@@ -13,7 +13,8 @@ public sealed record Score(string Name, double Value, bool HigherIsBetter, doubl
     /// <summary>Whether its numbers are numbers.</summary>
     public bool IsFinite => double.IsFinite(Value) && (Loss is not { } loss || double.IsFinite(loss));
 
-    /// <summary>Whether this is to be kept in place of an earlier one: better, or as good at a smaller loss; without losses, the later of equals.</summary>
+    /// <summary>Whether this is to be kept in place of an earlier one: better, or as good at a smaller loss; without losses, the later of
+    /// equals.</summary>
     public bool Beats(Score? earlier)
     {
         if (earlier is null) return true;

@@ -10,7 +10,8 @@ internal static class UnknownName
     /// <param name="name">As it was given.</param>
     /// <param name="known">What there is.</param>
     /// <param name="all">The command that shows all; needed where they are many.</param>
-    public static GraftException Of(string what, string name, IEnumerable<string> known, string all = "") => Bounds.Refuse(Sentence($"there is no {what} '{name}'", name, known, all));
+    public static GraftException Of(string what, string name, IEnumerable<string> known, string all = "") =>
+        Bounds.Refuse(Sentence($"there is no {what} '{name}'", name, known, all));
 
     /// <summary>The beginning of a sentence, and behind it what comes nearest: all names where they are few, else the nearest three.</summary>
     public static string Sentence(string beginning, string name, IEnumerable<string> known, string all = "")
@@ -23,7 +24,8 @@ internal static class UnknownName
     }
 
     /// <summary>Names by the number of letters to change, the fewest first.</summary>
-    public static IEnumerable<string> Near(string name, IEnumerable<string> known) => known.OrderBy(other => Distance(name.ToLowerInvariant(), other.ToLowerInvariant()));
+    public static IEnumerable<string> Near(string name, IEnumerable<string> known) =>
+        known.OrderBy(other => Distance(name.ToLowerInvariant(), other.ToLowerInvariant()));
 
     /// <summary>Letters to put in, take out, exchange, or swap with their neighbour (Damerau 1964, without touching a letter twice).</summary>
     public static int Distance(string a, string b)

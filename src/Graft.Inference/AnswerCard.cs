@@ -28,7 +28,8 @@ public sealed record AnswerCard(TargetKind Task, IReadOnlyList<string> Names)
         var names = card.TryGetValue("classes", out var text) ? JsonSerializer.Deserialize<string[]>(text) : null;
         if (names is null || names.Length != outputs || names.Contains(null!)) throw new InvalidDataException($"its classes are not {outputs} names");
         var task = card.GetValueOrDefault("task") switch { "labels" => TargetKind.Labels, "numbers" => TargetKind.Numbers, _ => TargetKind.Classes };
-        return new AnswerCard(task, names) { Thresholds = ThresholdsOf(card, outputs), Residuals = ResidualsOf(card, outputs), Scores = card.GetValueOrDefault("output") == "scores" };
+        return new AnswerCard(task, names) { Thresholds = ThresholdsOf(card, outputs), Residuals = ResidualsOf(card, outputs),
+            Scores = card.GetValueOrDefault("output") == "scores" };
     }
 
     internal static double[]? ThresholdsOf(IReadOnlyDictionary<string, string>? card, int count) =>
@@ -63,14 +64,17 @@ public sealed record AnswerCard(TargetKind Task, IReadOnlyList<string> Names)
         float[] values = [.. answers];
         if (Task == TargetKind.Numbers)
         {
-            PredictedNumber[] numbers = [.. values.Select((value, k) => new PredictedNumber(Names[k], value, value + Residuals?[k][0], value + Residuals?[k][1]))];
+            PredictedNumber[] numbers = [.. values.Select((value, k) =>
+                new PredictedNumber(Names[k], value, value + Residuals?[k][0], value + Residuals?[k][1]))];
             return new Prediction(file, string.Join("; ", numbers.Select(number => $"{number}")), double.NaN, []) { Numbers = numbers };
         }
-        var ranked = values.Select((p, k) => (Index: k, Label: new RankedLabel(Names[k], p))).OrderByDescending(item => item.Label.Probability).ToArray();
+        var ranked = values.Select((p, k) => (Index: k, Label: new RankedLabel(Names[k], p))).OrderByDescending(item => item.Label.Probability)
+            .ToArray();
         if (Task == TargetKind.Labels)
         {
             RankedLabel[] said = [.. ranked.Where(item => item.Label.Probability >= (Thresholds?[item.Index] ?? 0.5)).Select(item => item.Label)];
-            return new Prediction(file, string.Join("; ", said.Select(item => item.Label)), double.NaN, [.. ranked.Select(item => item.Label)]) { Labels = said };
+            return new Prediction(file, string.Join("; ", said.Select(item => item.Label)), double.NaN,
+                [.. ranked.Select(item => item.Label)]) { Labels = said };
         }
         RankedLabel[] first = [.. ranked.Take(top).Select(item => item.Label)];
         return new Prediction(file, first[0].Label, first[0].Probability, first);

@@ -17,7 +17,8 @@ public enum EngineKind
 public static class Engine
 {
     /// <summary>At first <c>GRAFT_ENGINE</c>, or auto.</summary>
-    public static EngineKind Wanted { get; private set; } = Environment.GetEnvironmentVariable("GRAFT_ENGINE") is { Length: > 0 } name ? Parse(name, "GRAFT_ENGINE=") : EngineKind.Auto;
+    public static EngineKind Wanted { get; private set; } = Environment.GetEnvironmentVariable("GRAFT_ENGINE") is { Length: > 0 } name
+        ? Parse(name, "GRAFT_ENGINE=") : EngineKind.Auto;
 
     /// <summary>Uses this one from here on.</summary>
     public static void Use(EngineKind engine) => Wanted = engine;
@@ -26,6 +27,7 @@ public static class Engine
     /// <exception cref="GraftException">Another name.</exception>
     public static EngineKind Parse(string name, string option = "--engine ") => name switch
     {
-        "auto" => EngineKind.Auto, "onnx" => EngineKind.Onnx, "torch" => EngineKind.Torch, _ => throw Bounds.Refuse($"{option}{name}: auto, onnx or torch"),
+        "auto" => EngineKind.Auto, "onnx" => EngineKind.Onnx, "torch" => EngineKind.Torch,
+            _ => throw Bounds.Refuse($"{option}{name}: auto, onnx or torch"),
     };
 }

@@ -35,7 +35,8 @@ internal sealed class Lanes(Lazy<FrozenNetwork> network, int items, int inputLen
         if (lanes == 1) Lane(fill, take, cancel);
         else
         {
-            var threads = Enumerable.Range(0, lanes).Select(_ => new Thread(() => Lane(fill, take, cancel)) { IsBackground = true, Name = "lane" }).ToArray();
+            var threads = Enumerable.Range(0, lanes).Select(_ => new Thread(() => Lane(fill, take, cancel)) { IsBackground = true, Name = "lane" })
+                .ToArray();
             foreach (var thread in threads) thread.Start();
             foreach (var thread in threads) thread.Join();
         }

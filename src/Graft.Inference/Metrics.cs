@@ -17,7 +17,8 @@ public sealed record ClassMetrics(string Name, int Count, double Precision, doub
 /// <param name="CalibrationError">Expected calibration error, 15 bins (Guo et al. 2017, eq. 5).</param>
 /// <param name="PerClass">Class by class.</param>
 /// <param name="Confusion">Row: the true class; column: the predicted one.</param>
-public sealed record Metrics(int Count, double Accuracy, double Low, double High, double Top5, double BalancedAccuracy, double MacroF1, double Loss, double CalibrationError,
+public sealed record Metrics(int Count, double Accuracy, double Low, double High, double Top5, double BalancedAccuracy, double MacroF1, double Loss,
+    double CalibrationError,
     IReadOnlyList<ClassMetrics> PerClass, int[][] Confusion) : TaskMetrics(Count)
 {
     private const int Bins = 15;
@@ -66,7 +67,8 @@ public sealed record Metrics(int Count, double Accuracy, double Low, double High
         var present = perClass.Where(found => found.Count > 0).ToArray();
         var (low, high) = Wilson(right, n);
         return new Metrics(n, n == 0 ? 0 : (double)right / n, low, high, n == 0 ? 0 : (double)top / n,
-            present.Length == 0 ? 0 : present.Average(found => found.Recall), present.Length == 0 ? 0 : present.Average(found => found.F1), n == 0 ? 0 : loss / n,
+            present.Length == 0 ? 0 : present.Average(found => found.Recall), present.Length == 0 ? 0 : present.Average(found => found.F1), n == 0
+                ? 0 : loss / n,
             Enumerable.Range(0, Bins).Sum(b => n == 0 ? 0 : Math.Abs(binRight[b] - binSure[b]) / n), perClass, confusion);
     }
 

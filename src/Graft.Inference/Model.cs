@@ -62,15 +62,18 @@ public abstract class Model<TAnswer>(FrozenNetwork network, Preprocessing prepro
 
     /// <summary>Answers many files, each by itself, as fast as the machine can.</summary>
     /// <returns>For every file, in the order given, an answer or why there is none.</returns>
-    public (TAnswer? Answer, string? Error)[] Answer(IReadOnlyList<string> files, Action<int, int>? progress = null, CancellationToken cancel = default)
+    public (TAnswer? Answer, string? Error)[] Answer(IReadOnlyList<string> files, Action<int, int>? progress = null,
+        CancellationToken cancel = default)
     {
         var found = new (TAnswer?, string?)[files.Count];
-        Run(files.Count, (k, input) => Read(Bytes(files[k]), input), (k, row) => found[k] = (Say(files[k], row), null), (k, error) => found[k] = (default, error), progress, cancel);
+        Run(files.Count, (k, input) => Read(Bytes(files[k]), input), (k, row) => found[k] = (Say(files[k], row), null),
+            (k, error) => found[k] = (default, error), progress, cancel);
         return found;
     }
 
     /// <summary>What it gives for every readable picture of a dataset: N×outputs, row after row, and which pictures they are.</summary>
-    public (float[] Answers, int[] Indices, IReadOnlyList<BrokenPicture> Broken) AnswerAll(Dataset data, Action<int, int>? progress = null, CancellationToken cancel = default)
+    public (float[] Answers, int[] Indices, IReadOnlyList<BrokenPicture> Broken) AnswerAll(Dataset data, Action<int, int>? progress = null,
+        CancellationToken cancel = default)
     {
         var outputs = Network.Outputs;
         var rows = new float[(long)data.Count * outputs];
@@ -85,7 +88,8 @@ public abstract class Model<TAnswer>(FrozenNetwork network, Preprocessing prepro
         if (good.Length == data.Count) return (rows, good, []);
         var kept = new float[(long)good.Length * outputs];
         for (var k = 0; k < good.Length; k++) rows.AsSpan(good[k] * outputs, outputs).CopyTo(kept.AsSpan(k * outputs));
-        return (kept, good, [.. Enumerable.Range(0, data.Count).Where(k => errors[k] is not null).Select(k => new BrokenPicture(data.Name(k), errors[k]!))]);
+        return (kept, good, [.. Enumerable.Range(0, data.Count).Where(k => errors[k] is not null)
+            .Select(k => new BrokenPicture(data.Name(k), errors[k]!))]);
     }
 
     private delegate void FillOne(int item, Span<float> input);
@@ -95,7 +99,8 @@ public abstract class Model<TAnswer>(FrozenNetwork network, Preprocessing prepro
     private void Run(int count, FillOne fill, TakeOne take, Action<int, string> broken, Action<int, int>? progress, CancellationToken cancel)
     {
         var done = 0;
-        var lanes = new Lanes(new Lazy<FrozenNetwork>(Network), count, Network.InputLength, Network.Outputs) { Batch = Network.Batch, Count = Network.Lanes };
+        var lanes = new Lanes(new Lazy<FrozenNetwork>(Network), count, Network.InputLength, Network.Outputs) { Batch = Network.Batch,
+            Count = Network.Lanes };
         lanes.Run((k, input) =>
         {
             try

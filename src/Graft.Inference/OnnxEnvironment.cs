@@ -3,7 +3,8 @@ using Microsoft.ML.OnnxRuntime;
 
 namespace Graft.Inference;
 
-/// <summary>ONNX Runtime's library as Graft uses it: loaded once, and without its reports to its makers (a device's number, a data base in the user's folder).</summary>
+/// <summary>ONNX Runtime's library as Graft uses it: loaded once, and without its reports to its makers (a device's number, a data base in the user's
+/// folder).</summary>
 internal static partial class OnnxEnvironment
 {
     private const string Silence = "ORT_DISABLE_TELEMETRY";
@@ -40,7 +41,8 @@ internal static partial class OnnxEnvironment
             OrtEnv.Instance().DisableTelemetryEvents();
             return true;
         }
-        catch (Exception reason) when (reason is DllNotFoundException or TypeInitializationException or OnnxRuntimeException or BadImageFormatException)
+        catch (Exception reason) when (reason is DllNotFoundException or TypeInitializationException or OnnxRuntimeException
+            or BadImageFormatException)
         {
             throw new GraftException($"ONNX Runtime cannot be loaded ({(reason.InnerException ?? reason).Message.Split('\n')[0]}): --engine torch does without it", reason);
         }

@@ -23,7 +23,8 @@ public sealed class OnnxNetwork : FrozenNetwork
     {
         OnnxEnvironment.Require();
         // Every lane brings its own thread: a batch to a core wastes less than a layer over all cores.
-        using var options = new SessionOptions { IntraOpNumThreads = 1, InterOpNumThreads = 1, LogSeverityLevel = OrtLoggingLevel.ORT_LOGGING_LEVEL_FATAL };
+        using var options = new SessionOptions { IntraOpNumThreads = 1, InterOpNumThreads = 1,
+            LogSeverityLevel = OrtLoggingLevel.ORT_LOGGING_LEVEL_FATAL };
         options.AddSessionConfigEntry("session.intra_op.allow_spinning", "0");
         try
         {
@@ -37,10 +38,12 @@ public sealed class OnnxNetwork : FrozenNetwork
         {
             (_inputs, _outputs) = ([.. _session.InputMetadata.Keys], [_session.OutputMetadata.Keys.First()]);
             var (input, output) = (_session.InputMetadata.Values.First(), _session.OutputMetadata.Values.First());
-            if (_inputs.Length != 1 || input.Dimensions is not [_, 3, > 0, > 0] shape || input.ElementType != typeof(float) || output.ElementType != typeof(float))
+            if (_inputs.Length != 1 || input.Dimensions is not [_, 3, > 0, > 0] shape || input.ElementType != typeof(float)
+                || output.ElementType != typeof(float))
                 throw new GraftException($"{name}: its input is not one batch of colour pictures (N×3×H×W)");
             (Height, Width) = (shape[2], shape[3]);
-            _rest = [.. output.Dimensions.Skip(1).Select(size => size > 0 ? (long)size : throw new GraftException($"{name}: the size of its answer is not fixed"))];
+            _rest = [.. output.Dimensions.Skip(1)
+                .Select(size => size > 0 ? (long)size : throw new GraftException($"{name}: the size of its answer is not fixed"))];
             Outputs = (int)_rest.Aggregate(1L, (product, size) => product * size);
             Card = new Dictionary<string, string>(_session.ModelMetadata.CustomMetadataMap);
             Fixed = shape[0] > 0 ? shape[0] : null;
@@ -81,7 +84,8 @@ public sealed class OnnxNetwork : FrozenNetwork
     {
         try
         {
-            using var given = OrtValue.CreateTensorValueFromMemory(OrtMemoryInfo.DefaultInstance, inputs[..(count * InputLength)], [count, 3, Height, Width]);
+            using var given = OrtValue.CreateTensorValueFromMemory(OrtMemoryInfo.DefaultInstance, inputs[..(count * InputLength)],
+                [count, 3, Height, Width]);
             using var made = OrtValue.CreateTensorValueFromMemory(OrtMemoryInfo.DefaultInstance, outputs[..(count * Outputs)], [count, .. _rest]);
             _session.Run(_run, _inputs, [given], _outputs, [made]);
         }

@@ -15,7 +15,8 @@ public sealed record Judged(TaskMetrics Measured, float[] Answers, int[] Indices
     public Metrics Metrics => Measured as Metrics ?? throw new GraftException("the model tells no classes: its measures are others, in Measured");
 }
 
-/// <summary>A finished model that tells classes, labels or numbers of pictures: opened from what <c>graft train</c> or <c>graft export</c> wrote, without libtorch.</summary>
+/// <summary>A finished model that tells classes, labels or numbers of pictures: opened from what <c>graft train</c> or <c>graft export</c> wrote,
+/// without libtorch.</summary>
 /// <param name="network">Owned from here on.</param>
 /// <param name="preprocessing">What pictures go through before it.</param>
 /// <param name="card">What its numbers say.</param>
@@ -39,7 +40,8 @@ public sealed class PictureModel(FrozenNetwork network, Preprocessing preprocess
     /// <summary>Opens a run folder, or an ONNX file that Graft wrote.</summary>
     /// <exception cref="GraftException">It is none, or it is damaged.</exception>
     public static PictureModel Open(string path) => TryOpen(path)
-        ?? throw new GraftException(Directory.Exists(path) ? $"{path} has no {FileName}: it is no finished run of {NextCommand.Of("train")}" : $"{path} is no ONNX file that Graft wrote: make one with {NextCommand.Of("export")} RUN --to onnx");
+        ?? throw new GraftException(Directory.Exists(path) ? $"{path} has no {FileName}: it is no finished run of {NextCommand.Of("train")}"
+            : $"{path} is no ONNX file that Graft wrote: make one with {NextCommand.Of("export")} RUN --to onnx");
 
     /// <summary>The same; null where the path is of another kind.</summary>
     /// <exception cref="GraftException">It is of that kind, and damaged.</exception>
@@ -53,7 +55,8 @@ public sealed class PictureModel(FrozenNetwork network, Preprocessing preprocess
         try
         {
             var card = AnswerCard.Of(network.Card, network.Outputs);
-            return new PictureModel(network, OnnxCard.Preprocessing(network.Card) ?? throw new InvalidDataException("its preprocessing is missing"), card)
+            return new PictureModel(network, OnnxCard.Preprocessing(network.Card) ?? throw new InvalidDataException("its preprocessing is missing"),
+                card)
             {
                 Architecture = network.Card.GetValueOrDefault("architecture") ?? "",
             };
@@ -71,7 +74,8 @@ public sealed class PictureModel(FrozenNetwork network, Preprocessing preprocess
     /// <inheritdoc/>
     protected internal override void Finish(Span<float> row) => Card.Finish(row);
 
-    /// <summary>Labelled pictures in the order of this model's classes. A network whose classes have no names takes the dataset's own, in their order.</summary>
+    /// <summary>Labelled pictures in the order of this model's classes. A network whose classes have no names takes the dataset's own, in their
+    /// order.</summary>
     /// <exception cref="GraftException">Other classes, or more of them.</exception>
     public Dataset OpenData(string data, string? split = null) => Card.Open(data, split);
 
@@ -81,7 +85,9 @@ public sealed class PictureModel(FrozenNetwork network, Preprocessing preprocess
     {
         var (answers, indices, broken) = AnswerAll(data, progress, cancel);
         if (indices.Length == 0) throw new GraftException($"none of the {data.Count} labelled pictures can be read{(broken.Count > 0 ? $". The first: {broken[0].File}: {broken[0].Error}" : "")}");
-        if (data.Targets is not ClassTargets classes) return new Judged(TaskMetrics.Of(answers, data.Targets.Subset(indices), Card.Thresholds), answers, indices, broken);
-        return new Judged(Metrics.Of(answers, [.. indices.Select(k => classes.Labels[k])], data.Classes.Count == Classes.Count ? data.Classes : Classes), answers, indices, broken);
+        if (data.Targets is not ClassTargets classes) return new Judged(TaskMetrics.Of(answers, data.Targets.Subset(indices), Card.Thresholds),
+            answers, indices, broken);
+        return new Judged(Metrics.Of(answers, [.. indices.Select(k => classes.Labels[k])],
+            data.Classes.Count == Classes.Count ? data.Classes : Classes), answers, indices, broken);
     }
 }

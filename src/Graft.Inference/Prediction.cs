@@ -16,7 +16,8 @@ public sealed record RankedLabel(string Label, double Probability)
 /// <param name="Top">The five most probable classes, the first of them <paramref name="Label"/>.</param>
 public sealed record Prediction(string File, string Label, double Probability, IReadOnlyList<RankedLabel> Top)
 {
-    /// <summary>Of a model of several labels: those that it says, the most probable first. <see cref="Label"/> then names them all, <see cref="Top"/> ranks every label.</summary>
+    /// <summary>Of a model of several labels: those that it says, the most probable first. <see cref="Label"/> then names them all, <see cref="Top"/>
+    /// ranks every label.</summary>
     public IReadOnlyList<RankedLabel>? Labels { get; init; }
 
     /// <summary>Of a model of numbers: them. <see cref="Label"/> then is their text, and there is no probability.</summary>
@@ -29,7 +30,8 @@ public sealed record Prediction(string File, string Label, double Probability, I
 /// <summary>A number that was predicted.</summary>
 /// <param name="Name">The column's.</param>
 /// <param name="Value">In the column's own units.</param>
-/// <param name="Low">Lower end of the interval that nine of ten true numbers lie in, judged by pictures that were held out in training; null: none were.</param>
+/// <param name="Low">Lower end of the interval that nine of ten true numbers lie in, judged by pictures that were held out in training; null: none
+/// were.</param>
 /// <param name="High">Upper end.</param>
 public sealed record PredictedNumber(string Name, double Value, double? Low, double? High)
 {

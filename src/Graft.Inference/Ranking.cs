@@ -32,7 +32,8 @@ internal static class Ranking
     {
         var labels = targets.Names.Count;
         double Of(int label) =>
-            AveragePrecision([.. Enumerable.Range(0, targets.Count).Select(k => answers[k * labels + label])], [.. targets.Sets.Select(set => set.Contains(label))]);
+            AveragePrecision([.. Enumerable.Range(0, targets.Count).Select(k => answers[k * labels + label])],
+                [.. targets.Sets.Select(set => set.Contains(label))]);
         double[] each = [.. Enumerable.Range(0, labels).Select(Of).Where(double.IsFinite)];
         return each.Length == 0 ? double.NaN : each.Average();
     }

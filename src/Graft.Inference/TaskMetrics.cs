@@ -117,7 +117,8 @@ public sealed record LabelMetrics(int Count, double MeanAveragePrecision, double
             present.Length == 0 ? 0 : present.Average(one => one.F1), n == 0 ? double.NaN : (double)exact / n, per);
     }
 
-    /// <summary>The threshold of each label that has the largest F1, halfway between two neighbouring scores; of equals the one nearest a half.</summary>
+    /// <summary>The threshold of each label that has the largest F1, halfway between two neighbouring scores; of equals the one nearest a
+    /// half.</summary>
     /// <param name="answers">N×labels, of pictures that the head was not fitted to.</param>
     /// <param name="targets">N.</param>
     public static double[] Thresholds(float[] answers, LabelTargets targets)
@@ -136,7 +137,8 @@ public sealed record LabelMetrics(int Count, double MeanAveragePrecision, double
                 if (i + 1 < rows.Length && rows[i + 1].Score == rows[i].Score) continue;
                 var f1 = 2.0 * both / (i + 1 + positives);
                 var between = i + 1 < rows.Length ? (rows[i].Score + rows[i + 1].Score) / 2 : rows[i].Score / 2;
-                if (f1 > best + 1e-12 || (f1 > best - 1e-12 && Math.Abs(between - 0.5) < Math.Abs(threshold - 0.5))) (best, threshold) = (f1, between);
+                if (f1 > best + 1e-12 || (f1 > best - 1e-12 && Math.Abs(between - 0.5) < Math.Abs(threshold - 0.5))) (best, threshold) =
+                    (f1, between);
             }
             return threshold;
         })];

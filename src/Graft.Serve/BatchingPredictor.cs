@@ -35,7 +35,8 @@ internal sealed class BatchingPredictor : IDisposable
     }
 
     /// <summary>Pictures done, batches run, seconds that pictures waited and that the network ran.</summary>
-    public (long Pictures, long Batches, double Waited, double Ran) Totals => (Interlocked.Read(ref _pictures), Interlocked.Read(ref _batches), Ticks(ref _waited), Ticks(ref _ran));
+    public (long Pictures, long Batches, double Waited, double Ran) Totals =>
+        (Interlocked.Read(ref _pictures), Interlocked.Read(ref _batches), Ticks(ref _waited), Ticks(ref _ran));
 
     private long _pictures, _batches, _waited, _ran;
 

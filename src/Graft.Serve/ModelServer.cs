@@ -19,7 +19,9 @@ namespace Graft.Serve;
 /// <summary>A model behind HTTP: POST /predict, GET /health, /metrics, /openapi.json.</summary>
 public static class ModelServer
 {
-    private static readonly JsonSerializerOptions s_json = new(JsonSerializerDefaults.Web) { NumberHandling = System.Text.Json.Serialization.JsonNumberHandling.AllowNamedFloatingPointLiterals, Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+    private static readonly JsonSerializerOptions s_json =
+        new(JsonSerializerDefaults.Web) { NumberHandling = System.Text.Json.Serialization.JsonNumberHandling.AllowNamedFloatingPointLiterals,
+        Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     private sealed record Found(string? File, Prediction? Said, string? Error);
 
@@ -49,7 +51,8 @@ public static class ModelServer
         var application = builder.Build();
         // What no handler answers (another path, another verb, a fault) is answered in JSON too.
         application.UseExceptionHandler(failed => failed.Run(context => Tell(context, 500, "something went wrong here: the server's log says what")));
-        application.UseStatusCodePages(pages => Tell(pages.HttpContext, pages.HttpContext.Response.StatusCode, pages.HttpContext.Response.StatusCode switch
+        application.UseStatusCodePages(pages =>
+            Tell(pages.HttpContext, pages.HttpContext.Response.StatusCode, pages.HttpContext.Response.StatusCode switch
         {
             404 => $"there is no {pages.HttpContext.Request.Path}: POST /predict, GET /health, /metrics, /openapi.json",
             405 => $"{pages.HttpContext.Request.Path} is not asked by {pages.HttpContext.Request.Method}: {pages.HttpContext.Response.Headers.Allow} is",
@@ -69,7 +72,9 @@ public static class ModelServer
                 served.Release();
             }
         }
-        application.MapGet("/health", () => Now(served => Results.Json(new { status = "ok", classes = served.Model.Classes.Count, architecture = served.Model.Architecture }, s_json)));
+        application.MapGet("/health", () =>
+            Now(served => Results.Json(new { status = "ok", classes = served.Model.Classes.Count, architecture = served.Model.Architecture },
+            s_json)));
         application.MapGet("/metrics", () => Now(served => Results.Text(counts.Text(served.Predictor), "text/plain; version=0.0.4")));
         application.MapGet("/openapi.json", () => Now(served => Results.Text(OpenApi(served.Model, options), "application/json")));
         application.MapPost("/predict", async context =>
@@ -98,7 +103,8 @@ public static class ModelServer
         }
         catch (Exception reason) when (reason is IOException or SocketException or InvalidOperationException or ArgumentException or FormatException)
         {
-            var socket = reason as SocketException ?? reason.InnerException as SocketException ?? reason.InnerException?.InnerException as SocketException;
+            var socket = reason as SocketException ?? reason.InnerException as SocketException
+                ?? reason.InnerException?.InnerException as SocketException;
             throw new GraftException($"cannot listen on {options.Urls}: " + socket?.SocketErrorCode switch
             {
                 SocketError.AddressAlreadyInUse => "another program does. Stop it, or name another port, such as --urls http://127.0.0.1:8081",
@@ -109,7 +115,8 @@ public static class ModelServer
         }
     }
 
-    private static IEnumerable<string> Addresses(ServeOptions options) => options.Urls.Split(';', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries) is { Length: > 0 } found ? found : [""];
+    private static IEnumerable<string> Addresses(ServeOptions options) =>
+        options.Urls.Split(';', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries) is { Length: > 0 } found ? found : [""];
 
     private static void Check(string address)
     {
@@ -133,7 +140,8 @@ public static class ModelServer
         return context.Response.WriteAsJsonAsync(new { error = sentence }, s_json);
     }
 
-    private static async Task Predict(HttpContext context, PictureModel model, BatchingPredictor predictor, ServeOptions options, RequestCounts counts)
+    private static async Task Predict(HttpContext context, PictureModel model, BatchingPredictor predictor, ServeOptions options,
+        RequestCounts counts)
     {
         var clock = Stopwatch.GetTimestamp();
         var (status, body) = await Answer(context, model, predictor, options).ConfigureAwait(false);
@@ -144,22 +152,29 @@ public static class ModelServer
         await context.Response.WriteAsJsonAsync(body, s_json, context.RequestAborted).ConfigureAwait(false);
     }
 
-    private static async Task<(int Status, object Body)> Answer(HttpContext context, PictureModel model, BatchingPredictor predictor, ServeOptions options)
+    private static async Task<(int Status, object Body)> Answer(HttpContext context, PictureModel model, BatchingPredictor predictor,
+        ServeOptions options)
     {
-        if (options.ApiKey is { } key && !Same(key, Given(context.Request))) return (401, new { error = "the API key is missing or wrong: send it as X-API-Key" });
+        if (options.ApiKey is { } key && !Same(key, Given(context.Request))) return (401,
+            new { error = "the API key is missing or wrong: send it as X-API-Key" });
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted);
         limit.CancelAfter(options.MaxTime);
         try
         {
             var pictures = await Pictures(context.Request, limit.Token).ConfigureAwait(false);
-            if (pictures.Count == 0) return (400, new { error = "no picture was sent: send its bytes, a form with files, or {\"image\": \"…base64…\"}" });
-            if (pictures.Count > options.MaxPictures) return (413, new { error = $"{pictures.Count} pictures in one request: at most {options.MaxPictures}" });
-            var found = await Task.WhenAll(pictures.Select(picture => One(picture.Name, picture.Bytes, model, predictor, options.Top))).WaitAsync(limit.Token).ConfigureAwait(false);
+            if (pictures.Count == 0) return (400,
+                new { error = "no picture was sent: send its bytes, a form with files, or {\"image\": \"…base64…\"}" });
+            if (pictures.Count > options.MaxPictures) return (413,
+                new { error = $"{pictures.Count} pictures in one request: at most {options.MaxPictures}" });
+            var found = await Task.WhenAll(pictures.Select(picture => One(picture.Name, picture.Bytes, model, predictor, options.Top)))
+                .WaitAsync(limit.Token).ConfigureAwait(false);
             // curl -d @FILE says so, and leaves line ends out of the file.
-            var hint = context.Request.ContentType?.StartsWith("application/x-www-form-urlencoded", StringComparison.OrdinalIgnoreCase) == true ? "; curl sends a file whole with --data-binary @FILE or -F files=@FILE" : "";
+            var hint = context.Request.ContentType?.StartsWith("application/x-www-form-urlencoded", StringComparison.OrdinalIgnoreCase) == true
+                ? "; curl sends a file whole with --data-binary @FILE or -F files=@FILE" : "";
             var answered = found.Where(item => item.Error is null).Select(item => Answered(item.File, item.Said!));
             var failed = found.Where(item => item.Error is not null).Select(item => new { item.File, error = item.Error + hint }).ToArray();
-            return failed.Length == found.Length ? (422, new { error = failed[0].error, predictions = answered, errors = failed }) : (200, new { predictions = answered, errors = failed });
+            return failed.Length == found.Length ? (422, new { error = failed[0].error, predictions = answered, errors = failed })
+                : (200, new { predictions = answered, errors = failed });
         }
         catch (QueueFullException reason)
         {
@@ -171,7 +186,8 @@ public static class ModelServer
         }
         catch (BadHttpRequestException reason)
         {
-            return (reason.StatusCode, new { error = reason.StatusCode == 413 ? $"the request is larger than {options.MaxBytes >> 20} MB" : reason.Message });
+            return (reason.StatusCode, new { error =
+                reason.StatusCode == 413 ? $"the request is larger than {options.MaxBytes >> 20} MB" : reason.Message });
         }
         catch (JsonException reason)
         {
@@ -183,7 +199,8 @@ public static class ModelServer
         }
         catch (Exception reason) when (reason is not IOException)
         {
-            context.RequestServices.GetRequiredService<ILogger<BatchingPredictor>>().LogError("{Kind}: {Reason}", reason.GetType().Name, reason.Message);
+            context.RequestServices.GetRequiredService<ILogger<BatchingPredictor>>()
+                .LogError("{Kind}: {Reason}", reason.GetType().Name, reason.Message);
             return (500, new { error = "something went wrong here: the server's log says what" });
         }
     }
@@ -192,7 +209,8 @@ public static class ModelServer
     {
         static Ranked[] Ranks(IEnumerable<RankedLabel> labels) => [.. labels.Select(item => new Ranked(item.Label, item.Probability))];
         if (said.Numbers is { } numbers) return new { file, numbers };
-        return said.Labels is { } labels ? new { file, labels = Ranks(labels), all = Ranks(said.Top) } : new { file, label = said.Label, probability = said.Probability, top = Ranks(said.Top) };
+        return said.Labels is { } labels ? new { file, labels = Ranks(labels), all = Ranks(said.Top) }
+            : new { file, label = said.Label, probability = said.Probability, top = Ranks(said.Top) };
     }
 
     private static async Task<Found> One(string? name, byte[] bytes, PictureModel model, BatchingPredictor predictor, int top)
@@ -232,7 +250,8 @@ public static class ModelServer
             using var json = JsonDocument.Parse(bytes);
             if (json.RootElement.ValueKind != JsonValueKind.Object) throw new FormatException("the JSON should be {\"image\": …} or {\"images\": […]}");
             if (json.RootElement.TryGetProperty("image", out var one)) found.Add((null, Decoded(one)));
-            if (json.RootElement.TryGetProperty("images", out var many) && many.ValueKind == JsonValueKind.Array) found.AddRange(many.EnumerateArray().Select(item => ((string?)null, Decoded(item))));
+            if (json.RootElement.TryGetProperty("images", out var many) && many.ValueKind == JsonValueKind.Array) found.AddRange(many.EnumerateArray()
+                .Select(item => ((string?)null, Decoded(item))));
             return found;
         }
         if (body.Length > 0) found.Add((null, body.ToArray()));
@@ -254,9 +273,12 @@ public static class ModelServer
         }
     }
 
-    private static string Given(HttpRequest request) => request.Headers["X-API-Key"].FirstOrDefault() ?? (request.Headers.Authorization.FirstOrDefault() is { } bearer && bearer.StartsWith("Bearer ", StringComparison.Ordinal) ? bearer[7..] : "");
+    private static string Given(HttpRequest request) => request.Headers["X-API-Key"].FirstOrDefault()
+        ?? (request.Headers.Authorization.FirstOrDefault() is { } bearer
+        && bearer.StartsWith("Bearer ", StringComparison.Ordinal) ? bearer[7..] : "");
 
-    private static bool Same(string key, string given) => CryptographicOperations.FixedTimeEquals(SHA256.HashData(Encoding.UTF8.GetBytes(key)), SHA256.HashData(Encoding.UTF8.GetBytes(given)));
+    private static bool Same(string key, string given) =>
+        CryptographicOperations.FixedTimeEquals(SHA256.HashData(Encoding.UTF8.GetBytes(key)), SHA256.HashData(Encoding.UTF8.GetBytes(given)));
 
     private static string OpenApi(PictureModel model, ServeOptions options)
     {
@@ -268,15 +290,29 @@ public static class ModelServer
             {
                 post = new
                 {
-                    summary = model.Task switch { TargetKind.Labels => "Which labels pictures have", TargetKind.Numbers => "Which numbers go with pictures", _ => "Which of the classes pictures show" }, security = options.ApiKey is null ? Array.Empty<object>() : [new Dictionary<string, string[]> { ["key"] = [] }],
-                    requestBody = new { required = true, content = new Dictionary<string, object> { ["image/*"] = Content(picture), ["application/octet-stream"] = Content(picture), ["multipart/form-data"] = Content(new { type = "object", properties = new { files = new { type = "array", items = picture } } }), ["application/json"] = Content(new { type = "object", properties = new { image = new { type = "string", description = "base64" }, images = new { type = "array", items = new { type = "string" } } } }) } },
+                    summary = model.Task switch { TargetKind.Labels => "Which labels pictures have",
+                        TargetKind.Numbers => "Which numbers go with pictures", _ => "Which of the classes pictures show" },
+                        security = options.ApiKey is null ? Array.Empty<object>() : [new Dictionary<string, string[]> { ["key"] = [] }],
+                    requestBody = new { required = true,
+                        content = new Dictionary<string, object> { ["image/*"] = Content(picture), ["application/octet-stream"] = Content(picture),
+                        ["multipart/form-data"] = Content(
+                        new { type = "object", properties = new { files = new { type = "array", items = picture } } }),
+                        ["application/json"] = Content(
+                        new { type = "object", properties =
+                        new { image = new { type = "string", description = "base64" },
+                        images = new { type = "array", items = new { type = "string" } } } }) } },
                     responses = new Dictionary<string, object> { ["200"] = new { description = $"predictions: {model.Task switch { TargetKind.Labels => "labels, all", TargetKind.Numbers => "numbers", _ => "label" }} ({string.Join(", ", model.Classes.Take(20))}){(model.Task == TargetKind.Classes ? ", probability, top" : "")}; errors: pictures that could not be read" }, ["401"] = new { description = "no API key" }, ["413"] = new { description = "too large" }, ["422"] = new { description = "no picture could be read" }, ["503"] = new { description = "too busy: try again" } },
                 },
             },
-            ["/health"] = new { get = new { summary = "Whether it runs", responses = new Dictionary<string, object> { ["200"] = new { description = "it does" } } } },
-            ["/metrics"] = new { get = new { summary = "Counts and times, for Prometheus", responses = new Dictionary<string, object> { ["200"] = new { description = "text" } } } },
+            ["/health"] = new { get = new { summary = "Whether it runs",
+                responses = new Dictionary<string, object> { ["200"] = new { description = "it does" } } } },
+            ["/metrics"] = new { get = new { summary = "Counts and times, for Prometheus",
+                responses = new Dictionary<string, object> { ["200"] = new { description = "text" } } } },
         };
-        return JsonSerializer.Serialize(new { openapi = "3.0.3", info = new { title = "Graft", version = "1", description = $"{model.Architecture}, {model.Classes.Count} classes" }, paths, components = new { securitySchemes = new { key = new { type = "apiKey", name = "X-API-Key", @in = "header" } } } }, s_json);
+        return JsonSerializer.Serialize(
+            new { openapi = "3.0.3", info =
+            new { title = "Graft", version = "1", description = $"{model.Architecture}, {model.Classes.Count} classes" }, paths,
+            components = new { securitySchemes = new { key = new { type = "apiKey", name = "X-API-Key", @in = "header" } } } }, s_json);
     }
 
     /// <summary>The host of the server listens to signals.</summary>

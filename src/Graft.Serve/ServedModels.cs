@@ -31,7 +31,8 @@ internal sealed class ServedModel(PictureModel model, bool owned)
 }
 
 /// <summary>
-/// The model that a server answers with, and the one that comes after it: a file that was replaced is opened beside the old model, and takes its place between two
+/// The model that a server answers with, and the one that comes after it: a file that was replaced is opened beside the old model, and takes its
+/// place between two
 /// requests. One that cannot be opened is refused, and the old one stays.
 /// </summary>
 internal sealed class ServedModels : IDisposable
@@ -95,7 +96,8 @@ internal sealed class ServedModels : IDisposable
         }
     }
 
-    private static (DateTime, long)? Stamp(string file) => new FileInfo(file) is { Exists: true } found ? (found.LastWriteTimeUtc, found.Length) : null;
+    private static (DateTime, long)? Stamp(string file) => new FileInfo(file) is { Exists: true } found ? (found.LastWriteTimeUtc, found.Length)
+        : null;
 
     /// <summary>Lets what waits finish.</summary>
     public void Dispose()

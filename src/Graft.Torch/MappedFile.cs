@@ -23,7 +23,8 @@ internal sealed unsafe class MappedFile : IDisposable
             using var handle = File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
             Length = RandomAccess.GetLength(handle);
             if (Length == 0) throw new IOException($"{path}: the file is empty");
-            using var file = MemoryMappedFile.CreateFromFile(handle, null, 0, MemoryMappedFileAccess.CopyOnWrite, HandleInheritability.None, leaveOpen: true);
+            using var file = MemoryMappedFile.CreateFromFile(handle, null, 0, MemoryMappedFileAccess.CopyOnWrite, HandleInheritability.None,
+                leaveOpen: true);
             // The accessor only carries the handle, which unmaps when its last user lets go.
             _view = file.CreateViewAccessor(0, Length, MemoryMappedFileAccess.CopyOnWrite).SafeMemoryMappedViewHandle;
         }

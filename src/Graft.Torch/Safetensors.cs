@@ -86,8 +86,10 @@ public static class Safetensors
         var start = file.Bytes(0, (int)Math.Min(file.Length, 64));
         var length = BinaryPrimitives.ReadInt64LittleEndian(start);
         // The first byte alone may be part of an honest length.
-        if (start[0] == '<' && length > HeaderLimit) throw Bad(file.Path, "it is a web page: the download gave a page in place of the file. Download it again");
-        if (start[..2].SequenceEqual("PK"u8) && length > HeaderLimit) throw Bad(file.Path, "it is a zip archive (a PyTorch checkpoint is one): name it .pt or .pth");
+        if (start[0] == '<' && length > HeaderLimit) throw Bad(
+            file.Path, "it is a web page: the download gave a page in place of the file. Download it again");
+        if (start[..2].SequenceEqual("PK"u8)
+            && length > HeaderLimit) throw Bad(file.Path, "it is a zip archive (a PyTorch checkpoint is one): name it .pt or .pth");
         if (length <= 1 || length > HeaderLimit || length > file.Length - 8)
             throw Bad(file.Path, $"the header says that it is {length} bytes long, the file has {file.Length}: it is cut off, or not safetensors");
         JsonDocument json;
@@ -108,12 +110,15 @@ public static class Safetensors
         try
         {
             var typeName = entry.Value.GetProperty("dtype").GetString() ?? "";
-            if (!s_types.TryGetValue(typeName, out var type)) throw Bad(file.Path, $"tensor '{entry.Name}' has the type '{typeName}', which is not read");
+            if (!s_types.TryGetValue(typeName, out var type)) throw Bad(
+                file.Path, $"tensor '{entry.Name}' has the type '{typeName}', which is not read");
             long[] shape = [.. entry.Value.GetProperty("shape").EnumerateArray().Select(size => size.GetInt64())];
             long[] offsets = [.. entry.Value.GetProperty("data_offsets").EnumerateArray().Select(offset => offset.GetInt64())];
-            if (shape.Any(size => size < 0) || shape.Length > 16) throw Bad(file.Path, $"tensor '{entry.Name}' has the shape [{string.Join(", ", shape)}]");
+            if (shape.Any(size => size < 0)
+                || shape.Length > 16) throw Bad(file.Path, $"tensor '{entry.Name}' has the shape [{string.Join(", ", shape)}]");
             var count = shape.Aggregate(1L, (n, size) => checked(n * size));
-            if (offsets is not [var from, var to] || from < 0 || to < from || to > file.Length - dataStart || to - from != checked(count * type.Size()))
+            if (offsets is not [var from, var to] || from < 0 || to < from || to > file.Length - dataStart
+                || to - from != checked(count * type.Size()))
                 throw Bad(file.Path, $"tensor '{entry.Name}' says that its bytes are [{string.Join(", ", offsets)}] of {file.Length - dataStart}, which does not fit its shape [{string.Join(", ", shape)}]: the file is cut off or its header lies");
             return file.Tensor(dataStart + from, type, shape);
         }

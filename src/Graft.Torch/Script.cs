@@ -104,7 +104,8 @@ internal sealed unsafe class Script : IDisposable
     /// <summary>Writes an archive that Python's and C++'s torch load.</summary>
     /// <param name="path">Where to.</param>
     /// <param name="extra">A text to put beside it under a name, which <c>torch.jit.load(…, _extra_files=…)</c> gives back; null: none.</param>
-    public void Save(string path, (string Name, string Text)? extra = null) => Native.Check(Native.gt_script_save(Handle, path, extra?.Name, extra?.Text), path);
+    public void Save(string path, (string Name, string Text)? extra = null) =>
+        Native.Check(Native.gt_script_save(Handle, path, extra?.Name, extra?.Text), path);
 
     /// <summary>Reads an archive.</summary>
     /// <exception cref="TorchException">Not an archive of TorchScript.</exception>

@@ -44,7 +44,8 @@ public sealed unsafe partial class Tensor : IDisposable
         return _layout = new Layout(shape, strides, (DType)meta.Type, Device.FromCode(meta.Device));
     }
 
-    internal nint Handle => _handle != 0 ? _handle : throw new ObjectDisposedException(nameof(Tensor), "the tensor was disposed; keep it with TensorScope.Keep where a scope made it");
+    internal nint Handle => _handle != 0 ? _handle
+        : throw new ObjectDisposedException(nameof(Tensor), "the tensor was disposed; keep it with TensorScope.Keep where a scope made it");
 
     internal NativeMeta Meta()
     {
@@ -204,7 +205,8 @@ public sealed unsafe partial class Tensor : IDisposable
     }
 
     /// <inheritdoc/>
-    public override string ToString() => IsDisposed ? "tensor(disposed)" : $"{Type.ToString().ToLowerInvariant()}[{string.Join("×", Shape)}] on {Device}";
+    public override string ToString() => IsDisposed ? "tensor(disposed)"
+        : $"{Type.ToString().ToLowerInvariant()}[{string.Join("×", Shape)}] on {Device}";
 
 #pragma warning disable CS1591 // arithmetic, as one would expect of it
     public static Tensor operator +(Tensor a, Tensor b) => a.Add(b);

@@ -6,5 +6,6 @@ namespace Graft.Torch;
 internal static class TorchLibrary
 {
     /// <summary>Begins to load it beside what the caller does next. What fails here fails again, with its reason, when it is first used.</summary>
-    public static void Preload() => new Thread(() => NativeLibrary.TryLoad("graft_torch", typeof(TorchLibrary).Assembly, null, out _)) { IsBackground = true }.Start();
+    public static void Preload() =>
+        new Thread(() => NativeLibrary.TryLoad("graft_torch", typeof(TorchLibrary).Assembly, null, out _)) { IsBackground = true }.Start();
 }

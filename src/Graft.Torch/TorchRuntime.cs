@@ -31,7 +31,8 @@ public static class TorchRuntime
     /// </summary>
     public static IDisposable OneBlasThread() => new BlasThreads();
 
-    /// <summary>Until the result is disposed on the same thread, its operators use one thread each: for small tensors, where a second only waits.</summary>
+    /// <summary>Until the result is disposed on the same thread, its operators use one thread each: for small tensors, where a second only
+    /// waits.</summary>
     public static IDisposable OneThread() => new SingleThread();
 
     private sealed class SingleThread : IDisposable

@@ -33,7 +33,8 @@ public sealed class PackageTests : IDisposable
 
     private JsonElement Predict(string pictures, string road)
     {
-        var (_, output, _) = Workshop.Run("dotnet", [s_cli, "predict", _shop["run"], pictures, "--json"], null, new Dictionary<string, string> { ["GRAFT_PICTURES"] = road });
+        var (_, output, _) = Workshop.Run("dotnet", [s_cli, "predict", _shop["run"], pictures, "--json"], null,
+            new Dictionary<string, string> { ["GRAFT_PICTURES"] = road });
         return JsonDocument.Parse(output).RootElement;
     }
 
@@ -60,8 +61,11 @@ public sealed class PackageTests : IDisposable
             """, _shop["pictures"]);
         var (native, portable) = (Predict(_shop["pictures"], "native"), Predict(_shop["pictures"], "netvips"));
         static Dictionary<string, double> Said(JsonElement answer) =>
-            answer.GetProperty("predictions").EnumerateArray().ToDictionary(one => Path.GetFileName(one.GetProperty("file").GetString()!), one => one.GetProperty("probability").GetDouble());
-        static string[] Failed(JsonElement answer) => [.. answer.GetProperty("errors").EnumerateArray().Select(one => Path.GetFileName(one.GetProperty("file").GetString()!)).Order(StringComparer.Ordinal)];
+            answer.GetProperty("predictions").EnumerateArray()
+                .ToDictionary(one => Path.GetFileName(one.GetProperty("file").GetString()!), one => one.GetProperty("probability").GetDouble());
+        static string[] Failed(JsonElement answer) =>
+            [.. answer.GetProperty("errors").EnumerateArray().Select(one => Path.GetFileName(one.GetProperty("file").GetString()!))
+            .Order(StringComparer.Ordinal)];
         Assert.Equal(["cut.png", "empty.png", "none.png"], Failed(native));
         Assert.Equal(Failed(native), Failed(portable));
         var (a, b) = (Said(native), Said(portable));
@@ -84,7 +88,8 @@ public sealed class PackageTests : IDisposable
             Directory.CreateDirectory(Path.GetDirectoryName(to)!);
             File.WriteAllText(to, File.ReadAllText(file).Replace("../artifacts/packages", _shop["feed"], StringComparison.Ordinal));
         }
-        foreach (var name in new[] { "ClassifyApi", "FiveLines", "OneEach" }) Run("dotnet", "build", Path.Combine(samples, name), "-c", "Release", "-v", "quiet", "-nologo");
+        foreach (var name in new[] { "ClassifyApi", "FiveLines", "OneEach" }) Run("dotnet", "build",
+            Path.Combine(samples, name), "-c", "Release", "-v", "quiet", "-nologo");
         string Built(string name) => Path.Combine(samples, name, "bin", "Release", "net10.0", $"{name}.dll");
 
         var picture = _shop["data", "val", "gear", "0000.jpg"];
@@ -92,10 +97,13 @@ public sealed class PackageTests : IDisposable
         Assert.Contains("gear", Run("dotnet", Built("OneEach"), _shop["data", "train"], picture).Split(": ")[^1], StringComparison.Ordinal);
 
         // What answers needs nothing of libtorch's, and nothing that was compiled here.
-        var beside = Directory.GetFiles(Path.GetDirectoryName(Built("ClassifyApi"))!, "*", SearchOption.AllDirectories).Select(Path.GetFileName).ToArray();
-        Assert.DoesNotContain(beside, file => file!.Contains("torch", StringComparison.OrdinalIgnoreCase) || file.StartsWith("libgraft", StringComparison.Ordinal));
+        var beside = Directory.GetFiles(Path.GetDirectoryName(Built("ClassifyApi"))!, "*", SearchOption.AllDirectories).Select(Path.GetFileName)
+            .ToArray();
+        Assert.DoesNotContain(beside, file => file!.Contains("torch", StringComparison.OrdinalIgnoreCase)
+            || file.StartsWith("libgraft", StringComparison.Ordinal));
         var expected = Predict(picture, "netvips").GetProperty("predictions")[0];
-        var start = new ProcessStartInfo("dotnet", [Built("ClassifyApi"), _shop["run"], "--urls", "http://127.0.0.1:0"]) { RedirectStandardOutput = true };
+        var start = new ProcessStartInfo("dotnet",
+            [Built("ClassifyApi"), _shop["run"], "--urls", "http://127.0.0.1:0"]) { RedirectStandardOutput = true };
         using var server = Process.Start(start)!;
         try
         {

@@ -49,7 +49,8 @@ public sealed partial class ArrowTests
     [Fact]
     public void No_type_uses_one_that_stands_above_or_beside_it()
     {
-        var wrong = new[] { typeof(Data.Dataset), typeof(Inference.PictureModel), typeof(TransferTask) }.SelectMany(type => Wrong(type.Assembly)).Except(s_tolerated).ToArray();
+        var wrong = new[] { typeof(Data.Dataset), typeof(Inference.PictureModel), typeof(TransferTask) }.SelectMany(type => Wrong(type.Assembly))
+            .Except(s_tolerated).ToArray();
         Assert.True(wrong.Length == 0, string.Join('\n', wrong));
     }
 
@@ -76,7 +77,9 @@ public sealed partial class ArrowTests
     [Fact]
     public void Each_engine_stands_on_the_core_alone_and_knows_nothing_of_the_other()
     {
-        static string[] Ours(System.Type type) => [.. type.Assembly.GetReferencedAssemblies().Select(other => other.Name!).Where(name => name.StartsWith("Graft", StringComparison.Ordinal))];
+        static string[] Ours(System.Type type) =>
+            [.. type.Assembly.GetReferencedAssemblies().Select(other => other.Name!)
+            .Where(name => name.StartsWith("Graft", StringComparison.Ordinal))];
         Assert.Empty(Ours(typeof(Data.Dataset)));
         Assert.Equal(["Graft.Core"], Ours(typeof(Torch.Tensor)));
         Assert.Equal(["Graft.Core"], Ours(typeof(Inference.PictureModel)));

@@ -13,7 +13,8 @@ public class BackboneTests
         backbone.Eval();
         var y = backbone.Forward(x);
         var gradient = Autograd.Grad((y * y).Sum(), [backbone.NamedParameters().First(found => found.Name == parameter).Tensor])[0];
-        return (string.Join(' ', y.Flatten(0).Narrow(0, 0, 32).ToArray<double>().Select(v => v.ToString("R"))), gradient.LinalgVectorNorm().Item().ToString("R"));
+        return (string.Join(' ', y.Flatten(0).Narrow(0, 0, 32).ToArray<double>().Select(v => v.ToString("R"))), gradient.LinalgVectorNorm().Item()
+            .ToString("R"));
     }
 
     private static void Close(string ours, string theirs, double tolerance)
@@ -111,18 +112,24 @@ public class BackboneTests
     public void A_block_of_several_convolutions_has_a_shortcut_around_them_and_is_made_again_from_its_description()
     {
         using var scope = new TensorScope();
-        using var backbone = BackboneCatalogue.Create("convnet", null, new Dictionary<string, string> { ["widths"] = "4-8", ["side"] = "8", ["channels"] = "1", ["depths"] = "1-3" });
+        using var backbone = BackboneCatalogue.Create("convnet", null,
+            new Dictionary<string, string> { ["widths"] = "4-8", ["side"] = "8", ["channels"] = "1", ["depths"] = "1-3" });
         Assert.Equal("convnet widths=4-8 side=8 channels=1 depths=1-3", backbone.Spec.ToString());
         using var clone = backbone.Clone();
         Assert.Equal(backbone.Fingerprint(), clone.Fingerprint());
         using var mode = Autograd.NoGrad();
         backbone.Eval();
         // Convolutions that give nothing leave the shortcut, a convolution of 1×1 with a norm that divides by √(1 + ε).
-        foreach (var (name, tensor) in backbone.State().Where(item => item.Key.StartsWith("block2.conv", StringComparison.Ordinal) && !item.Key.Contains("shortcut", StringComparison.Ordinal))) tensor.ZeroInPlace();
+        foreach (var (name, tensor) in backbone.State()
+            .Where(item => item.Key.StartsWith("block2.conv", StringComparison.Ordinal)
+            && !item.Key.Contains("shortcut", StringComparison.Ordinal))) tensor.ZeroInPlace();
         var x = Ops.Randn([2, 4, 4, 4]);
         var expected = x.Conv2d(backbone.State()["block2.conv_shortcut.weight"]) / Math.Sqrt(1 + 1e-5);
         Assert.InRange((backbone.Forward(x, 1, 2) - expected.MaxPool2d([2, 2]).Relu()).Abs().Max().Item(), 0, 1e-5);
-        Assert.Contains("2 blocks take as many depths", Assert.Throws<GraftException>(() => BackboneCatalogue.Create("convnet", null, new Dictionary<string, string> { ["widths"] = "4-8", ["depths"] = "1" })).Message, StringComparison.Ordinal);
+        Assert.Contains("2 blocks take as many depths",
+            Assert.Throws<GraftException>(() =>
+            BackboneCatalogue.Create("convnet", null, new Dictionary<string, string> { ["widths"] = "4-8", ["depths"] = "1" })).Message,
+            StringComparison.Ordinal);
     }
 
     [Fact]
@@ -132,11 +139,14 @@ public class BackboneTests
         using var backbone = BackboneCatalogue.Create("convnet");
         backbone.FreezeBelow(2, freezeStatistics: true);
         backbone.Train();
-        var frozen = backbone.Stages.Take(2).SelectMany(stage => stage.Modules).SelectMany(module => module.NamedSlots()).Select(slot => slot.Slot.Value.ToArray<float>()).ToArray();
-        using var optimizer = new Sgd([new ParameterGroup("top", [.. backbone.Stages.Skip(2).SelectMany(stage => stage.Modules).SelectMany(module => module.Parameters())], 0.1)]);
+        var frozen = backbone.Stages.Take(2).SelectMany(stage => stage.Modules).SelectMany(module => module.NamedSlots())
+            .Select(slot => slot.Slot.Value.ToArray<float>()).ToArray();
+        using var optimizer = new Sgd([new ParameterGroup("top",
+            [.. backbone.Stages.Skip(2).SelectMany(stage => stage.Modules).SelectMany(module => module.Parameters())], 0.1)]);
         backbone.Forward(Ops.Randn([4, 3, 32, 32])).Square().Sum().Backward();
         optimizer.Step();
-        var after = backbone.Stages.Take(2).SelectMany(stage => stage.Modules).SelectMany(module => module.NamedSlots()).Select(slot => slot.Slot.Value.ToArray<float>()).ToArray();
+        var after = backbone.Stages.Take(2).SelectMany(stage => stage.Modules).SelectMany(module => module.NamedSlots())
+            .Select(slot => slot.Slot.Value.ToArray<float>()).ToArray();
         Assert.Equal(frozen, after);
         Assert.All(backbone.Stages[0].Modules[0].Parameters(), parameter => Assert.Null(parameter.Grad));
     }

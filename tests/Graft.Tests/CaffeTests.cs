@@ -16,7 +16,9 @@ public class CaffeTests
         File.WriteAllText(shop["net.prototxt"], $"name: 'net'\ninput: 'data'\n{string.Concat(input.Split(' ').Select(size => $"input_dim: {size}\n"))}{layers}");
         var net = new Graft.Models.Imports.Caffe.Net();
         foreach (var (name, values) in weights.Append(("unused", [0f])))
-            net.Layer.Add(new Graft.Models.Imports.Caffe.Layer { Name = name, Blobs = { new Graft.Models.Imports.Caffe.Blob { Shape = new Graft.Models.Imports.Caffe.Shape { Dim = { values.Length } }, Data = { values } } } });
+            net.Layer.Add(new Graft.Models.Imports.Caffe.Layer { Name = name,
+                Blobs = { new Graft.Models.Imports.Caffe.Blob { Shape = new Graft.Models.Imports.Caffe.Shape { Dim = { values.Length } },
+                Data = { values } } } });
         File.WriteAllBytes(shop["net.caffemodel"], net.ToByteArray());
         return CaffeReader.Read(shop["net.prototxt"]);
     }
@@ -29,10 +31,12 @@ public class CaffeTests
     }
 
     // Caffe's colours begin with blue: a picture whose channels are turned goes in as Caffe's blob is.
-    private static Tensor Blob(long batch, long height, long width) => Ops.Linspace(-1.0, 1.0, (int)(batch * 3 * height * width)).View([batch, 3, height, width]);
+    private static Tensor Blob(long batch, long height, long width) => Ops.Linspace(-1.0, 1.0, (int)(batch * 3 * height * width))
+        .View([batch, 3, height, width]);
 
     private static float[] Layer(Workshop shop, string kind, string parameters, Tensor blob, params float[] scale) =>
-        Run(Read(shop, $"layer {{ name: 'l' type: '{kind}' bottom: 'data' top: 'l' {parameters} }}", $"1 3 {blob.Shape[2]} {blob.Shape[3]}", [("l", scale)]), blob.Flip([1L])).ToArray<float>();
+        Run(Read(shop, $"layer {{ name: 'l' type: '{kind}' bottom: 'data' top: 'l' {parameters} }}", $"1 3 {blob.Shape[2]} {blob.Shape[3]}",
+            [("l", scale)]), blob.Flip([1L])).ToArray<float>();
 
     [SkippableFact]
     public void A_face_detector_gives_its_published_numbers_from_Caffe_and_from_ONNX()
@@ -45,7 +49,8 @@ public class CaffeTests
         var x = Tensor.From([.. Enumerable.Range(0, 3 * 240 * 320).Select(k => k * 37 % 256 / 255f)], 1, 3, 240, 320);
         void Close(string file, string output, Tensor found)
         {
-            var stated = expected.RootElement.GetProperty($"models/ultraface/{file}").GetProperty("outputs").EnumerateArray().Single(item => item.GetProperty("name").GetString() == output);
+            var stated = expected.RootElement.GetProperty($"models/ultraface/{file}").GetProperty("outputs").EnumerateArray()
+                .Single(item => item.GetProperty("name").GetString() == output);
             Assert.Equal(stated.GetProperty("shape").EnumerateArray().Select(size => size.GetInt64()), found.Shape);
             var values = found.ToArray<double>();
             var first = stated.GetProperty("first").EnumerateArray().Select(value => value.GetDouble()).ToArray();
@@ -104,7 +109,8 @@ public class CaffeTests
         Same(blob.Reshape([2, 3, 6, 8, 1]), "Reshape", "reshape_param { shape { dim: 1 } axis: -1 num_axes: 0 }");
         void Refused(string kind, string parameters, string why)
         {
-            var error = Assert.Throws<GraftException>(() => Read(shop, $"layer {{ name: 'l' type: '{kind}' bottom: 'data' top: 'l' {parameters} }}")).Message;
+            var error = Assert.Throws<GraftException>(() => Read(shop, $"layer {{ name: 'l' type: '{kind}' bottom: 'data' top: 'l' {parameters} }}"))
+                .Message;
             Assert.Contains(why, error, StringComparison.Ordinal);
             Assert.Contains("line", error, StringComparison.Ordinal);
         }
@@ -139,19 +145,23 @@ public class CaffeTests
     {
         // A map of 1×2 positions over a picture of 200×100 (height × width): steps of 200 and 50.
         static TextFormat Parameters(string text) => TextFormat.Parse($"p {{ {text} }}").Message("p");
-        var boxes = PriorBoxes.Of(Parameters("min_size: 20 max_size: 80 aspect_ratio: 4 variance: 0.1 variance: 0.1 variance: 0.2 variance: 0.2"), [1, 8, 1, 2], [1, 3, 200, 100]);
+        var boxes = PriorBoxes.Of(Parameters("min_size: 20 max_size: 80 aspect_ratio: 4 variance: 0.1 variance: 0.1 variance: 0.2 variance: 0.2"),
+            [1, 8, 1, 2], [1, 3, 200, 100]);
         // Of each position: 20 × 20, √(20·80) = 40 square, then 40 × 10 and 10 × 40.
         double[] Box(double x, double y, double w, double h) => [(x - w / 2) / 100, (y - h / 2) / 200, (x + w / 2) / 100, (y + h / 2) / 200];
-        double[] expected = [.. new[] { 25.0, 75 }.SelectMany(x => (double[])[.. Box(x, 100, 20, 20), .. Box(x, 100, 40, 40), .. Box(x, 100, 40, 10), .. Box(x, 100, 10, 40)])];
+        double[] expected = [.. new[] { 25.0,
+            75 }.SelectMany(x => (double[])[.. Box(x, 100, 20, 20), .. Box(x, 100, 40, 40), .. Box(x, 100, 40, 10), .. Box(x, 100, 10, 40)])];
         Assert.Equal([1L, 2, 32], boxes.Shape);
         var values = boxes.ToArray<float>();
         for (var k = 0; k < 32; k++) Assert.Equal(expected[k], values[k], 1e-6);
         Assert.Equal([0.1f, 0.1f, 0.2f, 0.2f], values[32..36]);
         // Clipped, without flipped proportions, with steps and an offset of its own, one variance.
-        var clipped = PriorBoxes.Of(Parameters("min_size: 60 aspect_ratio: 1 aspect_ratio: 4 flip: false clip: true step: 50 offset: 0"), [1, 8, 1, 2], [1, 3, 200, 100]).ToArray<float>();
+        var clipped = PriorBoxes.Of(Parameters("min_size: 60 aspect_ratio: 1 aspect_ratio: 4 flip: false clip: true step: 50 offset: 0"),
+            [1, 8, 1, 2], [1, 3, 200, 100]).ToArray<float>();
         Assert.Equal([0f, 0f, 0.3f, 0.15f, 0f, 0f, 0.6f, 0.075f], clipped[..8].Select(value => MathF.Round(value, 6)));
         Assert.Equal(0.1f, clipped[^1]);
-        Assert.Contains("min_size", Assert.Throws<GraftException>(() => PriorBoxes.Of(Parameters("max_size: 3"), [1, 8, 1, 2], [1, 3, 200, 100])).Message, StringComparison.Ordinal);
+        Assert.Contains("min_size", Assert.Throws<GraftException>(() => PriorBoxes.Of(Parameters("max_size: 3"), [1, 8, 1, 2], [1, 3, 200, 100]))
+            .Message, StringComparison.Ordinal);
     }
 
     [Fact]

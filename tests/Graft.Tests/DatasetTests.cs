@@ -53,16 +53,19 @@ public class DatasetTests
         File.WriteAllText(shop["b.csv"], "path,label\nd/star4/0000.jpg,st\"ar\n");
         Assert.Contains("line 2", Assert.Throws<GraftException>(() => DatasetReader.Open(shop["b.csv"])).Message, StringComparison.Ordinal);
         File.WriteAllText(shop["c.csv"], "name,kind\nx,y\n");
-        Assert.Contains("must be called path", Assert.Throws<GraftException>(() => DatasetReader.Open(shop["c.csv"])).Message, StringComparison.Ordinal);
+        Assert.Contains("must be called path", Assert.Throws<GraftException>(() => DatasetReader.Open(shop["c.csv"])).Message,
+            StringComparison.Ordinal);
     }
 
     [Fact]
     public void What_cannot_be_learned_from_is_refused_with_the_remedy()
     {
         using var shop = Shapes(3, "gear");
-        Assert.Contains("one class only ('gear')", Assert.Throws<GraftException>(() => DatasetReader.Open(shop["d"])).Message, StringComparison.Ordinal);
+        Assert.Contains("one class only ('gear')", Assert.Throws<GraftException>(() => DatasetReader.Open(shop["d"])).Message,
+            StringComparison.Ordinal);
         Directory.CreateDirectory(shop["empty"]);
-        Assert.Contains("holds no pictures", Assert.Throws<GraftException>(() => DatasetReader.Open(shop["empty"])).Message, StringComparison.Ordinal);
+        Assert.Contains("holds no pictures", Assert.Throws<GraftException>(() => DatasetReader.Open(shop["empty"])).Message,
+            StringComparison.Ordinal);
         Assert.Contains("no such file", Assert.Throws<GraftException>(() => DatasetReader.Open(shop["nowhere"])).Message, StringComparison.Ordinal);
         File.WriteAllText(shop["x.zip"], "no zip");
         Assert.Contains("no zip archive", Assert.Throws<GraftException>(() => DatasetReader.Open(shop["x.zip"])).Message, StringComparison.Ordinal);
@@ -132,7 +135,9 @@ public class DatasetTests
         using var store = new PictureStore(data);
         var loader = new Loader(store, Preprocessing.Small(32, Normalize.Symmetric).With(new RandomResizedCrop(32)), 4, 11);
         var items = Enumerable.Range(0, data.Count).ToArray();
-        (int[], float)[] Epoch(int epoch, int skip = 0) => [.. loader.Batches(items, epoch, true, skip).Select(batch => { using (batch) return (batch.Indices, batch.Inputs.ToArray<float>().Sum()); })];
+        (int[], float)[] Epoch(int epoch, int skip = 0) =>
+            [.. loader.Batches(items, epoch, true, skip)
+            .Select(batch => { using (batch) return (batch.Indices, batch.Inputs.ToArray<float>().Sum()); })];
         var first = Epoch(0);
         Assert.Equal(items, first.SelectMany(batch => batch.Item1).Order());
         Assert.Equal(first.Select(batch => batch.Item2), Epoch(0).Select(batch => batch.Item2));

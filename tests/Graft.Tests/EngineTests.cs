@@ -93,7 +93,8 @@ public sealed class EngineTests : IDisposable
         try
         {
             Engine.Use(EngineKind.Onnx);
-            Assert.Contains("--engine onnx", Assert.Throws<GraftException>(() => FrozenNetworks.Best(module, module.Forward, 2, 2, out _)).Message, StringComparison.Ordinal);
+            Assert.Contains("--engine onnx", Assert.Throws<GraftException>(() => FrozenNetworks.Best(module, module.Forward, 2, 2, out _)).Message,
+                StringComparison.Ordinal);
         }
         finally
         {
@@ -105,7 +106,8 @@ public sealed class EngineTests : IDisposable
     {
         var file = _shop["shapes.onnx"];
         var backbone = ModelOpener.Load("shapes").Backbone;
-        using var model = new Classifier(backbone, Heads.Head.Create(Heads.HeadKind.Softmax, backbone.FeatureSize, 2), backbone.Stages.Count - 1, ["round", "square"]);
+        using var model = new Classifier(backbone, Heads.Head.Create(Heads.HeadKind.Softmax, backbone.FeatureSize, 2), backbone.Stages.Count - 1,
+            ["round", "square"]);
         _ = Exporter.Write(model, file, ExportFormat.Onnx);
         return file;
     }
@@ -115,7 +117,8 @@ public sealed class EngineTests : IDisposable
     {
         var bytes = File.ReadAllBytes(Exported());
         var rng = new Rng(5);
-        foreach (var length in new[] { 0, 1, 7, bytes.Length - 1, bytes.Length - 40 }.Concat(Enumerable.Range(0, 40).Select(_ => rng.Below(bytes.Length))))
+        foreach (var length in new[] { 0, 1, 7, bytes.Length - 1, bytes.Length - 40 }.Concat(Enumerable.Range(0, 40)
+            .Select(_ => rng.Below(bytes.Length))))
         {
             var cut = _shop[$"cut{length}.onnx"];
             File.WriteAllBytes(cut, bytes[..length]);

@@ -21,7 +21,8 @@ public class ExportTests
     public static TheoryData<string> Architectures()
     {
         var all = new TheoryData<string>();
-        foreach (var name in Environment.GetEnvironmentVariable("GRAFT_FULL") == "1" ? BackboneCatalogue.Cards.Select(card => card.Name) : s_families) all.Add(name);
+        foreach (var name in Environment.GetEnvironmentVariable("GRAFT_FULL") == "1" ? BackboneCatalogue.Cards.Select(card => card.Name)
+            : s_families) all.Add(name);
         return all;
     }
 

@@ -23,7 +23,8 @@ public sealed class FewShotTests : IDisposable
             for (var k = 0; k < pictures; k++)
             {
                 var rng = new Rng(c, k);
-                Grey(Path.Combine(folder, $"{k:00}.jpg"), side, (x, y) => (Math.Abs((c % 2 == 0 ? x : y) - 2 - c * 2) < 2 ? 200 : 20) + (int)(20 * rng.Normal()));
+                Grey(Path.Combine(folder, $"{k:00}.jpg"), side, (x, y) => (Math.Abs((c % 2 == 0 ? x : y) - 2 - c * 2) < 2 ? 200 : 20)
+                    + (int)(20 * rng.Normal()));
             }
         }
         return _shop[name];
@@ -36,7 +37,8 @@ public sealed class FewShotTests : IDisposable
         File.WriteAllBytes(path, picture.ToJpeg(95));
     }
 
-    private EpisodePool Pool(string? folder = null) => EpisodePool.Read(DatasetReader.Open(folder ?? Bars()).Train, Preprocessing.Small(28, Normalize.Symmetric));
+    private EpisodePool Pool(string? folder = null) =>
+        EpisodePool.Read(DatasetReader.Open(folder ?? Bars()).Train, Preprocessing.Small(28, Normalize.Symmetric));
 
     [Fact]
     public void Nested_folders_are_classes_in_groups_and_grey_pictures_have_one_channel()
@@ -102,9 +104,11 @@ public sealed class FewShotTests : IDisposable
             // Opposite corners lie in different parts, whichever way the two are laid.
             (int, int) Parts(long row) => (Level(pictures[row][0][0][0]), Level(pictures[row][0][-1][-1]));
             static int Level(Tensor value) => (int)Math.Round((value.Item() * 127.5 + 127.5 - 20) / 40);
-            var pairs = Enumerable.Range(0, labels.Length).GroupBy(row => labels[row], row => Parts(row)).Select(group => Assert.Single(group.Distinct())).ToArray();
+            var pairs = Enumerable.Range(0, labels.Length).GroupBy(row => labels[row], row => Parts(row))
+                .Select(group => Assert.Single(group.Distinct())).ToArray();
             Assert.Equal(6, pairs.Distinct().Count());
-            Assert.True(pairs.GroupBy(pair => pair.Item1).Any(group => group.Count() > 1) || pairs.GroupBy(pair => pair.Item2).Any(group => group.Count() > 1));
+            Assert.True(pairs.GroupBy(pair => pair.Item1).Any(group => group.Count() > 1) || pairs.GroupBy(pair => pair.Item2)
+                .Any(group => group.Count() > 1));
         }
     }
 
@@ -112,14 +116,18 @@ public sealed class FewShotTests : IDisposable
     public void Too_few_classes_or_pictures_and_shared_classes_are_refused_by_name()
     {
         var pool = Pool();
-        Assert.Contains("13-way episodes need 13 classes, and there are 12", Refused(() => new EpisodeSampler(pool, new EpisodeOptions { Way = 13, Query = 5 })), StringComparison.Ordinal);
-        Assert.Contains("no group has 7 classes (the largest has 6)", Refused(() => new EpisodeSampler(pool, new EpisodeOptions { Way = 7, Query = 5, WithinGroup = true })), StringComparison.Ordinal);
-        Assert.Contains("such as group0/class0 with 8", Refused(() => new EpisodeSampler(pool, new EpisodeOptions { Way = 5, Shot = 5, Query = 5 })), StringComparison.Ordinal);
+        Assert.Contains("13-way episodes need 13 classes, and there are 12",
+            Refused(() => new EpisodeSampler(pool, new EpisodeOptions { Way = 13, Query = 5 })), StringComparison.Ordinal);
+        Assert.Contains("no group has 7 classes (the largest has 6)",
+            Refused(() => new EpisodeSampler(pool, new EpisodeOptions { Way = 7, Query = 5, WithinGroup = true })), StringComparison.Ordinal);
+        Assert.Contains("such as group0/class0 with 8", Refused(() => new EpisodeSampler(pool, new EpisodeOptions { Way = 5, Shot = 5, Query = 5 })),
+            StringComparison.Ordinal);
         Assert.Contains("group0/class0", Refused(() => EpisodePool.CheckDisjoint(pool, pool)), StringComparison.Ordinal);
         var (first, second) = pool.Split(0.5, 1, byGroup: true);
         EpisodePool.CheckDisjoint(first, second);
         Assert.Empty(pool.WithoutSeen(first).Groups.Intersect(first.Groups));
-        Assert.Contains("--drop-seen", Refused(() => FewShotData.Open(_shop["bars"], _shop["bars"], Preprocessing.Small(28, Normalize.Symmetric))), StringComparison.Ordinal);
+        Assert.Contains("--drop-seen", Refused(() => FewShotData.Open(_shop["bars"], _shop["bars"], Preprocessing.Small(28, Normalize.Symmetric))),
+            StringComparison.Ordinal);
     }
 
     private static string Refused(Action action) => Assert.Throws<GraftException>(action).Message;
@@ -131,12 +139,15 @@ public sealed class FewShotTests : IDisposable
         var options = new FewShotTrainOptions
         {
             Data = Bars(), Out = _shop["run"], Episodes = new EpisodeOptions { Way = 8, Query = 2, Composed = 0.5 },
-            Method = new FewShotOptions { Way = 8, BackboneOptions = new Dictionary<string, string> { ["widths"] = "8-8-8-8" } }, Training = new EpisodeTrainOptions { Steps = 2 },
+            Method = new FewShotOptions { Way = 8, BackboneOptions = new Dictionary<string, string> { ["widths"] = "8-8-8-8" } },
+                Training = new EpisodeTrainOptions { Steps = 2 },
         };
         var result = new FewShotTask(options) { Log = said.Add }.Run();
         Assert.Equal((8, 4), (result.TrainClasses, result.TestClasses));
         Assert.Contains("the test classes are tested 4-way: there are not 8", said);
-        Assert.Contains("--steps 0: a whole number from 1 on", Refused(() => new FewShotTask(options with { Out = _shop["none"], Training = new EpisodeTrainOptions { Steps = 0 } }).Run()), StringComparison.Ordinal);
+        Assert.Contains("--steps 0: a whole number from 1 on",
+            Refused(() => new FewShotTask(options with { Out = _shop["none"], Training = new EpisodeTrainOptions { Steps = 0 } }).Run()),
+            StringComparison.Ordinal);
     }
 
     [Fact]
@@ -145,12 +156,14 @@ public sealed class FewShotTests : IDisposable
         Bars(2, 3, 3, name: "split");
         Directory.Move(_shop["split", "group0"], _shop["split", "train"]);
         Directory.Move(_shop["split", "group1"], _shop["split", "test"]);
-        foreach (var folder in Directory.EnumerateDirectories(_shop["split", "test"])) Directory.Move(folder, folder.Replace("class", "other", StringComparison.Ordinal));
+        foreach (var folder in Directory.EnumerateDirectories(_shop["split", "test"])) Directory.Move(folder,
+            folder.Replace("class", "other", StringComparison.Ordinal));
         var data = FewShotData.Open(_shop["split"], null, Preprocessing.Small(28, Normalize.Symmetric));
         Assert.Equal(["class0", "class1", "class2"], data.Train.Classes.Select(found => found.Name));
         Assert.Equal(["other0", "other1", "other2"], data.Test.Classes.Select(found => found.Name));
         Directory.Move(_shop["split", "test", "other0"], _shop["split", "test", "class0"]);
-        Assert.Contains("class0", Refused(() => FewShotData.Open(_shop["split"], null, Preprocessing.Small(28, Normalize.Symmetric))), StringComparison.Ordinal);
+        Assert.Contains("class0", Refused(() => FewShotData.Open(_shop["split"], null, Preprocessing.Small(28, Normalize.Symmetric))),
+            StringComparison.Ordinal);
     }
 
     [SkippableFact]
@@ -194,7 +207,8 @@ public sealed class FewShotTests : IDisposable
     private sealed class Tiny : Module
     {
         private readonly Slot _w, _v;
-        public Tiny() => (_w, _v) = (Parameter("w", (Ops.Rand([2, 3]) - 0.5).To(DType.Float64)), Parameter("v", (Ops.Rand([3, 2]) - 0.5).To(DType.Float64)));
+        public Tiny() => (_w, _v) = (Parameter("w", (Ops.Rand([2, 3]) - 0.5).To(DType.Float64)),
+            Parameter("v", (Ops.Rand([3, 2]) - 0.5).To(DType.Float64)));
         public override Tensor Forward(Tensor x) => x.Matmul(_w.Value).Tanh().Matmul(_v.Value);
     }
 
@@ -207,7 +221,9 @@ public sealed class FewShotTests : IDisposable
         TorchRuntime.ManualSeed(5);
         using var net = new Tiny();
         var (x, y) = ((Ops.Rand([6, 2]) - 0.5).To(DType.Float64), Tensor.From([0L, 1, 0, 1, 0, 1]));
-        Tensor Outer(bool secondOrder) => net.With(InnerLoop.Adapt(net, ["w", "v"], steps, (_, _) => 0.7, () => Losses.CrossEntropy(net.Forward(x), y), secondOrder), () => Losses.CrossEntropy(net.Forward(x * 1.3), y));
+        Tensor Outer(bool secondOrder) =>
+            net.With(InnerLoop.Adapt(net, ["w", "v"], steps, (_, _) => 0.7, () => Losses.CrossEntropy(net.Forward(x), y), secondOrder),
+            () => Losses.CrossEntropy(net.Forward(x * 1.3), y));
         var parameters = net.Parameters().ToArray();
         var found = Autograd.Grad(Outer(true), parameters).SelectMany(gradient => gradient.ToArray<double>()).ToArray();
         var first = Autograd.Grad(Outer(false), parameters).SelectMany(gradient => gradient.ToArray<double>()).ToArray();
@@ -246,7 +262,9 @@ public sealed class FewShotTests : IDisposable
         using var scope = new TensorScope();
         TorchRuntime.ManualSeed(2);
         var pool = Pool();
-        using var learner = FewShotMethods.Create(new FewShotOptions { Method = method, Way = 4, BackboneOptions = new Dictionary<string, string> { ["widths"] = "8-8-8-8" }, TestSteps = 2 });
+        using var learner = FewShotMethods.Create(
+            new FewShotOptions { Method = method, Way = 4, BackboneOptions = new Dictionary<string, string> { ["widths"] = "8-8-8-8" },
+            TestSteps = 2 });
         var sampler = new EpisodeSampler(pool, new EpisodeOptions { Way = 4, Shot = 2, Query = 3 });
         EpisodeTraining.Run(learner, sampler, null, new EpisodeTrainOptions { Steps = 3 });
         var episode = sampler.Draw(100);
@@ -271,8 +289,11 @@ public sealed class FewShotTests : IDisposable
         float[] Trained()
         {
             TorchRuntime.ManualSeed(4);
-            using var learner = FewShotMethods.Create(new FewShotOptions { Method = "maml", Way = 3, BackboneOptions = new Dictionary<string, string> { ["widths"] = "8-8" } });
-            EpisodeTraining.Run(learner, new EpisodeSampler(pool, new EpisodeOptions { Way = 3, Query = 3, Augmentation = new PictureJitter { Elastic = 0.05, Strokes = true } }), null, new EpisodeTrainOptions { Steps = 5, EpisodesPerStep = 4 });
+            using var learner = FewShotMethods.Create(
+                new FewShotOptions { Method = "maml", Way = 3, BackboneOptions = new Dictionary<string, string> { ["widths"] = "8-8" } });
+            EpisodeTraining.Run(learner, new EpisodeSampler(pool,
+                new EpisodeOptions { Way = 3, Query = 3, Augmentation = new PictureJitter { Elastic = 0.05, Strokes = true } }), null,
+                new EpisodeTrainOptions { Steps = 5, EpisodesPerStep = 4 });
             return [.. learner.Parameters().SelectMany(parameter => parameter.ToArray<float>())];
         }
         Assert.Equal(Trained(), Trained());
@@ -289,10 +310,14 @@ public sealed class FewShotTests : IDisposable
         (float[] Values, EpisodeTraining Found) Trained(string? folder, bool resume, int stopAfter = 0, int killAfter = 0)
         {
             TorchRuntime.ManualSeed(4);
-            using var learner = FewShotMethods.Create(new FewShotOptions { Method = method, Way = 3, TestSteps = 2, BackboneOptions = new Dictionary<string, string> { ["widths"] = "8-8" } });
+            using var learner = FewShotMethods.Create(
+                new FewShotOptions { Method = method, Way = 3, TestSteps = 2,
+                BackboneOptions = new Dictionary<string, string> { ["widths"] = "8-8" } });
             using var stop = new CancellationTokenSource();
             using var state = (resume ? TrainingState.Load(folder!) : null) ?? new TrainingState();
-            var found = EpisodeTraining.Run(learner, Sampler(1), looks ? Sampler(2) : null, new EpisodeTrainOptions { Steps = 9, EpisodesPerStep = 4, ValidateEvery = 2, ValidationEpisodes = 4, LearningRate = method == "reptile" ? 0.5 : 1e-2 }, new TrainingContext
+            var found = EpisodeTraining.Run(learner, Sampler(1), looks ? Sampler(2) : null,
+                new EpisodeTrainOptions { Steps = 9, EpisodesPerStep = 4, ValidateEvery = 2, ValidationEpisodes = 4,
+                LearningRate = method == "reptile" ? 0.5 : 1e-2 }, new TrainingContext
             {
                 Folder = folder, State = state, Cancel = stop.Token, SaveEvery = TimeSpan.Zero,
                 Progress = report =>
@@ -321,25 +346,29 @@ public sealed class FewShotTests : IDisposable
         var options = new FewShotTrainOptions
         {
             Data = Bars(), Out = _shop["run"], Episodes = new EpisodeOptions { Way = 3, Query = 2 },
-            Method = new FewShotOptions { Way = 3, BackboneOptions = new Dictionary<string, string> { ["widths"] = "8-8-8-8" } }, Training = new EpisodeTrainOptions { Steps = 6 },
+            Method = new FewShotOptions { Way = 3, BackboneOptions = new Dictionary<string, string> { ["widths"] = "8-8-8-8" } },
+                Training = new EpisodeTrainOptions { Steps = 6 },
         };
         using var stop = new CancellationTokenSource();
         var said = new List<string>();
-        var first = new FewShotTask(options) { Cancel = stop.Token, Log = said.Add, Progress = report => { if (report is { Stage: "episodes", Done: 2 }) stop.Cancel(); } }.Run();
+        var first = new FewShotTask(options) { Cancel = stop.Token, Log = said.Add,
+            Progress = report => { if (report is { Stage: "episodes", Done: 2 }) stop.Cancel(); } }.Run();
         Assert.Equal(2, first.Training.Steps);
         Assert.Contains($"stopped after 2 of 6 steps; go on with graft fewshot train --resume {_shop["run"]}", said);
         Assert.Contains("--resume", Refused(() => new FewShotTask(options).Run()), StringComparison.Ordinal);
         var picture = Directory.EnumerateFiles(_shop["bars"], "*", SearchOption.AllDirectories).First();
         var bytes = File.ReadAllBytes(picture);
         File.Delete(picture);
-        Assert.Contains("is not what the run began with", Refused(() => new FewShotTask(FewShotTask.OptionsOf(_shop["run"])).Run(resume: true)), StringComparison.Ordinal);
+        Assert.Contains("is not what the run began with", Refused(() => new FewShotTask(FewShotTask.OptionsOf(_shop["run"])).Run(resume: true)),
+            StringComparison.Ordinal);
         File.WriteAllBytes(picture, bytes);
         Directory.CreateDirectory(_shop["stateless"]);
         File.Copy(Path.Combine(_shop["run"], "run.json"), Path.Combine(_shop["stateless"], "run.json"));
         Assert.Equal(6, new FewShotTask(FewShotTask.OptionsOf(_shop["stateless"])) { Log = said.Add }.Run(resume: true).Training.Steps);
         Assert.Contains($"there is no {Path.Combine(_shop["stateless"], "state.safetensors")}: the training begins anew", said);
         Assert.Equal(6, new FewShotTask(FewShotTask.OptionsOf(_shop["run"])).Run(resume: true).Training.Steps);
-        Assert.Contains("is finished", Refused(() => new FewShotTask(FewShotTask.OptionsOf(_shop["run"])).Run(resume: true)), StringComparison.Ordinal);
+        Assert.Contains("is finished", Refused(() => new FewShotTask(FewShotTask.OptionsOf(_shop["run"])).Run(resume: true)),
+            StringComparison.Ordinal);
         Assert.False(File.Exists(Path.Combine(_shop["run"], "state.safetensors")));
         Assert.Contains("it is no run of graft fewshot train", Refused(() => FewShotTask.OptionsOf(_shop["bars"])), StringComparison.Ordinal);
         File.WriteAllText(Path.Combine(_shop["run"], "run.json"), "{");
@@ -353,9 +382,12 @@ public sealed class FewShotTests : IDisposable
     {
         // With a classifier, which episodes do not ask; pooled and coloured, where MAML's own network is strided and grey pictures are usual.
         using var pretrained = BackboneCatalogue.Create("convnet", 4, new Dictionary<string, string> { ["widths"] = "8-8", ["side"] = "28" });
-        Safetensors.Write(_shop["net.safetensors"], pretrained.State(), new Dictionary<string, string> { ["architecture"] = "convnet", ["widths"] = "8-8", ["side"] = "28" });
-        using var learner = FewShotMethods.Create(new FewShotOptions { Method = method, Way = 3, Weights = _shop["net.safetensors"], FrozenNorms = true });
-        Assert.Equal(pretrained.State()["block2.conv.weight"].ToArray<float>(), learner.Modules().OfType<Backbone>().First().State()["block2.conv.weight"].ToArray<float>());
+        Safetensors.Write(_shop["net.safetensors"], pretrained.State(),
+            new Dictionary<string, string> { ["architecture"] = "convnet", ["widths"] = "8-8", ["side"] = "28" });
+        using var learner = FewShotMethods.Create(
+            new FewShotOptions { Method = method, Way = 3, Weights = _shop["net.safetensors"], FrozenNorms = true });
+        Assert.Equal(pretrained.State()["block2.conv.weight"].ToArray<float>(), learner.Modules().OfType<Backbone>().First()
+            .State()["block2.conv.weight"].ToArray<float>());
         File.Delete(_shop["net.safetensors"]);
         var pool = EpisodePool.Read(DatasetReader.Open(Bars()).Train, Preprocessing.Small(28, Normalize.Symmetric), grey: false);
         var sampler = new EpisodeSampler(pool, new EpisodeOptions { Way = 3, Query = 3 });
@@ -365,7 +397,8 @@ public sealed class FewShotTests : IDisposable
         using var mode = Autograd.NoGrad();
         var episode = sampler.Draw(100);
         learner.Prepare(transductive: false);
-        Assert.Equal(learner.Scores(episode.Support, episode.Queries).ToArray<float>(), again.Learner.Scores(episode.Support, episode.Queries).ToArray<float>());
+        Assert.Equal(learner.Scores(episode.Support, episode.Queries).ToArray<float>(), again.Learner.Scores(episode.Support, episode.Queries)
+            .ToArray<float>());
     }
 
     [Fact]
@@ -373,7 +406,9 @@ public sealed class FewShotTests : IDisposable
     {
         using var scope = new TensorScope();
         var sampler = new EpisodeSampler(Pool(), new EpisodeOptions { Way = 3, Query = 2 });
-        EpisodeLearner Learner(string method) => FewShotMethods.Create(new FewShotOptions { Method = method, Way = 3, BackboneOptions = new Dictionary<string, string> { ["widths"] = "8-8-8-8" }, TestSteps = 2 });
+        EpisodeLearner Learner(string method) =>
+            FewShotMethods.Create(new FewShotOptions { Method = method, Way = 3,
+            BackboneOptions = new Dictionary<string, string> { ["widths"] = "8-8-8-8" }, TestSteps = 2 });
         using var reptile = (Reptile)Learner("reptile");
         reptile.Prepare(transductive: true);
         var episode = sampler.Draw(0);
@@ -398,7 +433,8 @@ public sealed class FewShotTests : IDisposable
         learner.Prepare(transductive: false);
         var sampler = new EpisodeSampler(Pool(), new EpisodeOptions { Way = 3, Shot = 1, Query = 1 });
         var episode = sampler.Draw(0);
-        double One(Tensor support, Tensor query) => Losses.CrossEntropy(learner.Scores(new Support(support, [0, 1, 2], 3), query), Tensor.From([0L, 1, 2])).Item();
+        double One(Tensor support, Tensor query) =>
+            Losses.CrossEntropy(learner.Scores(new Support(support, [0, 1, 2], 3), query), Tensor.From([0L, 1, 2])).Item();
         var expected = (One(episode.Support.Pictures, episode.Queries) + One(episode.Queries, episode.Support.Pictures)) / 2;
         Assert.Equal(expected, learner.Gradient(new EpisodeBatch(sampler, [0]), new Step(0, 0, 0, 0, 0, 1), [.. learner.Parameters()]).Loss, 5);
     }
@@ -422,7 +458,8 @@ public sealed class FewShotTests : IDisposable
         }
         using var mode = Autograd.NoGrad();
         using var last = new TensorScope();
-        var said = Enumerable.Range(0, 20).Select(_ => model.Scores(descriptions[20..], Pictures(descriptions[20..])).Argmax(1).ToArray<long>()).ToArray();
+        var said = Enumerable.Range(0, 20).Select(_ => model.Scores(descriptions[20..], Pictures(descriptions[20..])).Argmax(1).ToArray<long>())
+            .ToArray();
         Assert.InRange(said.Average(row => row.Select((label, k) => label == k).Count(right => right)), 8, 10);
     }
 
@@ -447,10 +484,13 @@ public sealed class FewShotTests : IDisposable
         var values = new float[200 * 64];
         for (var k = 0; k < values.Length; k++) values[k] = (float)(centres[labels[k / 64] * 64 + k % 64] + 1.5 * rng.Normal() + 1);
         using var features = Tensor.From(values, 200, 64);
-        var found = FrozenEvaluation.Run(features, labels, ["a", "b", "c", "d", "e"], FeatureRules.All(), new EpisodeOptions { Way = 5, Shot = 1, Query = 15 }, 100).ToDictionary(rule => rule.Rule, rule => rule.Accuracy.Accuracy);
+        var found = FrozenEvaluation.Run(features, labels, ["a", "b", "c", "d", "e"], FeatureRules.All(),
+            new EpisodeOptions { Way = 5, Shot = 1, Query = 15 }, 100).ToDictionary(rule => rule.Rule, rule => rule.Accuracy.Accuracy);
         Assert.All(found.Values, accuracy => Assert.InRange(accuracy, 0.8, 1));
         Assert.True(found["LaplacianShot (transductive)"] > found["SimpleShot"]);
-        Assert.Contains("'a' has 40 pictures", Refused(() => FrozenEvaluation.Run(features, labels, ["a", "b", "c", "d", "e"], FeatureRules.All(), new EpisodeOptions { Way = 5, Shot = 30, Query = 15 }, 1)), StringComparison.Ordinal);
+        Assert.Contains("'a' has 40 pictures",
+            Refused(() => FrozenEvaluation.Run(features, labels, ["a", "b", "c", "d", "e"], FeatureRules.All(),
+            new EpisodeOptions { Way = 5, Shot = 30, Query = 15 }, 1)), StringComparison.Ordinal);
     }
 
     [Fact]
@@ -522,7 +562,9 @@ public sealed class FewShotTests : IDisposable
     {
         TorchRuntime.ManualSeed(3);
         var pool = Pool(Bars(2, 2, 8, name: "four"));
-        using var learner = (Mann)FewShotMethods.Create(new FewShotOptions { Method = "mann", Way = 2, Controller = 64, BackboneOptions = new Dictionary<string, string> { ["widths"] = "8-8-8" } });
+        using var learner = (Mann)FewShotMethods.Create(
+            new FewShotOptions { Method = "mann", Way = 2, Controller = 64,
+            BackboneOptions = new Dictionary<string, string> { ["widths"] = "8-8-8" } });
         var sampler = new EpisodeSampler(pool, new EpisodeOptions { Way = 2, Shot = 1, Query = 4, Seed = 1 });
         EpisodeTraining.Run(learner, sampler, null, new EpisodeTrainOptions { Steps = 150, EpisodesPerStep = 16, LearningRate = 3e-3 });
         using var scope = new TensorScope();
@@ -567,7 +609,8 @@ public sealed class FewShotTests : IDisposable
     {
         var ants = Workshop.Need("hymenoptera", "train");
         var weights = Workshop.Need("weights", "mobilenet_v2_imagenet.safetensors");
-        string[] Take(string kind, int from, int count) => [.. Directory.EnumerateFiles(Path.Combine(ants, kind), "*.jpg").Order(StringComparer.Ordinal).Skip(from).Take(count)];
+        string[] Take(string kind, int from, int count) =>
+            [.. Directory.EnumerateFiles(Path.Combine(ants, kind), "*.jpg").Order(StringComparer.Ordinal).Skip(from).Take(count)];
         foreach (var (kind, count) in new[] { ("ants", 4), ("bees", 4) })
         {
             Directory.CreateDirectory(_shop["support", kind]);
@@ -585,7 +628,8 @@ public sealed class FewShotTests : IDisposable
         set.Save(_shop["set.safetensors"]);
         using var again = SupportSet.Load(_shop["set.safetensors"]);
         Assert.Equal(set.Threshold, again.Threshold);
-        Assert.Equal(answers.Select(answer => answer.Distances[0].Distance), again.Classify([.. Take("ants", 20, 10), .. Take("bees", 20, 10)]).Answers.Select(answer => answer.Distances[0].Distance), Close);
+        Assert.Equal(answers.Select(answer => answer.Distances[0].Distance), again.Classify([.. Take("ants", 20, 10), .. Take("bees", 20, 10)])
+            .Answers.Select(answer => answer.Distances[0].Distance), Close);
         Directory.CreateDirectory(_shop["more", "noise"]);
         File.Copy(_shop["noise.jpg"], _shop["more", "noise", "1.jpg"]);
         again.Add(Pictures.Support(_shop["more"]));
@@ -595,7 +639,8 @@ public sealed class FewShotTests : IDisposable
         Directory.CreateDirectory(_shop["support", "wasps"]);
         Assert.Contains("wasps holds no picture", Refused(() => Pictures.Support(_shop["support"])), StringComparison.Ordinal);
         File.WriteAllText(_shop["support", "wasps", "1.jpg"], "not a picture");
-        Assert.Contains("no picture of the class 'wasps' can be read", Refused(() => set.Add(Pictures.Support(_shop["support"]))), StringComparison.Ordinal);
+        Assert.Contains("no picture of the class 'wasps' can be read", Refused(() => set.Add(Pictures.Support(_shop["support"]))),
+            StringComparison.Ordinal);
     }
 
     [Theory]
@@ -605,7 +650,8 @@ public sealed class FewShotTests : IDisposable
     public void A_support_set_of_a_few_shot_model_is_saved_with_the_model_in_it(string method)
     {
         var folder = Path.Combine(Bars(groups: 1, classes: 3, pictures: 3), "group0");
-        using var learner = FewShotMethods.Create(new FewShotOptions { Method = method, BackboneOptions = new Dictionary<string, string> { ["widths"] = "8-8-8-8" } });
+        using var learner = FewShotMethods.Create(
+            new FewShotOptions { Method = method, BackboneOptions = new Dictionary<string, string> { ["widths"] = "8-8-8-8" } });
         new FewShotModel(learner, Preprocessing.Small(28, Normalize.Symmetric), true, ["a"]).Save(_shop["m.safetensors"]);
         using var set = new SupportSet(PictureEncoder.Open(_shop["m.safetensors"]));
         set.Add(Pictures.Support(folder));

@@ -39,7 +39,8 @@ public class ForeignCheckpointTests
                 torch.save(file, f'{sys.argv[1]}/old{protocol}.pth', pickle_protocol=protocol, _use_new_zipfile_serialization=False)
             np.savetxt(f'{sys.argv[1]}/weight.txt', state['weight'].numpy())
             """, shop.Root);
-        var weight = File.ReadAllText(shop["weight.txt"]).Split((char[])[' ', '\n'], StringSplitOptions.RemoveEmptyEntries).Select(float.Parse).ToArray();
+        var weight = File.ReadAllText(shop["weight.txt"]).Split((char[])[' ', '\n'], StringSplitOptions.RemoveEmptyEntries).Select(float.Parse)
+            .ToArray();
         foreach (var file in new[] { "new2.pth", "old2.pth", "new4.pth", "old4.pth" })
         {
             var state = Checkpoint.Read(shop[file]).Tensors;
@@ -71,8 +72,10 @@ public class ForeignCheckpointTests
         foreach (var file in Directory.GetFiles(shop.Root, "*.pth"))
         {
             // Python 2 has other names for two modules, and the older protocol has Python 2's.
-            var error = Refusal(file).Replace("__builtin__", "builtins", StringComparison.Ordinal).Replace("commands.", "subprocess.", StringComparison.Ordinal);
-            Assert.Contains($"{names.Single(name => Path.GetFileName(file).StartsWith(name + ".", StringComparison.Ordinal))}, which is refused", error, StringComparison.Ordinal);
+            var error = Refusal(file).Replace("__builtin__", "builtins", StringComparison.Ordinal)
+                .Replace("commands.", "subprocess.", StringComparison.Ordinal);
+            Assert.Contains($"{names.Single(name => Path.GetFileName(file).StartsWith(name + ".", StringComparison.Ordinal))}, which is refused",
+                error, StringComparison.Ordinal);
             Assert.Contains(file, error, StringComparison.Ordinal);
         }
         Assert.Equal(60, Directory.GetFiles(shop.Root, "*.pth").Length);
@@ -83,11 +86,14 @@ public class ForeignCheckpointTests
     private static byte[] Legacy(string root, string keys, params float[][] storages)
     {
         static byte[] Raw(string text) => Encoding.Latin1.GetBytes(text);
-        byte[] start = [0x80, 2, 0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19, (byte)'.', .. Raw("\u0080\u0002M\u00e9\u0003.\u0080\u0002}."), .. Raw(root), .. Raw(keys)];
-        return [.. start, .. storages.SelectMany(storage => (byte[])[.. BitConverter.GetBytes((long)storage.Length), .. storage.SelectMany(BitConverter.GetBytes)])];
+        byte[] start = [0x80, 2, 0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19, (byte)'.',
+            .. Raw("\u0080\u0002M\u00e9\u0003.\u0080\u0002}."), .. Raw(root), .. Raw(keys)];
+        return [.. start, .. storages.SelectMany(storage =>
+            (byte[])[.. BitConverter.GetBytes((long)storage.Length), .. storage.SelectMany(BitConverter.GetBytes)])];
     }
 
-    private static string Tensor(string storage, string offset = "K\0") => $"ctorch._utils\n_rebuild_tensor\n({storage}{offset}K\u0002\u0085K\u0001\u0085tR";
+    private static string Tensor(string storage,
+        string offset = "K\0") => $"ctorch._utils\n_rebuild_tensor\n({storage}{offset}K\u0002\u0085K\u0001\u0085tR";
 
     private static string Storage(string count, string view = "N") => $"(U\u0007storagectorch\nFloatStorage\nU\u0001kU\u0006cuda:0K{count}{view}tQ";
 
@@ -98,26 +104,33 @@ public class ForeignCheckpointTests
         using var scope = new TensorScope();
         string Write(string root)
         {
-            File.WriteAllBytes(shop["a.pth"], root.Contains("storage", StringComparison.Ordinal) ? Legacy(root, "]U\u0001ka.", [1, 2, 3, 4]) : Legacy(root, "]."));
+            File.WriteAllBytes(shop["a.pth"],
+                root.Contains("storage", StringComparison.Ordinal) ? Legacy(root, "]U\u0001ka.", [1, 2, 3, 4]) : Legacy(root, "]."));
             return shop["a.pth"];
         }
         // The whole is right, and a view of older files begins where it says.
         Assert.Equal([1f, 2f], Checkpoint.Read(Write($"}}U\u0001w{Tensor(Storage("\u0004"))}s.")).Tensors["w"].ToArray<float>());
-        Assert.Equal([3f, 4f], Checkpoint.Read(Write($"}}U\u0001w{Tensor(Storage("\u0004", "(U\u0001vK\u0002K\u0002t"))}s.")).Tensors["w"].ToArray<float>());
+        Assert.Equal([3f, 4f], Checkpoint.Read(Write($"}}U\u0001w{Tensor(Storage("\u0004", "(U\u0001vK\u0002K\u0002t"))}s.")).Tensors["w"]
+            .ToArray<float>());
         // A placeholder as its storage, its offset, its size, or the storage's name.
         const string Opaque = "cargparse\nNamespace\n)R";
         Assert.Contains("described wrongly", Refusal(Write($"}}U\u0001w{Tensor(Opaque)}s.")), StringComparison.Ordinal);
-        Assert.Contains("described wrongly", Refusal(Write($"}}U\u0001w{Tensor(Storage("\u0004").Replace("U\u0001k", Opaque, StringComparison.Ordinal))}s.")), StringComparison.Ordinal);
+        Assert.Contains("described wrongly",
+            Refusal(Write($"}}U\u0001w{Tensor(Storage("\u0004").Replace("U\u0001k", Opaque, StringComparison.Ordinal))}s.")),
+            StringComparison.Ordinal);
         Assert.Contains("described wrongly", Refusal(Write($"}}U\u0001w{Tensor(Storage("\u0004"), Opaque)}s.")), StringComparison.Ordinal);
-        Assert.Contains("described wrongly", Refusal(Write($"}}U\u0001wctorch._utils\n_rebuild_tensor\n({Storage("\u0004")}K\0{Opaque}K\u0001\u0085tRs.")), StringComparison.Ordinal);
+        Assert.Contains("described wrongly",
+            Refusal(Write($"}}U\u0001wctorch._utils\n_rebuild_tensor\n({Storage("\u0004")}K\0{Opaque}K\u0001\u0085tRs.")), StringComparison.Ordinal);
         // A tensor within an object is not found; an object in a tensor's place is none.
-        Assert.Contains("no state dict", Refusal(Write($"c__main__\nNet\n)\u0081}}U\u0001w{Tensor(Storage("\u0004"))}sb.")), StringComparison.Ordinal);
+        Assert.Contains("no state dict", Refusal(Write($"c__main__\nNet\n)\u0081}}U\u0001w{Tensor(Storage("\u0004"))}sb.")),
+            StringComparison.Ordinal);
         Assert.Contains("__main__.Net", Refusal(Write($"c__main__\nNet\n)\u0081}}U\u0001w{Tensor(Storage("\u0004"))}sb.")), StringComparison.Ordinal);
         // It reaches beyond, or one storage is told of in two ways.
         Assert.Contains("beyond its storage", Refusal(Write($"}}U\u0001w{Tensor(Storage("\u0004"), "K\u0003")}s.")), StringComparison.Ordinal);
         Assert.Contains("cut off", Refusal(Write($"}}U\u0001w{Tensor(Storage("\u0005"))}s.")), StringComparison.Ordinal);
         // A dictionary that holds itself ends.
-        Assert.Contains("no state dict", Refusal(Write("}q\0U\u0005modelh\0sU\nstate_dicth\0sU\u0003neth\0sU\u0007weightsh\0s.")), StringComparison.Ordinal);
+        Assert.Contains("no state dict", Refusal(Write("}q\0U\u0005modelh\0sU\nstate_dicth\0sU\u0003neth\0sU\u0007weightsh\0s.")),
+            StringComparison.Ordinal);
     }
 
     [SkippableFact]
@@ -149,7 +162,8 @@ public class ForeignCheckpointTests
         void Says(string name, byte[] bytes, params string[] words)
         {
             File.WriteAllBytes(shop[name], bytes);
-            foreach (var door in new Action[] { () => Checkpoint.Read(shop[name]), () => ModelOpener.Load(shop[name]), () => Classifier.Open(shop[name]), () => FewShotModel.Load(shop[name]) })
+            foreach (var door in new Action[] { () => Checkpoint.Read(shop[name]), () => ModelOpener.Load(shop[name]),
+                () => Classifier.Open(shop[name]), () => FewShotModel.Load(shop[name]) })
             {
                 var error = Assert.Throws<GraftException>(door).Message;
                 Assert.All([.. words, shop[name]], word => Assert.Contains(word, error, StringComparison.Ordinal));
@@ -157,7 +171,8 @@ public class ForeignCheckpointTests
             }
         }
         var pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393\nsize 12345\n"u8.ToArray();
-        foreach (var name in new[] { "a.safetensors", "a.pth", "a.bin", "a.h5", "a.keras", "a.onnx", "a.caffemodel", "a.prototxt" }) Says(name, pointer, "Git LFS pointer", "git lfs pull");
+        foreach (var name in new[] { "a.safetensors", "a.pth", "a.bin", "a.h5", "a.keras", "a.onnx", "a.caffemodel", "a.prototxt" }) Says(name,
+            pointer, "Git LFS pointer", "git lfs pull");
         Says("a.tflite", [0x1c, 0, 0, 0, .. "TFL3"u8, .. new byte[64]], "TensorFlow Lite", "ONNX");
         Says("b.safetensors", [0x1c, 0, 0, 0, .. "TFL3"u8, .. new byte[64]], "TensorFlow Lite");
         Says("a.gguf", [.. "GGUF"u8, 3, 0, 0, 0, .. new byte[64]], "GGUF", "language model");
@@ -174,7 +189,8 @@ public class ForeignCheckpointTests
         Says("w.pth.gz", [0x1f, 0x8b, 8, .. new byte[60]], "gzip", "gunzip");
         Says("photo.jpg", [0xff, 0xd8, 0xff, 0xe0, .. new byte[60]], "picture");
         Says("noise.safetensors", [.. Enumerable.Range(0, 200).Select(k => (byte)(k * 37 + 17))], "no kind that Graft reads", "11365b80a5caef14");
-        Says("model.pkl", [0x80, 4, 0x95, .. new byte[8], 0x8c, 0x1e, .. "sklearn.linear_model._logistic"u8, 0x94, 0x8c, 0x12, .. "LogisticRegression"u8, 0x94, 0x93, 0x94, (byte)')', 0x81, 0x94, (byte)'.'], "pickle of sklearn", "only Python");
+        Says("model.pkl", [0x80, 4, 0x95, .. new byte[8], 0x8c, 0x1e, .. "sklearn.linear_model._logistic"u8, 0x94, 0x8c, 0x12,
+            .. "LogisticRegression"u8, 0x94, 0x93, 0x94, (byte)')', 0x81, 0x94, (byte)'.'], "pickle of sklearn", "only Python");
         Says("bare.pkl", [0x80, 2, (byte)'c', .. "mine\nNet\n"u8, (byte)')', 0x81, (byte)'.'], "bare pickle of a mine.Net");
     }
 
@@ -186,7 +202,8 @@ public class ForeignCheckpointTests
         Directory.CreateDirectory(shop["saved"]);
         File.WriteAllBytes(shop["saved", "saved_model.pb"], [8, 1]);
         Assert.Contains("TensorFlow SavedModel", Says(shop["saved"]), StringComparison.Ordinal);
-        Assert.Contains("TensorFlow SavedModel", Assert.Throws<GraftException>(() => Classifier.Open(shop["saved"])).Message, StringComparison.Ordinal);
+        Assert.Contains("TensorFlow SavedModel", Assert.Throws<GraftException>(() => Classifier.Open(shop["saved"])).Message,
+            StringComparison.Ordinal);
         Directory.CreateDirectory(shop["face"]);
         File.WriteAllText(shop["face", "config.json"], "{}");
         File.WriteAllText(shop["face", "pytorch_model.bin"], "");
@@ -232,15 +249,19 @@ public class ForeignCheckpointTests
                 Safetensors.Write(shop["one.safetensors"], [KeyValuePair.Create("w", Graft.Torch.Tensor.From(values, 67).To(type))]);
                 Assert.Contains("'w' holds 1 values of 67", Refusal(shop["one.safetensors"]), StringComparison.Ordinal);
             }
-            Safetensors.Write(shop["good.safetensors"], [KeyValuePair.Create("w", (Graft.Torch.Tensor.From([.. Enumerable.Repeat(65504f, 67)], 67) * -1).To(type)), KeyValuePair.Create("n", Graft.Torch.Tensor.From([-1L, 2], 2))]);
+            Safetensors.Write(shop["good.safetensors"],
+                [KeyValuePair.Create("w", (Graft.Torch.Tensor.From([.. Enumerable.Repeat(65504f, 67)], 67) * -1).To(type)),
+                KeyValuePair.Create("n", Graft.Torch.Tensor.From([-1L, 2], 2))]);
             Checkpoint.Read(shop["good.safetensors"]);
         }
         // A finished model, and whole networks.
         using var small = BackboneCatalogue.Create("convnet", 3, new Dictionary<string, string> { ["widths"] = "4-8", ["side"] = "16" });
-        foreach (var slot in small.NamedSlots().Where(slot => slot.Name == "block1.conv.weight")) slot.Slot.Value.CopyInPlace(slot.Slot.Value * float.NaN);
+        foreach (var slot in small.NamedSlots()
+            .Where(slot => slot.Name == "block1.conv.weight")) slot.Slot.Value.CopyInPlace(slot.Slot.Value * float.NaN);
         using (var model = Classifier.Upstream(small))
         {
-            foreach (var (file, format) in new[] { ("m.onnx", ExportFormat.Onnx), ("m.pt", ExportFormat.TorchScript), ("m.pth", ExportFormat.PyTorch), ("m.safetensors", ExportFormat.Safetensors) })
+            foreach (var (file, format) in new[] { ("m.onnx", ExportFormat.Onnx), ("m.pt", ExportFormat.TorchScript),
+                ("m.pth", ExportFormat.PyTorch), ("m.safetensors", ExportFormat.Safetensors) })
             {
                 Exporter.Write(model, shop[file], format);
                 var error = Assert.Throws<GraftException>(() => Classifier.Open(shop[file])).Message;

@@ -19,7 +19,8 @@ public class ForeignOnnxTests
     private static string Stranger(string name)
     {
         if (name != ResNet) return Workshop.Need(name.Split('/'));
-        var packages = Environment.GetEnvironmentVariable("NUGET_PACKAGES") ?? Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".nuget", "packages");
+        var packages = Environment.GetEnvironmentVariable("NUGET_PACKAGES")
+            ?? Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".nuget", "packages");
         var path = Path.Combine(packages, "microsoft.ml.dnnimagefeaturizer.resnet18", "0.23.1", "tools", "DnnImageModels", "ResNet18Onnx", "ResNet18.onnx");
         Skip.IfNot(File.Exists(path), $"{path} is not here: restore the package Microsoft.ML.DnnImageFeaturizer.ResNet18 0.23.1");
         return path;
@@ -41,7 +42,8 @@ public class ForeignOnnxTests
         return (GraphBackbone)backbone;
     }
 
-    private static Tensor Answer(GraphBackbone network, Tensor x) => network.UpstreamHead is null ? network.Forward(x, 0, network.Stages.Count) : network.Classify(x);
+    private static Tensor Answer(GraphBackbone network, Tensor x) => network.UpstreamHead is null ? network.Forward(x, 0, network.Stages.Count)
+        : network.Classify(x);
 
     private static void Near(Tensor expected, Tensor found, double tolerance = 1e-4)
     {
@@ -78,7 +80,8 @@ public class ForeignOnnxTests
 
         // Eleven pictures, ours the eighth of them.
         var eleven = Ops.Cat([.. Enumerable.Range(0, 11).Select(k => k == 7 ? x : x * (0.1 * k) - 0.3)]);
-        for (var stage = 0; stage < network.Stages.Count; stage++) Near(network.Forward(x, 0, stage + 1), network.Forward(eleven, 0, stage + 1).Narrow(0, 7, 1));
+        for (var stage = 0; stage < network.Stages.Count; stage++) Near(network.Forward(x, 0, stage + 1), network.Forward(eleven, 0, stage + 1)
+            .Narrow(0, 7, 1));
     }
 
     [SkippableFact]
@@ -95,7 +98,8 @@ public class ForeignOnnxTests
         Assert.False(network.CanClassify);
         Assert.Contains("2 outputs (boxes, scores): the first is used", notes[0], StringComparison.Ordinal);
         using var expected = JsonDocument.Parse(File.ReadAllText(Workshop.Need("expected.json")));
-        var first = expected.RootElement.GetProperty(name).GetProperty("outputs")[1].GetProperty("first").EnumerateArray().Select(value => value.GetDouble()).ToArray();
+        var first = expected.RootElement.GetProperty(name).GetProperty("outputs")[1].GetProperty("first").EnumerateArray()
+            .Select(value => value.GetDouble()).ToArray();
         var values = Answer(network, Pattern([1, 3, 240, 320], levels: false)).ToArray<double>();
         for (var k = 0; k < first.Length; k++) Assert.InRange(Math.Abs(values[k] - first[k]), 0, 1e-4);
     }
@@ -159,7 +163,8 @@ public class ForeignOnnxTests
     {
         File.WriteAllBytes(shop["x.f32"], MemoryMarshal.AsBytes(x.Contiguous().ToArray<float>().AsSpan()));
         using var result = JsonDocument.Parse(Workshop.Node("OnnxRuntime/run.mjs", [model, shop["x.f32"], .. x.Shape.Select(size => $"{size}")]));
-        return Tensor.From<float>([.. result.RootElement.GetProperty("values").EnumerateArray().Select(value => value.GetSingle())], [.. result.RootElement.GetProperty("dims").EnumerateArray().Select(size => size.GetInt64())]);
+        return Tensor.From<float>([.. result.RootElement.GetProperty("values").EnumerateArray().Select(value => value.GetSingle())],
+            [.. result.RootElement.GetProperty("dims").EnumerateArray().Select(size => size.GetInt64())]);
     }
 
     [SkippableTheory]
@@ -185,7 +190,8 @@ public class ForeignOnnxTests
         Assert.Equal(5, network.UpstreamClasses);
         TorchRuntime.ManualSeed(1);
         var x = Ops.Rand([11, 3, height, width]) * 2L - 1L;
-        Tensor Peer(Tensor picture) => InOnnxRuntime(shop, path, kind.Contains("last", StringComparison.Ordinal) ? picture.Permute([0, 2, 3, 1]) : picture);
+        Tensor Peer(Tensor picture) =>
+            InOnnxRuntime(shop, path, kind.Contains("last", StringComparison.Ordinal) ? picture.Permute([0, 2, 3, 1]) : picture);
         foreach (var k in new[] { 0, 7 }) Near(Peer(x.Narrow(0, k, 1)), Answer(network, x).Narrow(0, k, 1));
         Near(Answer(network, x).Narrow(0, 10, 1), Answer(network, x.Narrow(0, 10, 1)));
         if (kind.Contains("last", StringComparison.Ordinal)) Assert.All(network.Stages, stage => Assert.Contains(stage.Channels, new[] { 6, 8 }));
@@ -197,7 +203,8 @@ public class ForeignOnnxTests
         using var shop = new Workshop();
         var path = Make(shop, "one mixed");
         var refusal = Assert.Throws<GraftException>(() => ModelOpener.Load(path));
-        Assert.Contains("mixes the pictures of a batch: it was written for a batch of 1 alone. Export it with a batch that is left open", refusal.Message, StringComparison.Ordinal);
+        Assert.Contains("mixes the pictures of a batch: it was written for a batch of 1 alone. Export it with a batch that is left open",
+            refusal.Message, StringComparison.Ordinal);
         Assert.Contains(path, refusal.Message, StringComparison.Ordinal);
     }
 
@@ -218,9 +225,11 @@ public class ForeignOnnxTests
 
         ShapeWorld.Write(shop["d", "train"], ["star4", "gear"], 6, 1);
         ShapeWorld.Write(shop["d", "val"], ["star4", "gear"], 4, 2);
-        new TransferTask(new TrainOptions { Data = shop["d"], Weights = shop["nodes.onnx"], Strategy = "full", Epochs = 1, Out = shop["run"], NoReport = true, NoCache = true }).Run();
+        new TransferTask(new TrainOptions { Data = shop["d"], Weights = shop["nodes.onnx"], Strategy = "full", Epochs = 1, Out = shop["run"],
+            NoReport = true, NoCache = true }).Run();
         using var trained = Classifier.Load(shop["run"]);
         var after = trained.Backbone.State();
-        foreach (var name in new[] { "c.w", "c.b", "g", "b", "d.w", "d.b" }) Assert.NotEqual(nodes.Weights[name].ToArray<float>(), after[name].ToArray<float>());
+        foreach (var name in new[] { "c.w", "c.b", "g", "b", "d.w", "d.b" }) Assert.NotEqual(nodes.Weights[name].ToArray<float>(), after[name]
+            .ToArray<float>());
     }
 }

@@ -21,7 +21,8 @@ public sealed class Int8Tests : IDisposable
     {
         ShapeWorld.Write(_shop["d", "train"], ["star4", "gear", "arrow"], 12, 1);
         ShapeWorld.Write(_shop["d", "val"], ["star4", "gear", "arrow"], 16, 2);
-        var run = new TransferTask(new TrainOptions { Data = _shop["d"], Strategy = "feature", Out = _shop["run"], NoReport = true, NoCache = true }).Run();
+        var run = new TransferTask(new TrainOptions { Data = _shop["d"], Strategy = "feature", Out = _shop["run"], NoReport = true, NoCache = true })
+            .Run();
         File.Copy(_shop["run", PictureModel.FileName], _shop["q.onnx"]);
         var data = DatasetReader.Open(_shop["d"]);
         var summary = Int8Writer.Write(_shop["q.onnx"], data.Train);

@@ -9,7 +9,8 @@ namespace Graft.Tests;
 
 public class KerasFlatTests
 {
-    /// <summary>Dense layers on an input of a shape, as Keras 2 writes them to .h5, and a .npy-like list of what they give for a picture x[k] = k / n.</summary>
+    /// <summary>Dense layers on an input of a shape, as Keras 2 writes them to .h5, and a .npy-like list of what they give for a picture x[k] = k /
+    /// n.</summary>
     private const string Write = """
         import sys, json, h5py, numpy as np
         def write(path, shape, first, pick=lambda x: x.reshape(-1), classes=3, hidden=5):
@@ -37,7 +38,8 @@ public class KerasFlatTests
         Assert.Equal((side, side), (backbone.Preprocessing.Width, backbone.Preprocessing.Height));
         Assert.Equal(grey, backbone.Preprocessing.Steps.Any(step => step is Grayscale));
         var channels = grey ? 1 : 3;
-        var one = Tensor.From([.. Enumerable.Range(0, channels * side * side).Select(k => k / (float)(channels * side * side))], 1, channels, side, side);
+        var one = Tensor.From([.. Enumerable.Range(0, channels * side * side).Select(k => k / (float)(channels * side * side))], 1, channels, side,
+            side);
         var picture = grey ? Ops.Cat([one, one, one], 1) : one;
         // Two pictures: the batch is free.
         var ours = backbone.Classify(Ops.Cat([picture, picture], 0)).ToArray<double>();
@@ -66,8 +68,10 @@ public class KerasFlatTests
         Gives(shop["rows.h5"], 28, true, lines[2]);
         Gives(shop["reshaped.h5"], 8, true, lines[3]);
         // Measurements are no pictures.
-        Assert.Contains("vector of 4 numbers", Assert.Throws<GraftException>(() => ModelOpener.Load(shop["iris.h5"])).Message, StringComparison.Ordinal);
-        Assert.Contains("vector of 500 numbers", Assert.Throws<GraftException>(() => ModelOpener.Load(shop["features.h5"])).Message, StringComparison.Ordinal);
+        Assert.Contains("vector of 4 numbers", Assert.Throws<GraftException>(() => ModelOpener.Load(shop["iris.h5"])).Message,
+            StringComparison.Ordinal);
+        Assert.Contains("vector of 500 numbers", Assert.Throws<GraftException>(() => ModelOpener.Load(shop["features.h5"])).Message,
+            StringComparison.Ordinal);
     }
 
     [SkippableFact]
@@ -88,7 +92,8 @@ public class KerasFlatTests
             var data = model.Open(shop["data"]);
             Assert.Equal(data.Count, model.Judge(data).Indices.Length);
         }
-        var result = new TransferTask(new TrainOptions { Data = shop["data"], Weights = shop["mlp.h5"], Out = shop["run"], NoReport = true, NoCache = true }).Run();
+        var result = new TransferTask(new TrainOptions { Data = shop["data"], Weights = shop["mlp.h5"], Out = shop["run"], NoReport = true,
+            NoCache = true }).Run();
         Assert.Equal(1.0, result.Metrics.Accuracy);
     }
 }

@@ -65,8 +65,10 @@ public sealed class LeftOutTests : IDisposable
         ShapeWorld.Write(_shop["d", "train"], ["star4", "gear", "ring"], 4, 1);
         ShapeWorld.Write(_shop["d", "val"], ["star4", "gear"], 2, 2);
         foreach (var file in Directory.GetFiles(_shop["d", "train", "ring"])) File.WriteAllText(file, "no picture");
-        var task = new TransferTask(new TrainOptions { Data = _shop["d"], Strategy = strategy, Epochs = strategy is "feature" or "auto" ? null : 1, Out = _shop["run"], NoCache = true });
-        Assert.Contains("none of the 4 pictures of the class 'ring' can be read (the first: train/ring/0000.jpg", Refused(() => task.Run()), StringComparison.Ordinal);
+        var task = new TransferTask(new TrainOptions { Data = _shop["d"], Strategy = strategy, Epochs = strategy is "feature" or "auto" ? null : 1,
+            Out = _shop["run"], NoCache = true });
+        Assert.Contains("none of the 4 pictures of the class 'ring' can be read (the first: train/ring/0000.jpg", Refused(() => task.Run()),
+            StringComparison.Ordinal);
     }
 
     [Fact]
@@ -76,7 +78,8 @@ public sealed class LeftOutTests : IDisposable
         ShapeWorld.Write(_shop["d", "val"], ["star4", "gear"], 2, 2);
         TransferTask Task() => new(new TrainOptions { Data = _shop["d"], Strategy = "feature", Out = _shop["run"], NoCache = true });
         foreach (var file in Directory.GetFiles(_shop["d", "val"], "*", SearchOption.AllDirectories)) File.WriteAllText(file, "no picture");
-        Assert.Contains("none of the 4 pictures to validate on can be read. The first: val/gear/0000.jpg", Refused(() => Task().Run()), StringComparison.Ordinal);
+        Assert.Contains("none of the 4 pictures to validate on can be read. The first: val/gear/0000.jpg", Refused(() => Task().Run()),
+            StringComparison.Ordinal);
         Directory.Delete(_shop["d", "val"], true);
         ShapeWorld.Write(_shop["d", "val"], ["star4", "gear"], 2, 2);
         foreach (var file in Directory.GetFiles(_shop["d", "train"], "*", SearchOption.AllDirectories)) File.WriteAllText(file, "no picture");

@@ -40,7 +40,8 @@ public sealed class ModelFileTests : IDisposable
     [MemberData(nameof(Texts))]
     public void A_spec_survives_a_file_and_reads_as_it_always_did(string name, string options, string text)
     {
-        var asked = options.Split(' ', StringSplitOptions.RemoveEmptyEntries).Select(option => option.Split('=')).ToDictionary(pair => pair[0], pair => pair[1]);
+        var asked = options.Split(' ', StringSplitOptions.RemoveEmptyEntries).Select(option => option.Split('='))
+            .ToDictionary(pair => pair[0], pair => pair[1]);
         using var backbone = BackboneCatalogue.Create(name, 3, asked);
         Assert.Equal(text, backbone.Spec.ToString());
         Exporter.Save(backbone, _shop["m.safetensors"]);
@@ -100,7 +101,9 @@ public sealed class ModelFileTests : IDisposable
         // The order of options is the order of their help, which may change.
         var (before, after) = (ModelFile.Read(old), ModelFile.Read(again));
         Assert.Equal(before.Card.Keys.Order(), after.Card.Keys.Order());
-        Assert.All(before.Card, entry => Assert.True(entry.Key == "options" ? JsonNode.DeepEquals(JsonNode.Parse(entry.Value), JsonNode.Parse(after.Card[entry.Key])) : entry.Value == after.Card[entry.Key], entry.Key));
+        Assert.All(before.Card, entry =>
+            Assert.True(entry.Key == "options" ? JsonNode.DeepEquals(JsonNode.Parse(entry.Value),
+            JsonNode.Parse(after.Card[entry.Key])) : entry.Value == after.Card[entry.Key], entry.Key));
         Assert.All(before.Tensors, entry => Assert.Equal(entry.Value.ToArray<float>(), after.Tensors[entry.Key].ToArray<float>()));
     }
 
@@ -122,7 +125,8 @@ public sealed class ModelFileTests : IDisposable
     public void Every_network_of_the_catalogue_has_a_row()
     {
         foreach (var card in BackboneCatalogue.Cards) Assert.True(BackboneCatalogue.Knows(card.Name), card.Name);
-        Assert.Contains("there is no backbone 'vgg15'", Assert.Throws<GraftException>(() => BackboneCatalogue.Create("vgg15")).Message, StringComparison.Ordinal);
+        Assert.Contains("there is no backbone 'vgg15'", Assert.Throws<GraftException>(() => BackboneCatalogue.Create("vgg15")).Message,
+            StringComparison.Ordinal);
     }
 
     private void WriteAll()
@@ -130,11 +134,14 @@ public sealed class ModelFileTests : IDisposable
         using (var up = Classifier.Upstream(BackboneCatalogue.Create("convnet", 3, s_small)))
         {
             Exporter.Save(up.Backbone, _shop["network.safetensors"]);
-            foreach (var (format, name) in new[] { (ExportFormat.PyTorch, "network.pth"), (ExportFormat.TorchScript, "program.pt"), (ExportFormat.Onnx, "program.onnx") }) Exporter.Write(up, _shop[name], format);
+            foreach (var (format, name) in new[] { (ExportFormat.PyTorch, "network.pth"), (ExportFormat.TorchScript, "program.pt"),
+                (ExportFormat.Onnx, "program.onnx") }) Exporter.Write(up, _shop[name], format);
         }
         var body = BackboneCatalogue.Create("convnet", null, s_small);
-        using (var model = new Classifier(body, Head.Create(HeadKind.Softmax, 8, 2), body.Stages.Count - 1, ["a", "b"])) model.Save(_shop["classifier.safetensors"]);
-        using (var learner = FewShotMethods.Create(new FewShotOptions { Way = 3, BackboneOptions = new Dictionary<string, string> { ["widths"] = "8-8-8-8" } }))
+        using (var model = new Classifier(body, Head.Create(HeadKind.Softmax, 8, 2), body.Stages.Count - 1, ["a", "b"])) model.Save(
+            _shop["classifier.safetensors"]);
+        using (var learner = FewShotMethods.Create(
+            new FewShotOptions { Way = 3, BackboneOptions = new Dictionary<string, string> { ["widths"] = "8-8-8-8" } }))
             new FewShotModel(learner, Preprocessing.Small(28, Normalize.Symmetric), true, ["x", "y"]).Save(_shop["fewshot.safetensors"]);
         ShapeWorld.Write(_shop["shapes"], ["star4", "gear"], 3, 1);
         using var set = new SupportSet(PictureEncoder.Of(BackboneCatalogue.Create("convnet", 3, s_small)));
@@ -146,7 +153,8 @@ public sealed class ModelFileTests : IDisposable
     public void Each_format_is_recognised_by_its_file_and_nothing_else_is()
     {
         WriteAll();
-        foreach (var file in Directory.GetFiles(_shop.Root)) Assert.Equal($"graft-{Path.GetFileNameWithoutExtension(file)}-1", ModelFile.FormatOf(file));
+        foreach (var file in Directory.GetFiles(_shop.Root)) Assert.Equal($"graft-{Path.GetFileNameWithoutExtension(file)}-1",
+            ModelFile.FormatOf(file));
         Safetensors.Write(_shop["foreign.safetensors"], new Dictionary<string, Tensor> { ["w"] = Ops.Ones([2]) });
         File.WriteAllText(_shop["empty.safetensors"], "");
         File.WriteAllBytes(_shop["cut.safetensors"], File.ReadAllBytes(_shop["classifier.safetensors"])[..300]);
@@ -155,7 +163,8 @@ public sealed class ModelFileTests : IDisposable
         foreach (var name in new[] { "foreign.safetensors", "empty.safetensors", "cut.safetensors", "cut.pth", "cut.onnx", "nowhere", "shapes" })
         {
             Assert.Null(ModelFile.FormatOf(_shop[name]));
-            foreach (var open in new Action[] { () => Classifier.Load(_shop[name]), () => FewShotModel.Load(_shop[name]), () => SupportSet.Load(_shop[name]) })
+            foreach (var open in new Action[] { () => Classifier.Load(_shop[name]), () => FewShotModel.Load(_shop[name]),
+                () => SupportSet.Load(_shop[name]) })
                 Assert.Contains(_shop[name], Assert.Throws<GraftException>(open).Message, StringComparison.Ordinal);
         }
         Assert.EndsWith("its metadata has no 'format'. Train on it with --weights " + _shop["foreign.safetensors"],
@@ -167,19 +176,25 @@ public sealed class ModelFileTests : IDisposable
     {
         WriteAll();
         string Says(Action open) => Assert.Throws<GraftException>(open).Message;
-        Assert.Equal($"{_shop["support.safetensors"]} is of the format 'graft-support-1', and not a few-shot model", Says(() => FewShotModel.Load(_shop["support.safetensors"])));
+        Assert.Equal($"{_shop["support.safetensors"]} is of the format 'graft-support-1', and not a few-shot model",
+            Says(() => FewShotModel.Load(_shop["support.safetensors"])));
         (string File, string Key, Action<string> Open)[] rows =
         [
-            .. new[] { "architecture", "classes", "preprocessing", "head", "stage", "temperature", "upstream" }.Select(key => ("classifier", key, (Action<string>)(path => Classifier.Load(path)))),
-            .. new[] { "options", "preprocessing", "grey", "train-classes" }.Select(key => ("fewshot", key, (Action<string>)(path => FewShotModel.Load(path)))),
-            .. new[] { "architecture", "preprocessing", "upstream", "distance", "classes", "labels", "files" }.Select(key => ("support", key, (Action<string>)(path => SupportSet.Load(path)))),
+            .. new[] { "architecture", "classes", "preprocessing", "head", "stage", "temperature", "upstream" }.Select(key =>
+                ("classifier", key, (Action<string>)(path => Classifier.Load(path)))),
+            .. new[] { "options", "preprocessing", "grey", "train-classes" }.Select(key =>
+                ("fewshot", key, (Action<string>)(path => FewShotModel.Load(path)))),
+            .. new[] { "architecture", "preprocessing", "upstream", "distance", "classes", "labels", "files" }.Select(key =>
+                ("support", key, (Action<string>)(path => SupportSet.Load(path)))),
         ];
         foreach (var (file, key, open) in rows)
         {
             var whole = ModelFile.Read(_shop[$"{file}.safetensors"]);
             (whole with { Card = whole.Card.Where(item => item.Key != key).ToDictionary(), Path = _shop["bad.safetensors"] }).Write();
-            Assert.Equal($"{_shop["bad.safetensors"]} is no model that Graft saved: its metadata has no '{key}'", Says(() => open(_shop["bad.safetensors"])));
-            (whole with { Card = new Dictionary<string, string>(whole.Card) { ["format"] = "graft-classifier-9" }, Path = _shop["bad.safetensors"] }).Write();
+            Assert.Equal($"{_shop["bad.safetensors"]} is no model that Graft saved: its metadata has no '{key}'",
+                Says(() => open(_shop["bad.safetensors"])));
+            (whole with { Card = new Dictionary<string, string>(whole.Card) { ["format"] = "graft-classifier-9" }, Path = _shop["bad.safetensors"] })
+                .Write();
             Assert.EndsWith("which this version does not read", Says(() => open(_shop["bad.safetensors"])), StringComparison.Ordinal);
         }
     }

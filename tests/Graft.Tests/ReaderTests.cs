@@ -169,11 +169,15 @@ public class ReaderTests
         var state = backbone.State().ToArray();
         Safetensors.Write(shop["a.safetensors"], state.Take(7).ToDictionary(), new Dictionary<string, string>());
         Safetensors.Write(shop["b.safetensors"], state.Skip(7).ToDictionary(), new Dictionary<string, string>());
-        string Index(string second) => System.Text.Json.JsonSerializer.Serialize(new { weight_map = state.Select((item, k) => (item.Key, File: k < 7 ? "a.safetensors" : second)).ToDictionary(item => item.Key, item => item.File) });
+        string Index(string second) =>
+            System.Text.Json.JsonSerializer.Serialize(
+            new { weight_map = state.Select((item, k) => (item.Key, File: k < 7 ? "a.safetensors" : second))
+            .ToDictionary(item => item.Key, item => item.File) });
         File.WriteAllText(shop["model.safetensors.index.json"], Index("b.safetensors"));
         Assert.Equal(state.Length, Checkpoint.Read(shop["model.safetensors.index.json"]).Tensors.Count);
         File.WriteAllText(shop["model.safetensors.index.json"], Index("../b.safetensors"));
-        Assert.Contains("refused", Assert.Throws<GraftException>(() => Checkpoint.Read(shop["model.safetensors.index.json"])).Message, StringComparison.Ordinal);
+        Assert.Contains("refused", Assert.Throws<GraftException>(() => Checkpoint.Read(shop["model.safetensors.index.json"])).Message,
+            StringComparison.Ordinal);
     }
 
     [SkippableTheory]
@@ -192,17 +196,26 @@ public class ReaderTests
             var (n, rest) = (parts.Groups[1].Value, parts.Groups[2].Value);
             if (dialect == "timm")
             {
-                renamed[!parts.Success ? name switch { "class_token" => "cls_token", "encoder.pos_embedding" => "pos_embed", _ => name.Replace("conv_proj.", "patch_embed.proj.").Replace("encoder.ln.", "norm.").Replace("heads.head.", "head.") }
-                    : $"blocks.{n}." + rest.Replace("ln_", "norm").Replace("self_attention.in_proj_", "attn.qkv.").Replace("self_attention.out_proj.", "attn.proj.").Replace("mlp.0.", "mlp.fc1.").Replace("mlp.3.", "mlp.fc2.")] = tensor;
+                renamed[!parts.Success ? name switch { "class_token" => "cls_token", "encoder.pos_embedding" => "pos_embed",
+                    _ => name.Replace("conv_proj.", "patch_embed.proj.").Replace("encoder.ln.", "norm.").Replace("heads.head.", "head.") }
+                    : $"blocks.{n}." + rest.Replace("ln_", "norm").Replace("self_attention.in_proj_", "attn.qkv.")
+                        .Replace("self_attention.out_proj.", "attn.proj.").Replace("mlp.0.", "mlp.fc1.").Replace("mlp.3.", "mlp.fc2.")] = tensor;
                 continue;
             }
             if (rest.StartsWith("self_attention.in_proj_", StringComparison.Ordinal))
             {
-                foreach (var (part, k) in new[] { "query", "key", "value" }.Select((part, k) => (part, k))) renamed[$"vit.encoder.layer.{n}.attention.attention.{part}.{rest["self_attention.in_proj_".Length..]}"] = tensor.Chunk(3, 0)[k].Contiguous();
+                foreach (var (part, k) in new[] { "query", "key", "value" }.Select((part, k) =>
+                    (part, k))) renamed[$"vit.encoder.layer.{n}.attention.attention.{part}.{rest["self_attention.in_proj_".Length..]}"] =
+                    tensor.Chunk(3, 0)[k].Contiguous();
                 continue;
             }
-            renamed[!parts.Success ? name switch { "class_token" => "vit.embeddings.cls_token", "encoder.pos_embedding" => "vit.embeddings.position_embeddings", _ => name.Replace("conv_proj.", "vit.embeddings.patch_embeddings.projection.").Replace("encoder.ln.", "vit.layernorm.").Replace("heads.head.", "classifier.") }
-                : $"vit.encoder.layer.{n}." + rest.Replace("ln_1.", "layernorm_before.").Replace("ln_2.", "layernorm_after.").Replace("self_attention.out_proj.", "attention.output.dense.").Replace("mlp.0.", "intermediate.dense.").Replace("mlp.3.", "output.dense.")] = tensor;
+            renamed[!parts.Success ? name switch
+                { "class_token" => "vit.embeddings.cls_token", "encoder.pos_embedding" => "vit.embeddings.position_embeddings",
+                _ => name.Replace("conv_proj.", "vit.embeddings.patch_embeddings.projection.").Replace("encoder.ln.", "vit.layernorm.")
+                .Replace("heads.head.", "classifier.") }
+                : $"vit.encoder.layer.{n}." + rest.Replace("ln_1.", "layernorm_before.").Replace("ln_2.", "layernorm_after.")
+                    .Replace("self_attention.out_proj.", "attention.output.dense.").Replace("mlp.0.", "intermediate.dense.")
+                    .Replace("mlp.3.", "output.dense.")] = tensor;
         }
         Safetensors.Write(shop["vit.safetensors"], renamed, new Dictionary<string, string>());
         var (backbone, notes) = ModelOpener.Load(shop["vit.safetensors"]);
@@ -219,7 +232,8 @@ public class ReaderTests
         // Structure stands at the beginning and the end: half of the changes go there.
         for (var n = random.Next(1, 6); n > 0; n--)
         {
-            var at = random.Next(2) == 0 ? random.Next(bytes.Length) : random.Next(2) == 0 ? random.Next(Math.Min(bytes.Length, 4096)) : bytes.Length - 1 - random.Next(Math.Min(bytes.Length, 4096));
+            var at = random.Next(2) == 0 ? random.Next(bytes.Length) : random.Next(2) == 0 ? random.Next(Math.Min(bytes.Length, 4096))
+                : bytes.Length - 1 - random.Next(Math.Min(bytes.Length, 4096));
             bytes[at] = random.Next(3) switch { 0 => 0xff, 1 => (byte)(bytes[at] ^ (1 << random.Next(8))), _ => (byte)random.Next(256) };
         }
         return bytes;
@@ -242,8 +256,12 @@ public class ReaderTests
         if (name.StartsWith("small", StringComparison.Ordinal))
         {
             // A state dict says nothing of the network's options.
-            using var model = Classifier.Upstream(BackboneCatalogue.Create("convnet", 3, name.EndsWith(".pth", StringComparison.Ordinal) ? null : new Dictionary<string, string> { ["widths"] = "4-8", ["side"] = "16" }));
-            Exporter.Write(model, shop[name], name[6..] switch { "onnx" => ExportFormat.Onnx, "pt" => ExportFormat.TorchScript, "pth" => ExportFormat.PyTorch, _ => ExportFormat.Safetensors });
+            using var model = Classifier.Upstream(
+                BackboneCatalogue.Create("convnet", 3,
+                name.EndsWith(".pth", StringComparison.Ordinal) ? null : new Dictionary<string, string> { ["widths"] = "4-8", ["side"] = "16" }));
+            Exporter.Write(model, shop[name],
+                name[6..] switch { "onnx" => ExportFormat.Onnx, "pt" => ExportFormat.TorchScript, "pth" => ExportFormat.PyTorch,
+                _ => ExportFormat.Safetensors });
             good = File.ReadAllBytes(shop[name]);
         }
         else

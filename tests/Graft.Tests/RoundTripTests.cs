@@ -58,10 +58,13 @@ public sealed class RoundTripTests : IDisposable
     private static readonly (ExportFormat Format, bool Normalize, bool Softmax)[] s_forms =
     [
         (ExportFormat.Safetensors, false, false), (ExportFormat.PyTorch, false, false),
-        .. new[] { ExportFormat.TorchScript, ExportFormat.Onnx }.SelectMany(format => new[] { (format, false, false), (format, true, false), (format, false, true), (format, true, true) }),
+        .. new[] { ExportFormat.TorchScript,
+            ExportFormat.Onnx }.SelectMany(format =>
+            new[] { (format, false, false), (format, true, false), (format, false, true), (format, true, true) }),
     ];
 
-    private static string Extension(ExportFormat format) => format switch { ExportFormat.Onnx => "onnx", ExportFormat.TorchScript => "pt", ExportFormat.PyTorch => "pth", _ => "safetensors" };
+    private static string Extension(ExportFormat format) =>
+        format switch { ExportFormat.Onnx => "onnx", ExportFormat.TorchScript => "pt", ExportFormat.PyTorch => "pth", _ => "safetensors" };
 
     private void AllFormsAnswerAlike(Classifier model, string source)
     {
@@ -111,7 +114,8 @@ public sealed class RoundTripTests : IDisposable
         using var scope = new TensorScope();
         var backbone = BackboneCatalogue.Create("convnet", outputs, new Dictionary<string, string> { ["widths"] = "8-16", ["side"] = "24" });
         ZooTests.Fill(backbone);
-        backbone.Preprocessing = new Preprocessing(24, 24, [new Grayscale(), new ResizeExact(24, 24)], new Normalize([0.2, 0.3, 0.4], [0.5, 0.6, 0.7]));
+        backbone.Preprocessing = new Preprocessing(24, 24, [new Grayscale(), new ResizeExact(24, 24)],
+            new Normalize([0.2, 0.3, 0.4], [0.5, 0.6, 0.7]));
         backbone.Provenance = new Provenance("theirs.pth", "", "abc", "something");
         using var model = Classifier.Upstream(backbone, s_classes[..Math.Max(2, outputs)]);
         AllFormsAnswerAlike(model, "theirs.pth");
@@ -126,7 +130,8 @@ public sealed class RoundTripTests : IDisposable
         using var mode = Autograd.NoGrad();
         using var model = Model(name, HeadKind.Svm, null);
         var notes = Exporter.Write(model, _shop["m.pth"], ExportFormat.PyTorch);
-        Assert.Contains($"torchvision.models.{name}(num_classes=3).load_state_dict(torch.load('m.pth'))", Assert.Single(notes), StringComparison.Ordinal);
+        Assert.Contains($"torchvision.models.{name}(num_classes=3).load_state_dict(torch.load('m.pth'))", Assert.Single(notes),
+            StringComparison.Ordinal);
         var line = Workshop.Python("""
             import sys, torch, torchvision
             state = torch.load(sys.argv[2]); assert sys.argv[3] in state and type(state).__name__ == "OrderedDict"
@@ -141,7 +146,8 @@ public sealed class RoundTripTests : IDisposable
     public void Torch_gives_the_card_of_an_archive()
     {
         using var scope = new TensorScope();
-        using (var trained = Model("embedded", HeadKind.Softmax, null)) trained.Save(_shop["model.safetensors"], new Dictionary<string, string> { ["domain"] = "insects", ["strategy"] = "feature" });
+        using (var trained = Model("embedded", HeadKind.Softmax, null)) trained.Save(_shop["model.safetensors"],
+            new Dictionary<string, string> { ["domain"] = "insects", ["strategy"] = "feature" });
         using var model = Classifier.Load(_shop["model.safetensors"]);
         Exporter.Write(model, _shop["m.pt"], ExportFormat.TorchScript, normalize: true, softmax: true);
         using var card = JsonDocument.Parse(Workshop.Python("""
@@ -150,7 +156,9 @@ public sealed class RoundTripTests : IDisposable
             torch.jit.load(sys.argv[1], _extra_files=extra); print(extra["graft.json"] if isinstance(extra["graft.json"], str) else extra["graft.json"].decode())
             """, _shop["m.pt"]));
         Assert.Equal(s_classes, JsonSerializer.Deserialize<string[]>(card.RootElement.GetProperty("classes").GetString()!)!);
-        Assert.Equal(("probabilities", "insects", "feature"), (card.RootElement.GetProperty("output").GetString(), card.RootElement.GetProperty("domain").GetString(), card.RootElement.GetProperty("strategy").GetString()));
+        Assert.Equal(("probabilities", "insects", "feature"),
+            (card.RootElement.GetProperty("output").GetString(), card.RootElement.GetProperty("domain").GetString(),
+            card.RootElement.GetProperty("strategy").GetString()));
     }
 
     [Theory]
@@ -183,15 +191,19 @@ public sealed class RoundTripTests : IDisposable
             var (upstream, notes) = ModelOpener.Load(path);
             using var owned = upstream;
             upstream.Eval();
-            Assert.Equal(model.Backbone.Stages.Select(found => (found.Name, found.Channels)), upstream.Stages.Select(found => (found.Name, found.Channels)));
+            Assert.Equal(model.Backbone.Stages.Select(found => (found.Name, found.Channels)),
+                upstream.Stages.Select(found => (found.Name, found.Channels)));
             Assert.Equal(model.Backbone.Preprocessing.ToJson(), upstream.Preprocessing.ToJson());
             Assert.Equal((keeps, keeps ? 3 : null), (upstream.CanClassify, upstream.UpstreamClasses));
             Assert.Equal(keeps ? s_classes : null, upstream.ClassNames);
             Assert.Equal(keeps ? [] : [$"its head ({head.ToString().ToLowerInvariant()}) {(head == HeadKind.Mlp ? "is not linear" : "stands on its stage s2")}: the backbone alone is taken"], notes);
             var x = Ops.Linspace(-1L, 1L, 3 * 32 * 32).View([1, 3, 32, 32]);
-            foreach (var (mine, theirs) in model.Backbone.Forward(x).ToArray<double>().Zip(upstream.Forward(x).ToArray<double>())) Assert.Equal(mine, theirs, 4);
-            if (keeps) foreach (var (mine, theirs) in model.Forward(x).ToArray<double>().Zip(upstream.Classify(x).Softmax(1).ToArray<double>())) Assert.Equal(mine, theirs, 5);
-            Assert.Equal(("ants/model.safetensors", "insects", "upstream.safetensors"), (upstream.Provenance.Source, upstream.Provenance.Domain, Assert.Single(upstream.Provenance.Lineage!).Source));
+            foreach (var (mine, theirs) in model.Backbone.Forward(x).ToArray<double>().Zip(upstream.Forward(x).ToArray<double>())) Assert.Equal(mine,
+                theirs, 4);
+            if (keeps) foreach (var (mine, theirs) in model.Forward(x).ToArray<double>()
+                .Zip(upstream.Classify(x).Softmax(1).ToArray<double>())) Assert.Equal(mine, theirs, 5);
+            Assert.Equal(("ants/model.safetensors", "insects", "upstream.safetensors"),
+                (upstream.Provenance.Source, upstream.Provenance.Domain, Assert.Single(upstream.Provenance.Lineage!).Source));
         }
     }
 
@@ -201,11 +213,13 @@ public sealed class RoundTripTests : IDisposable
         using var scope = new TensorScope();
         using (var first = Model("embedded", HeadKind.Softmax, null)) first.Save(_shop["first.safetensors"]);
         var (second, _) = ModelOpener.Load(_shop["first.safetensors"]);
-        using (var model = new Classifier(second, new LinearHead(HeadKind.Softmax, second.FeatureSize, 2), second.Stages.Count - 1, ["a", "b"])) model.Save(_shop["second.safetensors"]);
+        using (var model = new Classifier(second, new LinearHead(HeadKind.Softmax, second.FeatureSize, 2), second.Stages.Count - 1,
+            ["a", "b"])) model.Save(_shop["second.safetensors"]);
         var (third, _) = ModelOpener.Load(_shop["second.safetensors"]);
         using var owned = third;
         Assert.Equal(["first.safetensors", "upstream.safetensors"], third.Provenance.Lineage!.Select(before => before.Source));
-        Assert.Equal((64, "MIT", "drawn shapes"), (third.Provenance.Lineage![0].Sha256.Length, third.Provenance.Lineage[1].Licence, third.Provenance.Lineage[1].Domain));
+        Assert.Equal((64, "MIT", "drawn shapes"),
+            (third.Provenance.Lineage![0].Sha256.Length, third.Provenance.Lineage[1].Licence, third.Provenance.Lineage[1].Domain));
     }
 
     [Fact]
@@ -231,7 +245,10 @@ public sealed class RoundTripTests : IDisposable
             Assert.Equal("theirs.pth does not say what its pictures go through: taken to be RGB of 32×32, levels of 0 … 1 minus 0.5, divided by 0.5. If that is wrong, say it with --scale, --mean, --std, --channels or --size", Assert.Single(model.Notes));
         }
         using (var model = Classifier.Open(_shop["theirs.pth"], new InputOptions { Scale = "1/255" })) Assert.Empty(model.Notes);
-        using (var script = Script.Trace(backbone, inputs => [backbone.Classify(inputs[0])], Ops.Zeros([1, 3, 32, 32]))) script.Save(_shop["theirs.pt"]);
-        using (var model = Classifier.Open(_shop["theirs.pt"], new InputOptions { Size = 32 })) Assert.Contains("taken to be RGB of 32×32, levels of 0 … 1 minus 0.485 0.456 0.406", Assert.Single(model.Notes), StringComparison.Ordinal);
+        using (var script = Script.Trace(backbone, inputs => [backbone.Classify(inputs[0])], Ops.Zeros([1, 3, 32, 32]))) script.Save(
+            _shop["theirs.pt"]);
+        using (var model = Classifier.Open(_shop["theirs.pt"],
+            new InputOptions { Size = 32 })) Assert.Contains("taken to be RGB of 32×32, levels of 0 … 1 minus 0.485 0.456 0.406",
+            Assert.Single(model.Notes), StringComparison.Ordinal);
     }
 }

@@ -31,7 +31,8 @@ public sealed class RunFolderTests : IDisposable
     private void Stopped(int steps)
     {
         using var stop = new CancellationTokenSource();
-        var task = new TransferTask(Options with { Strategy = "full", Epochs = 4 }) { Cancel = stop.Token, Progress = report => { if (report.Done == steps && !double.IsNaN(report.Loss)) stop.Cancel(); } };
+        var task = new TransferTask(Options with { Strategy = "full", Epochs = 4 }) { Cancel = stop.Token,
+            Progress = report => { if (report.Done == steps && !double.IsNaN(report.Loss)) stop.Cancel(); } };
         Assert.Throws<OperationCanceledException>(() => task.Run());
         Assert.True(File.Exists(_shop["run", "state.safetensors"]));
     }
@@ -58,7 +59,8 @@ public sealed class RunFolderTests : IDisposable
         Stopped(2);
         var state = File.ReadAllBytes(_shop["run", "state.safetensors"]);
         Assert.Contains($"go on with graft train --resume {_shop["run"]}", Refused(() => new TransferTask(Options).Run()), StringComparison.Ordinal);
-        Assert.Contains($"go on with graft train --resume {_shop["run"]}", Refused(() => new FewShotTask(new FewShotTrainOptions { Data = _shop["d"], Out = _shop["run"] }).Run()), StringComparison.Ordinal);
+        Assert.Contains($"go on with graft train --resume {_shop["run"]}",
+            Refused(() => new FewShotTask(new FewShotTrainOptions { Data = _shop["d"], Out = _shop["run"] }).Run()), StringComparison.Ordinal);
         Assert.Equal(state, File.ReadAllBytes(_shop["run", "state.safetensors"]));
         new TransferTask(Options with { Overwrite = true }).Run();
         Assert.False(File.Exists(_shop["run", "state.safetensors"]));
@@ -69,15 +71,21 @@ public sealed class RunFolderTests : IDisposable
     {
         var before = Directory.GetFiles(_shop["d"], "*", SearchOption.AllDirectories).Order().ToArray();
         foreach (var overwrite in new[] { false, true })
-            Assert.Contains("is the folder of the pictures", Refused(() => new TransferTask(Options with { Out = _shop["d"], Overwrite = overwrite }).Run()), StringComparison.Ordinal);
+            Assert.Contains("is the folder of the pictures",
+                Refused(() => new TransferTask(Options with { Out = _shop["d"], Overwrite = overwrite }).Run()), StringComparison.Ordinal);
         Directory.CreateSymbolicLink(_shop["link"], _shop["d"]);
-        Assert.Contains("is the folder of the pictures", Refused(() => new TransferTask(Options with { Out = _shop["link"], Overwrite = true }).Run()), StringComparison.Ordinal);
-        Assert.Contains("holds other files already, such as gear", Refused(() => new TransferTask(Options with { Out = _shop["d", "train"] }).Run()), StringComparison.Ordinal);
+        Assert.Contains("is the folder of the pictures",
+            Refused(() => new TransferTask(Options with { Out = _shop["link"], Overwrite = true }).Run()), StringComparison.Ordinal);
+        Assert.Contains("holds other files already, such as gear", Refused(() => new TransferTask(Options with { Out = _shop["d", "train"] }).Run()),
+            StringComparison.Ordinal);
         Assert.Equal(before, Directory.GetFiles(_shop["d"], "*", SearchOption.AllDirectories).Order());
         File.WriteAllText(_shop["file"], "");
-        Assert.Contains("is a file, and a run is a folder", Refused(() => new TransferTask(Options with { Out = _shop["file"] }).Run()), StringComparison.Ordinal);
+        Assert.Contains("is a file, and a run is a folder", Refused(() => new TransferTask(Options with { Out = _shop["file"] }).Run()),
+            StringComparison.Ordinal);
         new TransferTask(Options).Run();
-        Assert.Contains("is what the run reads", Refused(() => new TransferTask(Options with { Weights = _shop["run", Classifier.FileName], Overwrite = true }).Run()), StringComparison.Ordinal);
+        Assert.Contains("is what the run reads",
+            Refused(() => new TransferTask(Options with { Weights = _shop["run", Classifier.FileName], Overwrite = true }).Run()),
+            StringComparison.Ordinal);
         // An empty folder, and what a killed write left, are no hindrance.
         Directory.CreateDirectory(_shop["empty"]);
         File.WriteAllText(_shop["empty", "run.json.1.0123.partial"], "{");
@@ -105,7 +113,8 @@ public sealed class RunFolderTests : IDisposable
         var picture = _shop["d", "train", "gear", "0000.jpg"];
         var bytes = File.ReadAllBytes(picture);
         File.Copy(_shop["d", "val", "gear", "0001.jpg"], picture, overwrite: true);
-        Assert.Contains("is not what the run began with", Refused(() => new TransferTask(TransferTask.OptionsOf(_shop["run"])).Run(resume: true)), StringComparison.Ordinal);
+        Assert.Contains("is not what the run began with", Refused(() => new TransferTask(TransferTask.OptionsOf(_shop["run"])).Run(resume: true)),
+            StringComparison.Ordinal);
         File.WriteAllBytes(picture, bytes);
         Assert.Equal(4, new TransferTask(TransferTask.OptionsOf(_shop["run"])).Run(resume: true).Plan.Phases[0].Epochs);
     }
@@ -115,14 +124,16 @@ public sealed class RunFolderTests : IDisposable
     {
         File.Copy(EmbeddedWeights.Path(), _shop["upstream.safetensors"]);
         using var stop = new CancellationTokenSource();
-        Assert.Throws<OperationCanceledException>(() => new TransferTask(Options with { Weights = _shop["upstream.safetensors"], Strategy = "full", Epochs = 4 })
+        Assert.Throws<OperationCanceledException>(() =>
+            new TransferTask(Options with { Weights = _shop["upstream.safetensors"], Strategy = "full", Epochs = 4 })
         {
             Cancel = stop.Token, Progress = report => { if (report.Done == 2 && !double.IsNaN(report.Loss)) stop.Cancel(); },
         }.Run());
         var contents = Torch.Safetensors.Read(_shop["upstream.safetensors"]);
         using (Torch.Autograd.NoGrad()) contents.Tensors.First(item => item.Value.Type == Torch.DType.Float32).Value.MulInPlace((Torch.Scalar)1.5);
         Torch.Safetensors.Write(_shop["upstream.safetensors"], contents.Tensors, contents.Metadata.ToDictionary());
-        Assert.Contains("its weights have changed", Refused(() => new TransferTask(TransferTask.OptionsOf(_shop["run"])).Run(resume: true)), StringComparison.Ordinal);
+        Assert.Contains("its weights have changed", Refused(() => new TransferTask(TransferTask.OptionsOf(_shop["run"])).Run(resume: true)),
+            StringComparison.Ordinal);
     }
 
     [Fact]
@@ -168,7 +179,8 @@ public sealed class RunFolderTests : IDisposable
     public void Where_nothing_had_begun_a_resumption_says_how_to_begin()
     {
         Directory.CreateDirectory(_shop["nothing"]);
-        foreach (var (command, options) in new (string, Func<string, object>)[] { ("graft train", TransferTask.OptionsOf), ("graft fewshot train", FewShotTask.OptionsOf) })
+        foreach (var (command, options) in new (string, Func<string, object>)[] { ("graft train", TransferTask.OptionsOf),
+            ("graft fewshot train", FewShotTask.OptionsOf) })
         {
             var refused = Refused(() => options(_shop["nothing"]));
             Assert.Contains("ended before anything had begun", refused, StringComparison.Ordinal);
@@ -199,16 +211,19 @@ public sealed class RunFolderTests : IDisposable
     public void One_picture_a_class_trains_with_the_default_strategy_and_claims_no_accuracy()
     {
         ShapeWorld.Write(_shop["one"], ["star4", "gear", "arrow"], 1, 1);
-        var result = new TransferTask(new TrainOptions { Data = _shop["one"], Out = _shop["run"] }) { Cache = new FeatureCache(_shop["cache", "features"]) }.Run();
+        var result = new TransferTask(new TrainOptions { Data = _shop["one"], Out = _shop["run"] }) { Cache =
+            new FeatureCache(_shop["cache", "features"]) }.Run();
         Assert.Equal((3, 0, "feature"), (result.TrainImages, result.ValImages, result.Strategy));
         Assert.Contains(result.Notes, note => note.Contains("nothing was held out", StringComparison.Ordinal));
         Assert.Contains("nothing was held out", File.ReadAllText(_shop["run", "report.html"]), StringComparison.Ordinal);
         Assert.True(double.IsNaN(RunRecord.Read(_shop["run"]).Advice!.Evidence.Probes[0].Accuracy));
         // The second time the measurement is read from where it was kept.
-        var again = new TransferTask(new TrainOptions { Data = _shop["one"], Out = _shop["again"], NoReport = true }) { Cache = new FeatureCache(_shop["cache", "features"]) }.Run();
+        var again = new TransferTask(new TrainOptions { Data = _shop["one"], Out = _shop["again"], NoReport = true }) { Cache =
+            new FeatureCache(_shop["cache", "features"]) }.Run();
         Assert.Equal("small, domain unknown", again.Advice!.Quadrant);
         // Gradient steps keep their last weights, for none can be called the best.
-        new TransferTask(new TrainOptions { Data = _shop["one"], Out = _shop["steps"], Strategy = "head-then-full", Epochs = 3, NoReport = true, NoCache = true }).Run();
+        new TransferTask(new TrainOptions { Data = _shop["one"], Out = _shop["steps"], Strategy = "head-then-full", Epochs = 3, NoReport = true,
+            NoCache = true }).Run();
         Assert.Equal(3, RunRecord.Read(_shop["steps"]).History.Count);
     }
 }

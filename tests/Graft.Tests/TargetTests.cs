@@ -27,8 +27,10 @@ public sealed class TargetTests : IDisposable
     private double[] Peer(string script, params (string Name, float[] Values)[] arrays)
     {
         foreach (var (name, values) in arrays) File.WriteAllBytes(_shop[name], MemoryMarshal.AsBytes(values.AsSpan()).ToArray());
-        var read = "import sys, numpy as np\n" + string.Concat(arrays.Select((array, k) => $"{array.Name} = np.fromfile(sys.argv[{k + 1}], np.float32).astype(float)\n"));
-        return [.. Workshop.Python(read + script, [.. arrays.Select(array => _shop[array.Name])]).Split(' ').Select(text => double.Parse(text, CultureInfo.InvariantCulture))];
+        var read = "import sys, numpy as np\n"
+            + string.Concat(arrays.Select((array, k) => $"{array.Name} = np.fromfile(sys.argv[{k + 1}], np.float32).astype(float)\n"));
+        return [.. Workshop.Python(read + script, [.. arrays.Select(array => _shop[array.Name])]).Split(' ')
+            .Select(text => double.Parse(text, CultureInfo.InvariantCulture))];
     }
 
     private static void Near(double[] theirs, double[] ours, double within)
@@ -44,7 +46,8 @@ public sealed class TargetTests : IDisposable
     {
         using var scope = new TensorScope();
         var x = Features(n, d);
-        int[][] sets = [.. Enumerable.Range(0, n).Select(k => Enumerable.Range(0, 3).Where(label => x[k * d + label] + 0.5 * x[k * d + 3] > 0.3 * label).ToArray())];
+        int[][] sets = [.. Enumerable.Range(0, n)
+            .Select(k => Enumerable.Range(0, 3).Where(label => x[k * d + label] + 0.5 * x[k * d + 3] > 0.3 * label).ToArray())];
         var y = new float[n * 3];
         for (var k = 0; k < n; k++) foreach (var label in sets[k]) y[k * 3 + label] = 1;
         // Ours scales the features; C of theirs is on features so scaled.
@@ -58,7 +61,8 @@ public sealed class TargetTests : IDisposable
                 out += m.predict_proba(c / s)[:10, 1].tolist()
             print(*out)
             """, ("x", x), ("y", y));
-        var fit = HeadFitter.Fit(Tensor.From(x, n, d), new LabelTargets(sets, ["a", "b", "c"]), new HeadOptions { Kind = HeadKind.Sigmoid, C = 0.7, Tolerance = 1e-9 });
+        var fit = HeadFitter.Fit(Tensor.From(x, n, d), new LabelTargets(sets, ["a", "b", "c"]),
+            new HeadOptions { Kind = HeadKind.Sigmoid, C = 0.7, Tolerance = 1e-9 });
         var ours = fit.Head.Answers(Tensor.From(x, n, d)).ToArray<float>();
         Near(theirs, [.. Enumerable.Range(0, 30).Select(k => (double)ours[k % 10 * 3 + k / 10])], 1e-4);
     }
@@ -84,7 +88,8 @@ public sealed class TargetTests : IDisposable
         Near(theirs, [.. ours.Take(20).Select(value => (double)value)], 2e-4);
         // The same with the units in the weights.
         using var folded = ((LinearHead)fit.Head).Folded();
-        Near([.. ours.Select(value => (double)value)], [.. folded.Answers(Tensor.From(x, n, d)).ToArray<float>().Select(value => (double)value)], 1e-3);
+        Near([.. ours.Select(value => (double)value)], [.. folded.Answers(Tensor.From(x, n, d)).ToArray<float>().Select(value => (double)value)],
+            1e-3);
     }
 
     [SkippableFact]
@@ -102,7 +107,8 @@ public sealed class TargetTests : IDisposable
             """, ("x", x), ("y", y));
         // Given the scale σ, its objective is (2/σ) Σ huber + α‖w‖²: ours at δ = ε·σ and C = 1 / (σ·α).
         var inputs = Ops.Cat([Tensor.From(x, N, D).To(DType.Float64), Ops.Ones([N, 1], dtype: DType.Float64)], 1);
-        var ours = NumberFitter.Huber(inputs, Tensor.From(y, N, 1).To(DType.Float64), 1 / (theirs[0] * 0.1), [1.5 * theirs[0]]).Flatten(0).ToArray<double>();
+        var ours = NumberFitter.Huber(inputs, Tensor.From(y, N, 1).To(DType.Float64), 1 / (theirs[0] * 0.1), [1.5 * theirs[0]]).Flatten(0)
+            .ToArray<double>();
         Near(theirs[1..], ours, 1e-3);
     }
 
@@ -112,7 +118,8 @@ public sealed class TargetTests : IDisposable
         using var scope = new TensorScope();
         const int N = 200, D = 10;
         var x = Features(N, D);
-        float[][] clean = [.. Enumerable.Range(0, N).Select(k => new[] { 2 * x[k * D] - x[k * D + 1] })], wild = [.. clean.Select((row, k) => k % 10 == 0 ? [row[0] + 40] : row)];
+        float[][] clean = [.. Enumerable.Range(0, N).Select(k => new[] { 2 * x[k * D] - x[k * D + 1] })],
+            wild = [.. clean.Select((row, k) => k % 10 == 0 ? [row[0] + 40] : row)];
         double Error(HeadKind kind)
         {
             var head = HeadFitter.Fit(Tensor.From(x, N, D), new NumberTargets(wild, ["a"]), new HeadOptions { Kind = kind }).Head;
@@ -128,7 +135,8 @@ public sealed class TargetTests : IDisposable
         const int N = 120;
         var rng = new Rng(9);
         float[] scores = [.. Enumerable.Range(0, 3 * N).Select(_ => (float)Math.Round(rng.Next(), 1))];
-        int[][] sets = [.. Enumerable.Range(0, N).Select(k => Enumerable.Range(0, 3).Where(label => rng.Next() < 0.2 + 0.5 * scores[3 * k + label]).ToArray())];
+        int[][] sets = [.. Enumerable.Range(0, N)
+            .Select(k => Enumerable.Range(0, 3).Where(label => rng.Next() < 0.2 + 0.5 * scores[3 * k + label]).ToArray())];
         var has = new float[3 * N];
         for (var k = 0; k < N; k++) foreach (var label in sets[k]) has[3 * k + label] = 1;
         var theirs = Peer($"""
@@ -156,13 +164,18 @@ public sealed class TargetTests : IDisposable
     public void Every_label_has_its_share_of_every_part_and_fold()
     {
         var rng = new Rng(4);
-        var targets = new LabelTargets([.. Enumerable.Range(0, 400).Select(k => Enumerable.Range(0, 4).Where(label => rng.Next() < new[] { 0.5, 0.2, 0.05, 0.0125 }[label]).ToArray())], ["a", "b", "c", "d"]);
+        var targets = new LabelTargets(
+            [.. Enumerable.Range(0, 400).Select(k => Enumerable.Range(0, 4).Where(label => rng.Next() < new[] { 0.5, 0.2, 0.05, 0.0125 }[label])
+            .ToArray())], ["a", "b", "c", "d"]);
         var held = targets.HeldOut(0.2, 0);
         Assert.InRange(held.Count, 76, 84);
-        foreach (var (label, count) in targets.Counts().Select((count, label) => (label, count))) Assert.InRange(held.Count(k => targets.Sets[k].Contains(label)) - 0.2 * count, -1.001, 1.001);
+        foreach (var (label, count) in targets.Counts()
+            .Select((count, label) => (label, count))) Assert.InRange(held.Count(k => targets.Sets[k].Contains(label)) - 0.2 * count, -1.001, 1.001);
         var fold = targets.Folds(5, 0);
         foreach (var (label, count) in targets.Counts().Select((count, label) => (label, count)))
-            Assert.All(Enumerable.Range(0, 5), f => Assert.InRange(Enumerable.Range(0, 400).Count(k => fold[k] == f && targets.Sets[k].Contains(label)) - count / 5.0, -1.001, 1.001));
+            Assert.All(Enumerable.Range(0, 5),
+                f => Assert.InRange(Enumerable.Range(0, 400).Count(k => fold[k] == f && targets.Sets[k].Contains(label)) - count / 5.0, -1.001,
+                1.001));
         Assert.Equal(fold, targets.Folds(5, 0));
     }
 
@@ -179,7 +192,9 @@ public sealed class TargetTests : IDisposable
     {
         ShapeWorld.Write(_shop["p"], ["ring", "star4"], 6, 1);
         var files = Directory.GetFiles(_shop["p"], "*", SearchOption.AllDirectories).Order(StringComparer.Ordinal).ToArray();
-        File.WriteAllText(_shop["t.csv"], string.Join('\n', csv.Split('\n').Select((line, k) => line.Replace("#", k > 0 ? Path.GetRelativePath(_shop.Root, files[k - 1]) : "#", StringComparison.Ordinal))));
+        File.WriteAllText(_shop["t.csv"],
+            string.Join('\n', csv.Split('\n')
+            .Select((line, k) => line.Replace("#", k > 0 ? Path.GetRelativePath(_shop.Root, files[k - 1]) : "#", StringComparison.Ordinal))));
         return DatasetReader.Open(_shop["t.csv"], task);
     }
 
@@ -213,13 +228,16 @@ public sealed class TargetTests : IDisposable
     public void What_cannot_be_says_where_and_what_to_do()
     {
         string Said(Action action) => Assert.Throws<GraftException>(action).Message;
-        Assert.Contains("line 4: the age 'old' is no number. Write it with a point", Said(() => Open("path,age\n#,1.5\n#,2.5\n#,old", TargetKind.Numbers).ToString()), StringComparison.Ordinal);
-        Assert.Contains("line 3: the dog '2' is neither 0 nor 1", Said(() => Open("path,cat,dog\n#,1,0\n#,0,2\n#,1,1", TargetKind.Labels).ToString()), StringComparison.Ordinal);
+        Assert.Contains("line 4: the age 'old' is no number. Write it with a point",
+            Said(() => Open("path,age\n#,1.5\n#,2.5\n#,old", TargetKind.Numbers).ToString()), StringComparison.Ordinal);
+        Assert.Contains("line 3: the dog '2' is neither 0 nor 1",
+            Said(() => Open("path,cat,dog\n#,1,0\n#,0,2\n#,1,1", TargetKind.Labels).ToString()), StringComparison.Ordinal);
         Assert.Contains("no column of", Said(() => Open("path,label\n#,a\n#,b", TargetKind.Numbers)), StringComparison.Ordinal);
         Assert.Contains("come in a CSV", Said(() => DatasetReader.Open(_shop["p"], TargetKind.Labels)), StringComparison.Ordinal);
         var numbers = Open("path,age\n#,1.5\n#,2.5\n#,7").Train;
         Assert.Contains("numbers, and this is for pictures of one class each", Said(() => _ = numbers.Labels), StringComparison.Ordinal);
-        Assert.Contains("does not tell numbers: use ridge or huber", Said(() => HeadKinds.Check(HeadKind.Svm, TargetKind.Numbers)), StringComparison.Ordinal);
+        Assert.Contains("does not tell numbers: use ridge or huber", Said(() => HeadKinds.Check(HeadKind.Svm, TargetKind.Numbers)),
+            StringComparison.Ordinal);
         Assert.Contains("takes one class for each picture", Said(() =>
         {
             using var backbone = ModelOpener.Load("shapes").Backbone;
@@ -254,7 +272,8 @@ public sealed class TargetTests : IDisposable
     [InlineData(true, HeadKind.Huber)]
     public void A_stopped_gradient_run_goes_on_to_the_same_bits(bool numbers, HeadKind? head)
     {
-        var options = new TrainOptions { Data = Table(numbers), Head = head, Strategy = "head-then-full", Epochs = 2, NoCache = true, NoReport = true, Out = _shop["whole"] };
+        var options = new TrainOptions { Data = Table(numbers), Head = head, Strategy = "head-then-full", Epochs = 2, NoCache = true,
+            NoReport = true, Out = _shop["whole"] };
         var whole = new TransferTask(options).Run();
         using var stop = new CancellationTokenSource();
         var stopped = options with { Out = _shop["stopped"] };

@@ -21,8 +21,11 @@ public class TransferTests
         return shop;
     }
 
-    private static TransferTask Task(Workshop shop, string strategy, string run, int? epochs = 2, CancellationToken cancel = default, Action<ProgressReport>? progress = null) =>
-        new(new TrainOptions { Data = shop["d"], Strategy = strategy, Out = shop[run], NoReport = true, Epochs = strategy.StartsWith("feature", StringComparison.Ordinal) ? null : epochs }) { Cache = new FeatureCache(shop["cache", "features"]), Cancel = cancel, Progress = progress };
+    private static TransferTask Task(Workshop shop, string strategy, string run, int? epochs = 2, CancellationToken cancel = default,
+        Action<ProgressReport>? progress = null) =>
+        new(new TrainOptions { Data = shop["d"], Strategy = strategy, Out = shop[run], NoReport = true,
+            Epochs = strategy.StartsWith("feature", StringComparison.Ordinal) ? null : epochs }) { Cache =
+            new FeatureCache(shop["cache", "features"]), Cancel = cancel, Progress = progress };
 
     [Theory]
     [InlineData("feature")]
@@ -106,14 +109,16 @@ public class TransferTests
         Task(shop, strategy, "whole", 4).Run();
         // Stopped at the third step, in the middle of an epoch.
         using var stop = new CancellationTokenSource();
-        var stopped = Task(shop, strategy, "parts", 4, stop.Token, report => { if (report is { Done: 2 } && !double.IsNaN(report.Loss)) stop.Cancel(); });
+        var stopped = Task(shop, strategy, "parts", 4, stop.Token,
+            report => { if (report is { Done: 2 } && !double.IsNaN(report.Loss)) stop.Cancel(); });
         var error = Assert.Throws<OperationCanceledException>(() => stopped.Run());
         Assert.Contains("--resume", error.Message, StringComparison.Ordinal);
         Assert.Contains("did not finish", Assert.Throws<GraftException>(() => Classifier.Load(shop["parts"])).Message, StringComparison.Ordinal);
         new TransferTask(TransferTask.OptionsOf(shop["parts"])) { Cache = new FeatureCache(shop["cache", "features"]) }.Run(resume: true);
         var (a, b) = (Safetensors.Read(shop["whole", Classifier.FileName]), Safetensors.Read(shop["parts", Classifier.FileName]));
         foreach (var (name, tensor) in a.Tensors) Assert.Equal(tensor.ToArray<double>(), b.Tensors[name].ToArray<double>());
-        Assert.Equal(RunRecord.Read(shop["whole"]).History.Select(epoch => epoch.Loss), RunRecord.Read(shop["parts"]).History.Select(epoch => epoch.Loss));
+        Assert.Equal(RunRecord.Read(shop["whole"]).History.Select(epoch => epoch.Loss), RunRecord.Read(shop["parts"])
+            .History.Select(epoch => epoch.Loss));
     }
 
     [Fact]
@@ -122,9 +127,11 @@ public class TransferTests
         using var shop = World();
         using var backbone = ModelOpener.Load("shapes").Backbone;
         var plan = Strategies.Full(backbone, 18) with { };
-        plan = plan with { Phases = [plan.Phases[0] with { HeadRate = 1e30, StageRates = [1e30, 1e30, 1e30, 1e30], ClipNorm = 0, Epochs = 9, Schedule = new ConstantSchedule() }] };
+        plan = plan with { Phases = [plan.Phases[0] with { HeadRate = 1e30, StageRates = [1e30, 1e30, 1e30, 1e30], ClipNorm = 0, Epochs = 9,
+            Schedule = new ConstantSchedule() }] };
         File.WriteAllText(shop["plan.json"], plan.ToJson());
-        var task = new TransferTask(new TrainOptions { Data = shop["d"], PlanFile = shop["plan.json"], Out = shop["run"], NoReport = true, NoCache = true });
+        var task = new TransferTask(new TrainOptions { Data = shop["d"], PlanFile = shop["plan.json"], Out = shop["run"], NoReport = true,
+            NoCache = true });
         var error = Assert.Throws<TrainingStoppedException>(() => task.Run()).Message;
         Assert.Matches("phase 1 \\(all\\), epoch \\d+, step \\d+: the loss is no number; the first tensor with one is ", error);
         Assert.Contains("Lower the learning rates", error, StringComparison.Ordinal);
@@ -136,17 +143,23 @@ public class TransferTests
         using var shop = World();
         using var backbone = ModelOpener.Load("shapes").Backbone;
         var plan = Strategies.HeadThenFull(backbone, 18);
-        plan = plan with { Phases = [plan.Phases[0], plan.Phases[1] with { Ema = 0.9, Mixup = 0.2, CutMix = 1, LabelSmoothing = 0.1, Optimizer = new AdamRule(Decoupled: true), Patience = 2, Epochs = 30, BatchSize = 8 }] };
+        plan = plan with { Phases = [plan.Phases[0],
+            plan.Phases[1] with { Ema = 0.9, Mixup = 0.2, CutMix = 1, LabelSmoothing = 0.1, Optimizer = new AdamRule(Decoupled: true), Patience = 2,
+            Epochs = 30, BatchSize = 8 }] };
         File.WriteAllText(shop["plan.json"], plan.ToJson());
         TransferTask Make(string run, CancellationToken cancel = default, Action<ProgressReport>? progress = null) =>
-            new(new TrainOptions { Data = shop["d"], PlanFile = shop["plan.json"], Out = shop[run], Balanced = true, NoReport = true, NoCache = true }) { Cancel = cancel, Progress = progress };
+            new(new TrainOptions { Data = shop["d"], PlanFile = shop["plan.json"], Out = shop[run], Balanced = true, NoReport = true,
+                NoCache = true }) { Cancel = cancel, Progress = progress };
         var whole = Make("whole").Run();
         Assert.InRange(RunRecord.Read(shop["whole"]).History.Count, 3, 29);
         using var stop = new CancellationTokenSource();
-        Assert.Throws<OperationCanceledException>(() => Make("parts", stop.Token, report => { if (report is { Done: 5 } && !double.IsNaN(report.Loss)) stop.Cancel(); }).Run());
+        Assert.Throws<OperationCanceledException>(() =>
+            Make("parts", stop.Token, report => { if (report is { Done: 5 } && !double.IsNaN(report.Loss)) stop.Cancel(); }).Run());
         new TransferTask(TransferTask.OptionsOf(shop["parts"])).Run(resume: true);
-        Assert.Equal(RunRecord.Read(shop["whole"]).History.Select(epoch => (epoch.Loss, epoch.ValidationLoss)), RunRecord.Read(shop["parts"]).History.Select(epoch => (epoch.Loss, epoch.ValidationLoss)));
-        Assert.Contains("is finished", Assert.Throws<GraftException>(() => new TransferTask(TransferTask.OptionsOf(shop["parts"])).Run(resume: true)).Message, StringComparison.Ordinal);
+        Assert.Equal(RunRecord.Read(shop["whole"]).History.Select(epoch => (epoch.Loss, epoch.ValidationLoss)), RunRecord.Read(shop["parts"])
+            .History.Select(epoch => (epoch.Loss, epoch.ValidationLoss)));
+        Assert.Contains("is finished", Assert.Throws<GraftException>(() => new TransferTask(TransferTask.OptionsOf(shop["parts"])).Run(resume: true))
+            .Message, StringComparison.Ordinal);
         Assert.True(whole.Accuracy > 0.4);
     }
 
@@ -164,7 +177,8 @@ public class TransferTests
             Assert.Equal(3, result.Broken.Count);
             Assert.Equal(24, result.Metrics.Count);
         }
-        var strict = new TransferTask(new TrainOptions { Data = shop["d"], Strategy = "feature", Out = shop["s"], Strict = true, NoReport = true, NoCache = true });
+        var strict = new TransferTask(new TrainOptions { Data = shop["d"], Strategy = "feature", Out = shop["s"], Strict = true, NoReport = true,
+            NoCache = true });
         Assert.Contains("--strict", Assert.Throws<GraftException>(() => strict.Run()).Message, StringComparison.Ordinal);
     }
 
@@ -187,7 +201,8 @@ public class TransferTests
         }
         var error = Assert.Throws<GraftException>(() => Plan.FromJson("{\n\"strategy\": \"x\",\n\"phasess\": []}", "plan.json")).Message;
         Assert.Contains("plan.json, line 3", error, StringComparison.Ordinal);
-        Assert.Contains("head-then-full", Assert.Throws<GraftException>(() => Strategies.ByName("magic", backbone, 9)).Message, StringComparison.Ordinal);
+        Assert.Contains("head-then-full", Assert.Throws<GraftException>(() => Strategies.ByName("magic", backbone, 9)).Message,
+            StringComparison.Ordinal);
     }
 
     [Fact]
@@ -205,7 +220,8 @@ public class TransferTests
     public void Ants_and_bees_by_features_are_at_least_96_in_100()
     {
         using var shop = new Workshop();
-        var options = new TrainOptions { Data = Workshop.Need("hymenoptera"), Weights = Workshop.Need("weights", "mobilenet_v2_imagenet.safetensors"), Out = shop["run"], NoReport = true };
+        var options = new TrainOptions { Data = Workshop.Need("hymenoptera"),
+            Weights = Workshop.Need("weights", "mobilenet_v2_imagenet.safetensors"), Out = shop["run"], NoReport = true };
         var result = new TransferTask(options) { Cache = new FeatureCache(shop["cache", "features"]) }.Run();
         Assert.Equal("feature", result.Strategy);
         Assert.True(result.Accuracy >= 0.96, $"{result.Accuracy}");

@@ -10,7 +10,9 @@ public class FileTests
     {
         using var shop = new Workshop();
         using var scope = new TensorScope();
-        Safetensors.Write(shop["a.safetensors"], new Dictionary<string, Tensor> { ["w"] = Tensor.From([1f, 2f, 3f], 3, 1), ["n"] = Tensor.From([5L]) }, new Dictionary<string, string> { ["licence"] = "MIT" });
+        Safetensors.Write(shop["a.safetensors"],
+            new Dictionary<string, Tensor> { ["w"] = Tensor.From([1f, 2f, 3f], 3, 1), ["n"] = Tensor.From([5L]) },
+            new Dictionary<string, string> { ["licence"] = "MIT" });
         var back = Safetensors.Read(shop["a.safetensors"]);
         Assert.Equal("MIT", back.Metadata["licence"]);
         Assert.Equal([3L, 1L], back.Tensors["w"].Shape);
@@ -35,7 +37,8 @@ public class FileTests
         return Assert.Throws<InvalidDataException>(() => Safetensors.Read(shop["bad.safetensors"])).Message;
     }
 
-    private static byte[] WithHeader(string json, int data = 0) => [.. BitConverter.GetBytes((long)json.Length), .. Encoding.UTF8.GetBytes(json), .. new byte[data]];
+    private static byte[] WithHeader(string json, int data = 0) =>
+        [.. BitConverter.GetBytes((long)json.Length), .. Encoding.UTF8.GetBytes(json), .. new byte[data]];
 
     [Fact]
     public void A_header_that_lies_is_refused_by_name()
@@ -54,7 +57,8 @@ public class FileTests
     {
         using var shop = new Workshop();
         using var scope = new TensorScope();
-        Safetensors.Write(shop["a.safetensors"], new Dictionary<string, Tensor> { ["w"] = Tensor.From([1f, 2f, 3f], 3, 1), ["n"] = Tensor.From([5L]) });
+        Safetensors.Write(shop["a.safetensors"],
+            new Dictionary<string, Tensor> { ["w"] = Tensor.From([1f, 2f, 3f], 3, 1), ["n"] = Tensor.From([5L]) });
         var good = File.ReadAllBytes(shop["a.safetensors"]);
         var random = new Random(1);
         for (var k = 0; k < 500; k++)
@@ -100,7 +104,8 @@ public class FileTests
     {
         using var shop = new Workshop();
         AtomicFile.WriteText(shop["a.txt"], "old");
-        Assert.Throws<InvalidOperationException>(() => AtomicFile.Write(shop["a.txt"], stream => { stream.Write("ne"u8); throw new InvalidOperationException(); }));
+        Assert.Throws<InvalidOperationException>(() =>
+            AtomicFile.Write(shop["a.txt"], stream => { stream.Write("ne"u8); throw new InvalidOperationException(); }));
         Assert.Equal("old", File.ReadAllText(shop["a.txt"]));
         Assert.Single(Directory.GetFiles(shop.Root));
     }
@@ -110,11 +115,13 @@ public class FileTests
     {
         using var shop = new Workshop();
         Directory.CreateDirectory(shop["small"]);
-        Skip.IfNot(Workshop.Run("/usr/bin/env", ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", shop["small"]]).Status == 0, "a small disk cannot be mounted here (not root)");
+        Skip.IfNot(Workshop.Run("/usr/bin/env", ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", shop["small"]])
+            .Status == 0, "a small disk cannot be mounted here (not root)");
         try
         {
             using var scope = new TensorScope();
-            var error = Assert.Throws<IOException>(() => Safetensors.Write(shop["small", "a.safetensors"], new Dictionary<string, Tensor> { ["w"] = Ops.Zeros([1 << 20]) }));
+            var error = Assert.Throws<IOException>(() =>
+                Safetensors.Write(shop["small", "a.safetensors"], new Dictionary<string, Tensor> { ["w"] = Ops.Zeros([1 << 20]) }));
             Assert.Contains("a.safetensors could not be written", error.Message, StringComparison.Ordinal);
             Assert.Empty(Directory.GetFiles(shop["small"]));
         }

@@ -29,10 +29,13 @@ public class OptimizerTests
         """);
 
     [SkippableFact]
-    public void Sgd_with_momentum_is_torchs() => Assert.Equal(Theirs("torch.optim.SGD([w], lr=0.1, momentum=0.9, weight_decay=0.01)"), Ours(groups => new Sgd(groups)));
+    public void Sgd_with_momentum_is_torchs() =>
+        Assert.Equal(Theirs("torch.optim.SGD([w], lr=0.1, momentum=0.9, weight_decay=0.01)"), Ours(groups => new Sgd(groups)));
 
     [SkippableFact]
-    public void Nesterov_is_torchs() => Assert.Equal(Theirs("torch.optim.SGD([w], lr=0.1, momentum=0.9, weight_decay=0.01, nesterov=True)"), Ours(groups => new Sgd(groups, nesterov: true)));
+    public void Nesterov_is_torchs() =>
+        Assert.Equal(Theirs("torch.optim.SGD([w], lr=0.1, momentum=0.9, weight_decay=0.01, nesterov=True)"),
+        Ours(groups => new Sgd(groups, nesterov: true)));
 
     [SkippableFact]
     public void Adam_is_torchs() => Assert.Equal(Theirs("torch.optim.Adam([w], lr=0.1, weight_decay=0.01)"), Ours(groups => new Adam(groups)));

@@ -31,7 +31,8 @@ public class TensorTests
         using var scope = new TensorScope();
         var found = new Operator("aten::hypot").Invoke(Tensor.From([3f]), Tensor.From([4f]))[0];
         Assert.Equal(5, found.Item());
-        Assert.Contains("no such operator", Assert.Throws<TorchException>(() => new Operator("aten::no_such").Invoke()).Message, StringComparison.Ordinal);
+        Assert.Contains("no such operator", Assert.Throws<TorchException>(() => new Operator("aten::no_such").Invoke()).Message,
+            StringComparison.Ordinal);
     }
 
     [Fact]
@@ -51,7 +52,8 @@ public class TensorTests
     public void The_generated_file_is_what_the_table_gives()
     {
         var folder = Path.Combine(Workshop.Repository, "src/Graft.Torch/Operators");
-        Assert.Equal(File.ReadAllText(Path.Combine(folder, "Operators.g.cs")), OperatorGenerator.Writer.Write(File.ReadAllLines(Path.Combine(folder, "operators.txt"))));
+        Assert.Equal(File.ReadAllText(Path.Combine(folder, "Operators.g.cs")),
+            OperatorGenerator.Writer.Write(File.ReadAllLines(Path.Combine(folder, "operators.txt"))));
     }
 
     [Fact]

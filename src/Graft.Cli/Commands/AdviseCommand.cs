@@ -22,7 +22,8 @@ internal static class AdviseCommand
             foreach (var note in notes) shell.Log(note);
             var (train, _, splits) = TransferTask.OpenData(options);
             var (plan, advice) = TrainArguments.NewTask(options, shell).MakePlan(backbone, train);
-            shell.Result(new { advice!.Strategy, advice.Quadrant, advice.Reasons, advice.Evidence, plan, left_out = LeftOutView.Json(splits.Notes, advice.Broken), notes = splits.Notes.Remarks });
+            shell.Result(new { advice!.Strategy, advice.Quadrant, advice.Reasons, advice.Evidence, plan,
+                left_out = LeftOutView.Json(splits.Notes, advice.Broken), notes = splits.Notes.Remarks });
             if (shell.Json) return;
             LeftOutView.Say(shell, splits.Notes, advice.Broken);
             Show(shell, advice);

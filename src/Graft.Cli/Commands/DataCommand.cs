@@ -24,18 +24,23 @@ internal static class DataCommand
         {
             var clock = Stopwatch.StartNew();
             var splits = DatasetReader.Open(parsed.GetValue(data)!, asked.Read(parsed, new TrainOptions { Data = "" }).Task);
-            var report = Inspection.Run(splits, (done, total) => shell.Progress(new ProgressReport("pictures", done, total, done / Math.Max(1e-9, clock.Elapsed.TotalSeconds))), shell.Stop);
+            var report = Inspection.Run(splits,
+                (done, total) => shell.Progress(new ProgressReport("pictures", done, total, done / Math.Max(1e-9, clock.Elapsed.TotalSeconds))),
+                shell.Stop);
             shell.Result(report);
             if (shell.Json) return;
             var parts = report.CountsBySplit.Keys.ToArray();
             if (report.Task == TargetKind.Numbers)
                 shell.Table(["column", "part", "pictures", "mean", "deviation", "least", "most"], report.Numbers.Select(found => (string[])[found.Column, found.Part, $"{found.Pictures}", $"{found.Mean:G4}", $"{found.Deviation:G4}", $"{found.Least:G4}", $"{found.Most:G4}"]), 2, 3, 4, 5, 6);
-            else shell.Table([report.Task == TargetKind.Labels ? "label" : "class", .. parts], report.Classes.Select((name, k) => (string[])[name, .. parts.Select(split => $"{report.CountsBySplit[split][k]}")]), [.. Enumerable.Range(1, parts.Length)]);
+            else shell.Table([report.Task == TargetKind.Labels ? "label" : "class", .. parts],
+                report.Classes.Select((name, k) => (string[])[name, .. parts.Select(split => $"{report.CountsBySplit[split][k]}")]),
+                [.. Enumerable.Range(1, parts.Length)]);
             shell.Say($"{report.Layout}: {new[] { splits.Train, splits.Validation, splits.Test }.Sum(part => part?.Count ?? 0)} pictures, {report.Narrowest}×{report.Lowest} to {report.Widest}×{report.Tallest}, median {report.MedianWidth}×{report.MedianHeight}");
             Some(shell, $"{report.Duplicates.Count(found => found.Exact)} groups of equal files, {report.Duplicates.Count(found => !found.Exact)} of pictures that look alike",
                 [.. report.Duplicates.OrderByDescending(found => found.AcrossSplits || found.AcrossClasses).Select(found => $"{(found.Exact ? "equal" : "alike")}{(found.AcrossSplits ? ", across splits" : "")}{(found.AcrossClasses ? ", across classes" : "")}: {string.Join(" = ", found.Files.Take(4))}")]);
             LeftOutView.Say(shell, splits.Notes, report.Broken);
-            if (report.Duplicates.Any(found => found.AcrossSplits)) shell.Say("Pictures in more than one split make the accuracy look better than it is: remove them from one.");
+            if (report.Duplicates.Any(found =>
+                found.AcrossSplits)) shell.Say("Pictures in more than one split make the accuracy look better than it is: remove them from one.");
         });
         return new Command("data", "Look at datasets.") { inspect };
     }

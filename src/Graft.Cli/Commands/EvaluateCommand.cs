@@ -13,7 +13,8 @@ internal static class EvaluateCommand
     public static Command Create()
     {
         var run = new Argument<string>("RUN") { Description = "A run folder, or any pretrained network with its classifier: safetensors, .pth, .h5, .keras, .caffemodel, .onnx, TorchScript" };
-        var data = new Argument<string>("DATA") { Description = "Labelled pictures: class folders, or any dataset that train takes (its test part, else val, else train)" };
+        var data = new Argument<string>("DATA")
+            { Description = "Labelled pictures: class folders, or any dataset that train takes (its test part, else val, else train)" };
         var split = new Option<string?>("--split") { Description = "train, val or test", HelpName = "PART" };
         var asked = OptionBinder.Of<TrainOptions>("--device");
         var command = new Command("evaluate", """
@@ -33,7 +34,9 @@ internal static class EvaluateCommand
             foreach (var note in model.Notes) shell.Log(note);
             var set = model.OpenData(parsed.GetValue(data)!, parsed.GetValue(split));
             var clock = System.Diagnostics.Stopwatch.StartNew();
-            var (judged, _, _, broken) = model.Judge(set, (done, total) => shell.Progress(new ProgressReport("pictures", done, total, done / Math.Max(1e-9, clock.Elapsed.TotalSeconds))), shell.Stop);
+            var (judged, _, _, broken) = model.Judge(set,
+                (done, total) => shell.Progress(new ProgressReport("pictures", done, total, done / Math.Max(1e-9, clock.Elapsed.TotalSeconds))),
+                shell.Stop);
             if (judged is not Metrics metrics)
             {
                 shell.Result(MetricsView.Json(judged, set, broken, model.Notes));
@@ -45,12 +48,17 @@ internal static class EvaluateCommand
             }
             shell.Result(new
             {
-                accuracy = metrics.Accuracy, accuracy_interval = new[] { metrics.Low, metrics.High }, top5 = metrics.Top5, balanced_accuracy = metrics.BalancedAccuracy, macro_f1 = metrics.MacroF1, loss = metrics.Loss,
-                calibration_error = metrics.CalibrationError, images = metrics.Count, per_class = metrics.PerClass, confusion = metrics.Confusion, errors = broken,
-                part = set.Part, labelled = Labelled(set, metrics, broken), left_out = LeftOutView.Json(set.Notes, broken), notes = model.Notes.Concat(set.Notes.Remarks),
+                accuracy = metrics.Accuracy, accuracy_interval = new[] { metrics.Low, metrics.High }, top5 = metrics.Top5,
+                    balanced_accuracy = metrics.BalancedAccuracy, macro_f1 = metrics.MacroF1, loss = metrics.Loss,
+                calibration_error = metrics.CalibrationError, images = metrics.Count, per_class = metrics.PerClass, confusion = metrics.Confusion,
+                    errors = broken,
+                part = set.Part, labelled = Labelled(set, metrics, broken), left_out = LeftOutView.Json(set.Notes, broken),
+                    notes = model.Notes.Concat(set.Notes.Remarks),
             });
             if (shell.Json) return;
-            shell.Table(["class", "pictures", "precision", "recall", "F1"], metrics.PerClass.Select(found => new[] { found.Name, $"{found.Count}", $"{found.Precision:P1}", $"{found.Recall:P1}", $"{found.F1:0.000}" }), 1, 2, 3, 4);
+            shell.Table(["class", "pictures", "precision", "recall", "F1"],
+                metrics.PerClass.Select(found =>
+                new[] { found.Name, $"{found.Count}", $"{found.Precision:P1}", $"{found.Recall:P1}", $"{found.F1:0.000}" }), 1, 2, 3, 4);
             LeftOutView.Say(shell, set.Notes, broken);
             if (Lost(set, metrics, broken) is { } lost) shell.Say(lost);
             shell.Say($"{(set.Part is { } part ? $"The {part} part: " : "")}{metrics.Accuracy:P1} of {metrics.Count} pictures are right (95% interval {metrics.Low:P1} to {metrics.High:P1}); balanced accuracy {metrics.BalancedAccuracy:P1}, macro F1 {metrics.MacroF1:0.000}, calibration error {metrics.CalibrationError:0.000}");

@@ -11,19 +11,24 @@ internal static class ExportCommand
 {
     private static readonly Dictionary<string, (ExportFormat Format, string Extension)> s_formats = new()
     {
-        ["onnx"] = (ExportFormat.Onnx, ".onnx"), ["torchscript"] = (ExportFormat.TorchScript, ".pt"), ["safetensors"] = (ExportFormat.Safetensors, ".safetensors"), ["pytorch"] = (ExportFormat.PyTorch, ".pth"),
+        ["onnx"] = (ExportFormat.Onnx, ".onnx"), ["torchscript"] = (ExportFormat.TorchScript, ".pt"),
+            ["safetensors"] = (ExportFormat.Safetensors, ".safetensors"), ["pytorch"] = (ExportFormat.PyTorch, ".pth"),
     };
 
     public static Command Create()
     {
         var run = new Argument<string>("RUN") { Description = "A run folder, or any pretrained network with its classifier" };
-        var to = new Option<string>("--to") { Description = "onnx, torchscript, safetensors or pytorch (a state dict)", Required = true, HelpName = "FORMAT" };
+        var to = new Option<string>("--to") { Description = "onnx, torchscript, safetensors or pytorch (a state dict)", Required = true,
+            HelpName = "FORMAT" };
         var path = new Option<string?>("--out") { Description = "The file (default: named after the run)", HelpName = "FILE" };
         var overwrite = Shell.OverwriteOption("a file that is there");
-        var normalize = new Option<bool>("--normalize") { Description = "The file takes levels of 0 … 255 and normalises them itself (onnx, torchscript)" };
+        var normalize = new Option<bool>("--normalize")
+            { Description = "The file takes levels of 0 … 255 and normalises them itself (onnx, torchscript)" };
         var softmax = new Option<bool>("--softmax") { Description = "Probabilities come out, not scores: of several labels the sigmoid of each; numbers are numbers either way (onnx, torchscript)" };
         var int8 = new Option<bool>("--int8") { Description = "Convolutions and dense layers in eight bits (onnx, with --calibrate)" };
-        var calibrate = new Option<string?>("--calibrate") { Description = "With --int8: labelled pictures; the ranges are taken from its train part, and the loss is measured on the others", HelpName = "DATA" };
+        var calibrate = new Option<string?>("--calibrate")
+            { Description = "With --int8: labelled pictures; the ranges are taken from its train part, and the loss is measured on the others",
+            HelpName = "DATA" };
         var command = new Command("export", """
             Write a model for other programs.
 
@@ -36,7 +41,8 @@ internal static class ExportCommand
         input.AddTo(command);
         Shell.Handle(command, (shell, parsed) =>
         {
-            if (!s_formats.TryGetValue(parsed.GetValue(to)!.ToLowerInvariant(), out var format)) throw UnknownName.Of("format", parsed.GetValue(to)!, s_formats.Keys);
+            if (!s_formats.TryGetValue(parsed.GetValue(to)!.ToLowerInvariant(), out var format)) throw UnknownName.Of("format", parsed.GetValue(to)!,
+                s_formats.Keys);
             var source = parsed.GetValue(run)!;
             using var model = Classifier.Open(source, input.Read(parsed, new InputOptions()));
             foreach (var note in model.Notes) shell.Log(note);
@@ -51,7 +57,8 @@ internal static class ExportCommand
                 Int8Export.Run(shell, file, pictures, model, about);
                 return;
             }
-            shell.Result(new { file, format = format.Format, classes = model.Classes, preprocessing = model.Backbone.Preprocessing, notes = model.Notes.Concat(about), bytes = new FileInfo(file).Length });
+            shell.Result(new { file, format = format.Format, classes = model.Classes, preprocessing = model.Backbone.Preprocessing,
+                notes = model.Notes.Concat(about), bytes = new FileInfo(file).Length });
             if (shell.Json) return;
             shell.Say($"Wrote {file} ({new FileInfo(file).Length / 1e6:0.0} MB): N×3×{model.Backbone.Preprocessing.Height}×{model.Backbone.Preprocessing.Width}{(parsed.GetValue(normalize) ? " levels of 0 … 255" : ", normalised")} to {model.Task switch { TargetKind.Numbers => model.Classes.Count == 1 ? $"the number {model.Classes[0]}" : $"{model.Classes.Count} numbers", TargetKind.Labels => $"{(parsed.GetValue(softmax) ? "probabilities" : "scores")} of {model.Classes.Count} labels, each by itself", _ => $"{(parsed.GetValue(softmax) ? "probabilities" : "scores")} of {model.Classes.Count} classes" }}");
             foreach (var note in about) shell.Say(note);

@@ -6,9 +6,11 @@ namespace Graft.Cli.Commands;
 /// <summary>Options that the few-shot commands share.</summary>
 internal static class FewshotArguments
 {
-    public static Option<int> Number(string name, string description, int standard) => new(name) { Description = description, DefaultValueFactory = _ => standard, HelpName = "N" };
+    public static Option<int> Number(string name, string description, int standard) =>
+        new(name) { Description = description, DefaultValueFactory = _ => standard, HelpName = "N" };
 
-    public static Option<string?> File(string name, string description, string help = "FILE") => new(name) { Description = description, HelpName = help };
+    public static Option<string?> File(string name, string description, string help = "FILE") =>
+        new(name) { Description = description, HelpName = help };
 
     public static Option<string?> Blocks(string name, string description)
     {
@@ -16,7 +18,8 @@ internal static class FewshotArguments
         option.Validators.Add(found =>
         {
             var text = found.Tokens.Count > 0 ? found.Tokens[0].Value : "";
-            if (!text.Split('-').All(part => int.TryParse(part, out var number) && number is > 0 and <= 4096)) found.AddError($"{name} '{text}': numbers above zero with hyphens between, one for each block, such as 1-2-2-2");
+            if (!text.Split('-').All(part => int.TryParse(part, out var number) && number is > 0
+                and <= 4096)) found.AddError($"{name} '{text}': numbers above zero with hyphens between, one for each block, such as 1-2-2-2");
         });
         return option;
     }

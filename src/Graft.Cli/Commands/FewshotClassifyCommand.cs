@@ -13,7 +13,9 @@ internal static class FewshotClassifyCommand
     public static Command Create()
     {
         var files = new Argument<string[]>("FILE") { Description = "Pictures, or folders of pictures", Arity = ArgumentArity.ZeroOrMore };
-        var support = new Option<string>("--support") { Description = "A folder with a folder for each class and one picture or more in it; or a set that --save wrote", HelpName = "DIR", Required = true };
+        var support = new Option<string>("--support")
+            { Description = "A folder with a folder for each class and one picture or more in it; or a set that --save wrote", HelpName = "DIR",
+            Required = true };
         var weights = File("--weights", WeightsHelp + "; a saved set has its own");
         var add = File("--add", "Class folders to add to the set", "DIR");
         var save = File("--save", "Write the set with its network to one file (.safetensors)");
@@ -38,7 +40,8 @@ internal static class FewshotClassifyCommand
             var given = parsed.GetValue(files)!.Select(PictureFiles.Below).ToArray();
             var pictures = given.SelectMany(one => one.Files).ToArray();
             var notes = given.Aggregate(DatasetNotes.None, (all, one) => all.With(one.Notes));
-            if (pictures.Length == 0 && parsed.GetValue(save) is null) throw new GraftException("no picture is given: name pictures or folders, or write the set with --save");
+            if (pictures.Length == 0 && parsed.GetValue(
+                save) is null) throw new GraftException("no picture is given: name pictures or folders, or write the set with --save");
             Bounds.Within("--threshold", parsed.GetValue(threshold), 0);
             if (parsed.GetValue(save) is { } kept && kept != parsed.GetValue(support)) OutputFile.Check(kept, parsed.GetValue(overwrite));
             var cache = parsed.GetValue(noCache) ? null : FeatureCache.Default();
@@ -79,8 +82,11 @@ internal static class FewshotClassifyCommand
             };
             shell.Result(new
             {
-                classes = set.Classes.Zip(set.Counts, (name, count) => new { name, pictures = count }), threshold = limit, rough, distance = set.Distance, saved = parsed.GetValue(save),
-                answers = answers.Select(found => new { file = found.File, label = found.Label, none = found.Label is null, unsure = found.Unsure, distances = found.Distances.Select(pair => new { label = pair.Class, distance = pair.Distance }) }),
+                classes = set.Classes.Zip(set.Counts, (name, count) => new { name, pictures = count }), threshold = limit, rough,
+                    distance = set.Distance, saved = parsed.GetValue(save),
+                answers = answers.Select(found =>
+                    new { file = found.File, label = found.Label, none = found.Label is null, unsure = found.Unsure,
+                    distances = found.Distances.Select(pair => new { label = pair.Class, distance = pair.Distance }) }),
                 errors = broken.Concat(unreadable), left_out = LeftOutView.Json(notes, broken), notes = set.Encoder.Notes.Concat(notes.Remarks),
             });
             if (!shell.Json)

@@ -12,7 +12,8 @@ internal static class FewshotEvalCommand
 {
     public static Command Create()
     {
-        var model = new Argument<string>("MODEL") { Description = "A run of fewshot train, or any pretrained network or run of train, which is then used as it is" };
+        var model = new Argument<string>("MODEL")
+            { Description = "A run of fewshot train, or any pretrained network or run of train, which is then used as it is" };
         var data = new Argument<string>("DATA") { Description = "Class folders that training never saw" };
         var episodes = Number("--episodes", "How many; at least 600", EpisodeEvaluator.LeastEpisodes);
         var views = Number("--views", "See every picture so many times, mildly jittered, and average the scores: models of fewshot train, without mann", 1);
@@ -63,10 +64,14 @@ internal static class FewshotEvalCommand
                 broken = unreadable;
                 rows.AddRange(found.Select(rule => (rule.Rule, rule.Accuracy)));
             }
-            shell.Result(new { results = rows.Select(row => new { method = row.Name, accuracy = row.Found.Accuracy, interval = row.Found.Interval, episodes = row.Found.Episodes, seconds = row.Found.Seconds, transductive = row.Found.Transductive }), left_out = LeftOutView.Json(set.Notes, broken), notes = notes.Concat(set.Notes.Remarks) });
+            shell.Result(new { results = rows.Select(row =>
+                new { method = row.Name, accuracy = row.Found.Accuracy, interval = row.Found.Interval, episodes = row.Found.Episodes,
+                seconds = row.Found.Seconds, transductive = row.Found.Transductive }), left_out = LeftOutView.Json(set.Notes, broken),
+                notes = notes.Concat(set.Notes.Remarks) });
             if (shell.Json) return;
             LeftOutView.Say(shell, set.Notes, broken);
-            shell.Table([$"{options.Way}-way {options.Shot}-shot", "accuracy", "episodes", "seconds"], rows.Select(row => new[] { row.Name, $"{row.Found}", $"{row.Found.Episodes}", $"{row.Found.Seconds:0.0}" }), 1, 2, 3);
+            shell.Table([$"{options.Way}-way {options.Shot}-shot", "accuracy", "episodes", "seconds"],
+                rows.Select(row => new[] { row.Name, $"{row.Found}", $"{row.Found.Episodes}", $"{row.Found.Seconds:0.0}" }), 1, 2, 3);
         });
         return command;
     }

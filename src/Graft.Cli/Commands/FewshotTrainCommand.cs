@@ -10,7 +10,8 @@ internal static class FewshotTrainCommand
     {
         var data = OptionBinder<FewShotTrainOptions>.Argument("DATA");
         var augment = new Option<bool>("--augment") { Description = "Random affine changes of every training picture" };
-        var (widths, depths) = (Blocks("--widths", "The ConvNet's channels, block by block (default 64-64-64-64)"), Blocks("--depths", "The ConvNet's convolutions, block by block (default one each): 1-2-2-2 is slower and learns more"));
+        var (widths, depths) = (Blocks("--widths", "The ConvNet's channels, block by block (default 64-64-64-64)"),
+            Blocks("--depths", "The ConvNet's convolutions, block by block (default one each): 1-2-2-2 is slower and learns more"));
         var resume = File("--resume", "Go on with a run that was stopped or killed, with the options that it began with: no others beside it", "RUN");
         var asked = OptionBinder.Of<FewShotTrainOptions>().Without("--same-instances").First("--method")
             .Says("--way", "Classes of a training episode")
@@ -50,11 +51,15 @@ internal static class FewshotTrainCommand
         Shell.Handle(command, (shell, parsed) =>
         {
             var resumed = parsed.GetValue(resume);
-            var result = new FewShotTask(resumed is null ? Read(parsed) : FewShotTask.OptionsOf(resumed)) { Progress = shell.Progress, Log = shell.Log, Cancel = shell.Stop }.Run(resume: resumed is not null);
+            var result = new FewShotTask(resumed is null ? Read(parsed) : FewShotTask.OptionsOf(resumed)) { Progress = shell.Progress,
+                Log = shell.Log, Cancel = shell.Stop }.Run(resume: resumed is not null);
             shell.Result(new
             {
-                run = result.Run, method = result.Method, train_classes = result.TrainClasses, test_classes = result.TestClasses, accuracy = result.Inductive.Accuracy, interval = result.Inductive.Interval, episodes = result.Inductive.Episodes,
-                transductive_accuracy = result.Transductive?.Accuracy, transductive_interval = result.Transductive?.Interval, seconds = result.Training.Seconds, episodes_per_second = result.Training.EpisodesPerSecond, errors = result.Broken, left_out = LeftOutView.Json(result.DataNotes, result.Broken), notes = result.DataNotes.Remarks,
+                run = result.Run, method = result.Method, train_classes = result.TrainClasses, test_classes = result.TestClasses,
+                    accuracy = result.Inductive.Accuracy, interval = result.Inductive.Interval, episodes = result.Inductive.Episodes,
+                transductive_accuracy = result.Transductive?.Accuracy, transductive_interval = result.Transductive?.Interval,
+                    seconds = result.Training.Seconds, episodes_per_second = result.Training.EpisodesPerSecond, errors = result.Broken,
+                    left_out = LeftOutView.Json(result.DataNotes, result.Broken), notes = result.DataNotes.Remarks,
             });
             if (shell.Json) return;
             LeftOutView.Say(shell, result.DataNotes, result.Broken);

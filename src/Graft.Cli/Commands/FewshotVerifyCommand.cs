@@ -12,10 +12,12 @@ internal static class FewshotVerifyCommand
 {
     public static Command Create()
     {
-        var (first, second) = (new Argument<string?>("A") { Description = "A picture", Arity = ArgumentArity.ZeroOrOne }, new Argument<string?>("B") { Description = "Another picture", Arity = ArgumentArity.ZeroOrOne });
+        var (first, second) = (new Argument<string?>("A") { Description = "A picture", Arity = ArgumentArity.ZeroOrOne },
+            new Argument<string?>("B") { Description = "Another picture", Arity = ArgumentArity.ZeroOrOne });
         var weights = new Option<string>("--weights") { Description = WeightsHelp, HelpName = "FILE", Required = true };
         var calibrate = File("--calibrate", "Class folders (a folder for each person, part, signature): the threshold comes from their pairs", "DIR");
-        var threshold = new Option<double?>("--threshold") { Description = "Farther than this is different (default: where --calibrate finds the fewest errors)", HelpName = "X" };
+        var threshold = new Option<double?>("--threshold")
+            { Description = "Farther than this is different (default: where --calibrate finds the fewest errors)", HelpName = "X" };
         var overwrite = Shell.OverwriteOption("a file that is there");
         var curve = File("--curve", "Write the error-rate curve as an SVG picture");
         var compared = Distance();
@@ -36,7 +38,8 @@ internal static class FewshotVerifyCommand
             Bounds.Within("--threshold", parsed.GetValue(threshold), 0);
             if (parsed.GetValue(curve) is { } drawn) OutputFile.Check(drawn, parsed.GetValue(overwrite));
             if (a is not null && b is null) throw new GraftException($"{a} is compared with what? Name a second picture");
-            if (a is null && parsed.GetValue(calibrate) is null) throw new GraftException("nothing to do: name two pictures, or class folders with --calibrate");
+            if (a is null && parsed.GetValue(
+                calibrate) is null) throw new GraftException("nothing to do: name two pictures, or class folders with --calibrate");
             if (parsed.GetValue(curve) is not null && parsed.GetValue(calibrate) is null) throw new GraftException("--curve needs pairs that are known: name class folders with --calibrate");
             using var encoder = PictureEncoder.Open(parsed.GetValue(weights)!, input.Read(parsed, new InputOptions()), FeatureCache.Default());
             foreach (var note in encoder.Notes) shell.Log(note);
@@ -49,8 +52,11 @@ internal static class FewshotVerifyCommand
             var found = a is null ? null : verifier.Compare(a, b!, limit);
             shell.Result(new
             {
-                distance = found?.Distance, same = found?.Same, threshold = limit, equal_error_rate = errors?.EqualErrorRate, equal_error_threshold = errors?.EqualThreshold,
-                missed = errors?.Best.Missed, wrongly_accepted = errors?.Best.WronglyAccepted, same_pairs = errors?.SamePairs, different_pairs = errors?.DifferentPairs, curve = errors?.Points, left_out = LeftOutView.Json(notes, verifier.Broken), notes = encoder.Notes.Concat(notes.Remarks),
+                distance = found?.Distance, same = found?.Same, threshold = limit, equal_error_rate = errors?.EqualErrorRate,
+                    equal_error_threshold = errors?.EqualThreshold,
+                missed = errors?.Best.Missed, wrongly_accepted = errors?.Best.WronglyAccepted, same_pairs = errors?.SamePairs,
+                    different_pairs = errors?.DifferentPairs, curve = errors?.Points, left_out = LeftOutView.Json(notes, verifier.Broken),
+                    notes = encoder.Notes.Concat(notes.Remarks),
             });
             if (shell.Json) return;
             LeftOutView.Say(shell, notes, verifier.Broken);

@@ -14,10 +14,14 @@ internal static class ModelsCommand
         Shell.Handle(list, (shell, _) =>
         {
             shell.Result(new { models = BackboneCatalogue.Cards, packages = PackagedModel.All });
-            if (!shell.Json) shell.Table(["name", "input", "parameters", "multiply-adds", "what", "published"], BackboneCatalogue.Cards.Select(card => new[] { card.Name, $"{card.Side}²", Short(card.Parameters), Short(card.MultiplyAdds), card.Summary, card.Published }), 1, 2, 3);
+            if (!shell.Json) shell.Table(["name", "input", "parameters", "multiply-adds", "what", "published"],
+                BackboneCatalogue.Cards.Select(card =>
+                new[] { card.Name, $"{card.Side}²", Short(card.Parameters), Short(card.MultiplyAdds), card.Summary, card.Published }), 1, 2, 3);
             if (shell.Json) return;
             shell.Say("In NuGet packages, from the feeds of your NuGet.config:");
-            shell.Table(["name", "package", "publisher", "licence", "what"], PackagedModel.All.Select(model => new[] { model.Name, $"{model.Package} {model.Version}", model.Publisher, model.Licence, model.Summary }));
+            shell.Table(["name", "package", "publisher", "licence", "what"],
+                PackagedModel.All.Select(model =>
+                new[] { model.Name, $"{model.Package} {model.Version}", model.Publisher, model.Licence, model.Summary }));
         });
         var name = new Argument<string>("NAME") { Description = "An architecture's name, a checkpoint's file, or a run" };
         var show = new Command("show", """
@@ -45,7 +49,8 @@ internal static class ModelsCommand
             """) { wanted };
         Shell.Handle(pull, (shell, parsed) =>
         {
-            using var downloader = new Downloader(ModelHub.Token) { Progress = step => shell.Progress(new Learning.ProgressReport(step.Name, step.Done >> 10, Math.Max(step.Total, step.Done) >> 10, 0)) };
+            using var downloader = new Downloader(ModelHub.Token) { Progress = step =>
+                shell.Progress(new Learning.ProgressReport(step.Name, step.Done >> 10, Math.Max(step.Total, step.Done) >> 10, 0)) };
             var file = new ModelHub(downloader).Pull(parsed.GetValue(wanted)!, shell.Stop).GetAwaiter().GetResult();
             var packaged = PackagedModel.All.FirstOrDefault(model => model.Name == parsed.GetValue(wanted));
             var bytes = Directory.Exists(file) ? Directory.GetFiles(file).Sum(part => new FileInfo(part).Length) : new FileInfo(file).Length;
@@ -71,27 +76,35 @@ internal static class ModelsCommand
         using var owned = backbone;
         var card = BackboneCatalogue.Cards.FirstOrDefault(card => card.Name == backbone.Architecture);
         var stages = Profile.Of(backbone);
-        shell.Result(new { card, architecture = backbone.Spec.ToString(), parameters = backbone.ParameterCount, features = backbone.FeatureSize, classes = backbone.UpstreamClasses, preprocessing = backbone.Preprocessing, class_names = backbone.ClassNames, provenance = backbone.Provenance, stages, notes });
+        shell.Result(new { card, architecture = backbone.Spec.ToString(), parameters = backbone.ParameterCount, features = backbone.FeatureSize,
+            classes = backbone.UpstreamClasses, preprocessing = backbone.Preprocessing, class_names = backbone.ClassNames,
+            provenance = backbone.Provenance, stages, notes });
         if (shell.Json) return;
         var origin = backbone.Provenance;
         (string Key, string? Value)[] facts =
         [
-            ("architecture", card is null ? backbone.Spec.ToString() : $"{card.Name}: {card.Summary}"), ("paper", card?.Paper), ("public weights", card?.Url), ("or", card?.Weights),
+            ("architecture", card is null ? backbone.Spec.ToString() : $"{card.Name}: {card.Summary}"), ("paper", card?.Paper),
+                ("public weights", card?.Url), ("or", card?.Weights),
             ("sha256", card?.Sha256), ("licence", card?.Licence), ("published", card?.Published), ("input", backbone.Preprocessing.ToString()),
-            ("this file", origin.IsPretrained ? $"{origin.Source}: {origin.Domain}" : null), ("its sha256", origin.IsPretrained ? origin.Sha256 : null), .. (origin.Lineage ?? []).Select(before => ("made from", (string?)$"{before.Source}: {before.Domain}, licence {before.Licence}, sha256 {before.Sha256}")),
+            ("this file", origin.IsPretrained ? $"{origin.Source}: {origin.Domain}" : null),
+                ("its sha256", origin.IsPretrained ? origin.Sha256 : null), .. (origin.Lineage ?? [])
+                .Select(before => ("made from", (string?)$"{before.Source}: {before.Domain}, licence {before.Licence}, sha256 {before.Sha256}")),
             .. notes.Select(note => ("note", (string?)note)),
         ];
         shell.Table(["", "what is known"], facts.Where(fact => fact.Value is { Length: > 0 }).Select(fact => new[] { fact.Key, fact.Value! }));
         shell.Table(["stage", "output", "parameters", "multiply-adds", "receptive field", "stride"], stages.Select(stage => new[]
         {
-            stage.Name, string.Join("×", stage.Shape), $"{stage.Parameters:N0}", Short(stage.MultiplyAdds), stage.ReceptiveField is { } field ? $"{field} px" : "all", stage.Stride is { } stride ? $"{stride}" : "",
+            stage.Name, string.Join("×", stage.Shape), $"{stage.Parameters:N0}", Short(stage.MultiplyAdds), stage.ReceptiveField is { } field
+                ? $"{field} px" : "all", stage.Stride is { } stride ? $"{stride}" : "",
         }), 2, 3, 4, 5);
         var called = backbone.ClassNames is { } names ? $" ({string.Join(", ", names.Take(6))}{(names.Count > 6 ? ", …" : "")})" : "";
         shell.Say($"{backbone.Stages.Sum(stage => stage.ParameterCount):N0} parameters, {Short(stages.Sum(stage => stage.MultiplyAdds))} multiply-adds, {backbone.FeatureSize} features{(backbone.UpstreamClasses is { } classes ? $", its own classifier of {classes} classes{called}" : "")}");
     }
 
     /// <summary>A file or a run; an architecture's name stays one, whatever folder is called so.</summary>
-    internal static bool IsFile(string name) => File.Exists(name) || name == EmbeddedWeights.Name || PackagedModel.All.Any(model => model.Name == name) || (Directory.Exists(name) && BackboneCatalogue.Cards.All(card => card.Name != name));
+    internal static bool IsFile(string name) => File.Exists(name) || name == EmbeddedWeights.Name
+        || PackagedModel.All.Any(model => model.Name == name) || (Directory.Exists(name) && BackboneCatalogue.Cards.All(card => card.Name != name));
 
-    private static string Short(long count) => count switch { 0 => "", >= 1_000_000_000 => $"{count / 1e9:0.00} G", >= 1_000_000 => $"{count / 1e6:0.0} M", _ => $"{count / 1e3:0.0} k" };
+    private static string Short(long count) =>
+        count switch { 0 => "", >= 1_000_000_000 => $"{count / 1e9:0.00} G", >= 1_000_000 => $"{count / 1e6:0.0} M", _ => $"{count / 1e3:0.0} k" };
 }

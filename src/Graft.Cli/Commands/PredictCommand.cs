@@ -36,7 +36,9 @@ internal static class PredictCommand
             var notes = given.Aggregate(DatasetNotes.None, (all, one) => all.With(one.Notes));
             string[] all = [.. given.SelectMany(one => one.Files)];
             var clock = System.Diagnostics.Stopwatch.StartNew();
-            var answered = model.Answer(all, all.Length < Many ? null : (done, total) => shell.Progress(new ProgressReport("pictures", done, total, done / Math.Max(1e-9, clock.Elapsed.TotalSeconds))), shell.Stop);
+            var answered = model.Answer(all,
+                all.Length < Many ? null : (done, total) =>
+                shell.Progress(new ProgressReport("pictures", done, total, done / Math.Max(1e-9, clock.Elapsed.TotalSeconds))), shell.Stop);
             foreach (var (file, (answer, error)) in all.Zip(answered))
             {
                 if (answer is not null) predictions.Add(answer);
@@ -45,7 +47,8 @@ internal static class PredictCommand
             shell.Result(new
             {
                 predictions = predictions.Select(MetricsView.Json),
-                errors = errors.Select(found => new { file = found.File, error = found.Error }), left_out = LeftOutView.Json(notes, []), notes = model.Notes,
+                errors = errors.Select(found => new { file = found.File, error = found.Error }), left_out = LeftOutView.Json(notes, []),
+                    notes = model.Notes,
             });
             if (!shell.Json)
             {

@@ -38,7 +38,8 @@ internal static class QuickstartCommand
             ShapeWorld.Write(Path.Combine(data, "train"), ShapeWorld.Downstream, Train, 1000 + options.Seed);
             ShapeWorld.Write(Path.Combine(data, "val"), ShapeWorld.Downstream, Validation, 2000 + options.Seed);
             options = options with { Data = data, Out = Path.Combine(root, "compare") };
-            var result = Comparison.Run(options, ["scratch", "feature", "head-then-full"], 1, given => new TransferTask(given) { Progress = shell.Progress, Cancel = shell.Stop }, shell.Log);
+            var result = Comparison.Run(options, ["scratch", "feature", "head-then-full"], 1,
+                given => new TransferTask(given) { Progress = shell.Progress, Cancel = shell.Stop }, shell.Log);
             var report = Path.Combine(options.Out!, $"{result.Advice.Strategy.Replace(':', '-')}-{options.Seed}", "report.html");
             shell.Result(new { table = result.Table, verdict = result.Verdict, report, seconds = clock.Elapsed.TotalSeconds });
             if (shell.Json) return;

@@ -22,7 +22,8 @@ internal static class ServeCommand
               curl -F files=@a.jpg -F files=@b.jpg http://127.0.0.1:8080/predict
             """) { run };
         asked.AddTo(command);
-        var watch = new Option<bool>("--watch") { Description = "Take the model that is put in this one's place, between two requests; one that cannot be opened is refused" };
+        var watch = new Option<bool>("--watch")
+            { Description = "Take the model that is put in this one's place, between two requests; one that cannot be opened is refused" };
         command.Options.Add(watch);
         var input = OptionBinder.Of<InputOptions>();
         input.AddTo(command);

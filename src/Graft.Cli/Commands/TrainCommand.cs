@@ -9,7 +9,9 @@ internal static class TrainCommand
 {
     public static Command Create()
     {
-        var resume = new Option<string?>("--resume") { Description = "Go on with a run that was stopped or killed, with the options that it began with: no others beside it", HelpName = "RUN" };
+        var resume = new Option<string?>("--resume")
+            { Description = "Go on with a run that was stopped or killed, with the options that it began with: no others beside it",
+            HelpName = "RUN" };
         var asked = OptionBinder.Of<TrainOptions>().Without("--labels").After("--out", resume);
         asked["--plan"].Arity = ArgumentArity.ZeroOrOne;
         var command = new Command("train", """
@@ -50,9 +52,14 @@ internal static class TrainCommand
             }
             shell.Result(new
             {
-                run = result.Run, strategy = result.Strategy, classes = result.Classes, train_images = result.TrainImages, val_images = result.ValImages, accuracy = Judged(result, result.Accuracy), seconds = result.Seconds,
-                accuracy_interval = new[] { result.Metrics.Low, result.Metrics.High }, balanced_accuracy = Judged(result, result.Metrics.BalancedAccuracy), macro_f1 = Judged(result, result.Metrics.MacroF1), top5 = Judged(result, result.Metrics.Top5),
-                calibration_error = Judged(result, result.Metrics.CalibrationError), trainable_parameters = result.TrainableParameters, errors = result.Broken, notes = result.Notes, left_out = LeftOutView.Json(result.DataNotes, result.Broken), report = result.Report,
+                run = result.Run, strategy = result.Strategy, classes = result.Classes, train_images = result.TrainImages,
+                    val_images = result.ValImages, accuracy = Judged(result, result.Accuracy), seconds = result.Seconds,
+                accuracy_interval = new[] { result.Metrics.Low, result.Metrics.High },
+                    balanced_accuracy = Judged(result, result.Metrics.BalancedAccuracy), macro_f1 = Judged(result, result.Metrics.MacroF1),
+                    top5 = Judged(result, result.Metrics.Top5),
+                calibration_error = Judged(result, result.Metrics.CalibrationError), trainable_parameters = result.TrainableParameters,
+                    errors = result.Broken, notes = result.Notes, left_out = LeftOutView.Json(result.DataNotes, result.Broken),
+                    report = result.Report,
                 advice = result.Advice is { } found ? new { found.Strategy, found.Quadrant, found.Reasons } : null,
             });
             if (shell.Json) return;
@@ -79,7 +86,8 @@ internal static class TrainCommand
         }
         string[] unseen = [.. result.Metrics.PerClass.Where(found => found.Count == 0).Select(found => found.Name)];
         if (unseen.Length > 0 && result.Metrics.Count > 0) shell.Say($"No held-out picture is of {string.Join(", ", unseen.Take(10))}{(unseen.Length > 10 ? ", …" : "")}: the accuracy says nothing of {(unseen.Length > 1 ? "them" : "it")}");
-        shell.Say(result.Metrics.Count == 0 ? $"Trained, strategy {result.Strategy}, {result.Seconds:0.0} s; nothing was held out to judge it by: give such pictures with --val DIR"
+        shell.Say(result.Metrics.Count == 0
+            ? $"Trained, strategy {result.Strategy}, {result.Seconds:0.0} s; nothing was held out to judge it by: give such pictures with --val DIR"
             : $"{result.Metrics.Accuracy:P1} of {result.Metrics.Count} held-out pictures are right (95% interval {result.Metrics.Low:P1} to {result.Metrics.High:P1}); strategy {result.Strategy}, {result.Seconds:0.0} s");
         Next(shell, result);
     }

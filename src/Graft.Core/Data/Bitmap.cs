@@ -22,7 +22,8 @@ internal static class Bitmap
         if ((long)width * height > Picture.PixelLimit) throw Picture.TooLarge($"{width}x{height} pixels");
         // With masks, only those of the usual order: blue, green, red.
         var usual = compression == NotCompressed || (compression == Masks && bits == 32 && bytes.Length >= FileHeader + InfoHeader + 12
-            && (Number(bytes, FileHeader + InfoHeader), Number(bytes, FileHeader + InfoHeader + 4), Number(bytes, FileHeader + InfoHeader + 8)) is (0xff0000, 0xff00, 0xff));
+            && (Number(bytes, FileHeader + InfoHeader), Number(bytes, FileHeader + InfoHeader + 4),
+                Number(bytes, FileHeader + InfoHeader + 8)) is (0xff0000, 0xff00, 0xff));
         if (bits is not (24 or 32) || !usual) throw Broken($"a bitmap of {bits} bits a pixel, compression {compression}: 24 and 32 bits, not compressed, are read. Save it as PNG");
         var (size, stride) = (bits / 8, ((long)width * bits + 31) / 32 * 4);
         if (start + stride * height > bytes.Length) throw Broken("it is cut off");

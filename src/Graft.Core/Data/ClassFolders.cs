@@ -62,7 +62,8 @@ internal static class ClassFolders
             if (names.Any(name => !name.Contains('/')) || tops is not [var top] || Parts.Of(top) is not null || classes.Contains(top)) return above;
             // A single class has its pictures right below.
             var inner = names.Select(name => name.Split('/')).ToArray();
-            if (inner.Any(path => path.Length == 2) && inner.Where(path => path.Length > 2).Select(path => path[1]).Distinct().Count() < 2) return above;
+            if (inner.Any(path => path.Length == 2) && inner.Where(path => path.Length > 2).Select(path => path[1]).Distinct()
+                .Count() < 2) return above;
             above += top + "/";
         }
     }
@@ -83,7 +84,8 @@ internal static class ClassFolders
     private static string? Alike(string[][] paths)
     {
         var tops = paths.GroupBy(path => path[0])
-            .Select(top => (top.Key, Inner: top.Select(path => path.Length > 2 ? path[1] : "").Distinct().Order(StringComparer.Ordinal).ToArray())).ToArray();
+            .Select(top => (top.Key, Inner: top.Select(path => path.Length > 2 ? path[1] : "").Distinct().Order(StringComparer.Ordinal).ToArray()))
+                .ToArray();
         return tops.Length > 1 && tops[0].Inner.Length > 1 && tops.All(top => top.Inner[0].Length > 0 && top.Inner.SequenceEqual(tops[0].Inner))
             ? $"{string.Join(" and ", tops.Take(3).Select(top => top.Key + "/"))} hold the same folders ({string.Join(", ", tops[0].Inner.Take(3))})"
                 + " and are taken for classes: if they are parts of the data, call them train/, val/ and test/" : null;

@@ -40,7 +40,8 @@ internal static class ClassNames
             .With(new DatasetNotes(leftOut, remarks));
     }
 
-    private static string Words(TargetKind kind) => kind switch { TargetKind.Labels => "several labels for each picture", TargetKind.Numbers => "numbers", _ => "classes" };
+    private static string Words(TargetKind kind) =>
+        kind switch { TargetKind.Labels => "several labels for each picture", TargetKind.Numbers => "numbers", _ => "classes" };
 
     // A label that training does not have is taken off its pictures, which stay.
     private static Dataset MatchLabels(Dataset data, LabelTargets own, IReadOnlyList<string> wanted)
@@ -57,7 +58,8 @@ internal static class ClassNames
     private static Dataset MatchNumbers(Dataset data, NumberTargets own, IReadOnlyList<string> wanted)
     {
         int[] map = [.. wanted.Select(name => own.Names.ToList().FindIndex(other => Same(other, UnicodeNames.Compose(name))))];
-        if (Array.IndexOf(map, -1) is var missing and >= 0) throw new GraftException($"the data has no column '{wanted[missing]}' of numbers, only {string.Join(", ", own.Names)}");
+        if (Array.IndexOf(map, -1) is var missing
+            and >= 0) throw new GraftException($"the data has no column '{wanted[missing]}' of numbers, only {string.Join(", ", own.Names)}");
         return data.With(new NumberTargets([.. own.Rows.Select(row => map.Select(column => row[column]).ToArray())], wanted));
     }
 

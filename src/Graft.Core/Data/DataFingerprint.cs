@@ -16,7 +16,8 @@ internal static class DataFingerprint
         {
             if (data is null) continue;
             var digests = new byte[data.Count][];
-            Parallel.For(0, data.Count, new ParallelOptions { CancellationToken = cancel, MaxDegreeOfParallelism = Cores.Count }, k => digests[k] = data.Digest(k) ?? s_unreadable);
+            Parallel.For(0, data.Count, new ParallelOptions { CancellationToken = cancel, MaxDegreeOfParallelism = Cores.Count },
+                k => digests[k] = data.Digest(k) ?? s_unreadable);
             for (var k = 0; k < data.Count; k++)
             {
                 hash.AppendData(Encoding.UTF8.GetBytes($"{part}\t{data.Name(k)}\t{data.Targets.Describe(k)}\n"));

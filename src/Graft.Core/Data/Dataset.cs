@@ -6,7 +6,8 @@ public sealed class Dataset
     private readonly int[] _items;
 
     /// <summary>A dataset over a source; item k is the source's picture k with label k.</summary>
-    public Dataset(PictureSource source, IReadOnlyList<int> labels, IReadOnlyList<string> classes) : this(source, new ClassTargets([.. labels], classes)) { }
+    public Dataset(PictureSource source, IReadOnlyList<int> labels, IReadOnlyList<string> classes)
+        : this(source, new ClassTargets([.. labels], classes)) { }
 
     /// <summary>A dataset over a source; item k is the source's picture k with target k.</summary>
     public Dataset(PictureSource source, Targets targets) : this(source, [.. Enumerable.Range(0, targets.Count)], targets) { }
@@ -101,7 +102,8 @@ public sealed class Dataset
         return counts;
     }
 
-    /// <summary>Splits so that each class gives the same share to the second part (at least one picture where it has two); so each label, and each quantile of numbers.</summary>
+    /// <summary>Splits so that each class gives the same share to the second part (at least one picture where it has two); so each label, and each
+    /// quantile of numbers.</summary>
     public (Dataset First, Dataset Second) SplitStratified(double secondShare, long seed)
     {
         var second = Targets.HeldOut(secondShare, seed);

@@ -27,7 +27,8 @@ internal sealed record DatasetParts(string Root, string Layout, bool HasParts, I
     /// <param name="notes">What was noticed.</param>
     /// <param name="open">Opens some of the pictures.</param>
     /// <param name="targets">Of some of the pictures.</param>
-    public static DatasetParts Of(string root, string layout, bool hasParts, IReadOnlyList<string> pictures, DatasetNotes notes, Func<int[], PictureSource> open, Func<int[], Targets> targets)
+    public static DatasetParts Of(string root, string layout, bool hasParts,
+        IReadOnlyList<string> pictures, DatasetNotes notes, Func<int[], PictureSource> open, Func<int[], Targets> targets)
     {
         var parts = Enumerable.Range(0, pictures.Count).GroupBy(k => pictures[k]).ToDictionary(group => group.Key, group =>
         {

@@ -51,10 +51,12 @@ public static class DatasetReader
     /// <param name="task">What is told of the pictures; null: what the data shows.</param>
     internal static DatasetParts OpenParts(string path, IReadOnlyList<string>? known = null, TargetKind? task = null)
     {
-        if (task is TargetKind.Labels or TargetKind.Numbers && (Directory.Exists(path) || (File.Exists(path) && Path.GetExtension(path).ToLowerInvariant() is not (".csv" or ".tsv"))))
+        if (task is TargetKind.Labels or TargetKind.Numbers
+            && (Directory.Exists(path) || (File.Exists(path) && Path.GetExtension(path).ToLowerInvariant() is not (".csv" or ".tsv"))))
             throw new GraftException($"{path} tells one class of each picture: {(task == TargetKind.Labels ? "several labels" : "numbers")} come in a CSV, a column of paths beside {(task == TargetKind.Labels ? "one of labels (a;b)" : "the numbers")}");
         if (Directory.Exists(path))
-            return Directory.EnumerateFiles(path).Any(IdxReader.IsImages) ? IdxReader.Read(path) : ClassFolders.Arrange(FolderReader.Read(path), known);
+            return Directory.EnumerateFiles(path).Any(IdxReader.IsImages) ? IdxReader.Read(path)
+                : ClassFolders.Arrange(FolderReader.Read(path), known);
         if (!File.Exists(path)) throw new GraftException($"{path}: there is no such file or folder");
         return Path.GetExtension(path).ToLowerInvariant() switch
         {

@@ -22,10 +22,12 @@ internal static class IdxReader
     {
         var images = Directory.EnumerateFiles(folder, $"{start}-images*idx3-ubyte*").FirstOrDefault();
         if (images is null) return null;
-        var labels = Directory.EnumerateFiles(folder, $"{start}-labels*idx1-ubyte*").FirstOrDefault() ?? throw new GraftException($"{images} has no {start}-labels-idx1-ubyte beside it");
+        var labels = Directory.EnumerateFiles(folder, $"{start}-labels*idx1-ubyte*").FirstOrDefault()
+            ?? throw new GraftException($"{images} has no {start}-labels-idx1-ubyte beside it");
         var (sizes, pixels) = IdxSource.ReadFile(images);
         var (count, values) = IdxSource.ReadFile(labels);
-        if (sizes.Length != 3 || count.Length != 1 || sizes[0] != count[0]) throw new GraftException($"{images} holds {sizes[0]} pictures and {labels} {count[0]} labels");
+        if (sizes.Length != 3 || count.Length != 1
+            || sizes[0] != count[0]) throw new GraftException($"{images} holds {sizes[0]} pictures and {labels} {count[0]} labels");
         var fashion = folder.Contains("fashion", StringComparison.OrdinalIgnoreCase) && values.Max() == 9;
         string[] classes = fashion
             ? ["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"]

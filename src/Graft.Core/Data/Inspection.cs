@@ -42,7 +42,8 @@ internal static class Inspection
     public static InspectionReport Run(DatasetSplits splits, Action<int, int>? progress = null, CancellationToken cancel = default)
     {
         (string Name, Dataset? Data)[] parts = [("train", splits.Train), ("val", splits.Validation), ("test", splits.Test)];
-        var all = parts.Where(part => part.Data is not null).SelectMany(part => Enumerable.Range(0, part.Data!.Count).Select(k => (part.Name, Data: part.Data!, Index: k))).ToArray();
+        var all = parts.Where(part => part.Data is not null)
+            .SelectMany(part => Enumerable.Range(0, part.Data!.Count).Select(k => (part.Name, Data: part.Data!, Index: k))).ToArray();
         var seen = new Seen[all.Length];
         var done = 0;
         Parallel.For(0, all.Length, new ParallelOptions { CancellationToken = cancel }, k =>
@@ -57,7 +58,8 @@ internal static class Inspection
             widths.FirstOrDefault(), widths.LastOrDefault(), heights.FirstOrDefault(), heights.LastOrDefault(),
             widths.ElementAtOrDefault(widths.Length / 2), heights.ElementAtOrDefault(heights.Length / 2),
             [.. seen.Where(item => item.Error is not null).Select(item => new BrokenPicture($"{item.Split}: {item.File}", item.Error!))],
-            [.. Exact(good), .. Near(good)], splits.Ignored) { Task = splits.Train.Targets.Kind, Numbers = Summaries(parts), LeftOut = LeftOut.Group(splits.Notes.LeftOut), Remarks = splits.Notes.Remarks };
+            [.. Exact(good), .. Near(good)], splits.Ignored) { Task = splits.Train.Targets.Kind, Numbers = Summaries(parts),
+                LeftOut = LeftOut.Group(splits.Notes.LeftOut), Remarks = splits.Notes.Remarks };
     }
 
     // Of each class or label; a column has a number of every picture.
@@ -68,14 +70,16 @@ internal static class Inspection
         _ => data.CountsByClass(),
     };
 
-    private static NumberSummary[] Summaries(IEnumerable<(string Name, Dataset? Data)> parts) => [.. parts.Where(part => part.Data?.Targets is NumberTargets).SelectMany(part =>
+    private static NumberSummary[] Summaries(IEnumerable<(string Name, Dataset? Data)> parts) =>
+        [.. parts.Where(part => part.Data?.Targets is NumberTargets).SelectMany(part =>
     {
         var numbers = (NumberTargets)part.Data!.Targets;
         return numbers.Names.Select((name, c) =>
         {
             double[] values = [.. numbers.Rows.Select(row => (double)row[c])];
             var mean = values.Average();
-            return new NumberSummary(part.Name, name, values.Length, mean, Math.Sqrt(values.Average(value => (value - mean) * (value - mean))), values.Min(), values.Max());
+            return new NumberSummary(part.Name, name, values.Length, mean, Math.Sqrt(values.Average(value => (value - mean) * (value - mean))),
+                values.Min(), values.Max());
         });
     })];
 
@@ -86,7 +90,8 @@ internal static class Inspection
         {
             var bytes = data.Read(index);
             using var picture = data.Source.Decode(bytes);
-            return new Seen(split, name, data.Targets.Describe(index), picture.Width, picture.Height, Convert.ToHexString(SHA256.HashData(bytes)), DifferenceHash(picture), null);
+            return new Seen(split, name, data.Targets.Describe(index), picture.Width, picture.Height, Convert.ToHexString(SHA256.HashData(bytes)),
+                DifferenceHash(picture), null);
         }
         catch (Exception reason) when (reason is PictureException or IOException or UnauthorizedAccessException or InvalidDataException)
         {
@@ -138,9 +143,11 @@ internal static class Inspection
                 }
             }
         }
-        return Enumerable.Range(0, distinct.Length).GroupBy(Root).Where(group => group.Count() > 1).Select(group => Group(false, [.. group.Select(k => distinct[k])]));
+        return Enumerable.Range(0, distinct.Length).GroupBy(Root).Where(group => group.Count() > 1)
+            .Select(group => Group(false, [.. group.Select(k => distinct[k])]));
     }
 
     private static DuplicateGroup Group(bool exact, Seen[] members) =>
-        new(exact, members.DistinctBy(item => item.Split).Count() > 1, members.DistinctBy(item => item.Label).Count() > 1, [.. members.Select(item => $"{item.Split}: {item.File}")]);
+        new(exact, members.DistinctBy(item => item.Split).Count() > 1, members.DistinctBy(item => item.Label).Count() > 1,
+            [.. members.Select(item => $"{item.Split}: {item.File}")]);
 }

@@ -72,8 +72,10 @@ public sealed record LeftOut(LeftOutKind Kind, string Name, int Pictures, string
     internal static LeftOut Of(BrokenPicture broken) => new(LeftOutKind.Broken, broken.File, 1, null, broken.Error);
 
     /// <summary>The same by reasons, the weightiest first.</summary>
-    internal static IReadOnlyList<LeftOutGroup> Group(IEnumerable<LeftOut> all) => [.. all.Distinct().GroupBy(one => one.Kind).OrderBy(group => group.Key)
-        .Select(group => new LeftOutGroup(group.Key, s_words[group.Key].Many, group.Sum(one => one.Pictures), [.. group.Select(one => one.Name + one.Detail)]))];
+    internal static IReadOnlyList<LeftOutGroup> Group(IEnumerable<LeftOut> all) =>
+        [.. all.Distinct().GroupBy(one => one.Kind).OrderBy(group => group.Key)
+        .Select(group => new LeftOutGroup(group.Key, s_words[group.Key].Many, group.Sum(one => one.Pictures),
+            [.. group.Select(one => one.Name + one.Detail)]))];
 
     /// <summary>As a sentence.</summary>
     public override string ToString() => $"{Name} {s_words[Kind].One}{Detail}";

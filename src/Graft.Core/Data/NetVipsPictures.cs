@@ -3,7 +3,8 @@ using NetVips;
 namespace Graft.Data;
 
 /// <summary>
-/// Pictures by NetVips, whose packages bring libvips for Linux, Windows and macOS: the road where Graft's own libraries are not. As native/vips.cpp does
+/// Pictures by NetVips, whose packages bring libvips for Linux, Windows and macOS: the road where Graft's own libraries are not. As native/vips.cpp
+/// does
 /// it: upright, 8 bits, RGB, transparency laid on white.
 /// </summary>
 internal static class NetVipsPictures
@@ -76,11 +77,13 @@ internal static class NetVipsPictures
         return image.JpegsaveBuffer(q: quality);
     }
 
-    private static string Sentence(VipsException reason) => (reason.Message.Split('\n') is [_, { Length: > 0 } second, ..] ? second : reason.Message.Split('\n')[0]).Trim();
+    private static string Sentence(VipsException reason) =>
+        (reason.Message.Split('\n') is [_, { Length: > 0 } second, ..] ? second : reason.Message.Split('\n')[0]).Trim();
 
     // Without PPM, which this libvips has no reader of. Formats are told by their first bytes: an unknown one is refused before any loader sees it.
     private static bool IsKnown(ReadOnlySpan<byte> b) =>
-        b is [0xff, 0xd8, 0xff, ..] or [0x89, (byte)'P', (byte)'N', (byte)'G', ..] or [(byte)'G', (byte)'I', (byte)'F', (byte)'8', ..] or [(byte)'I', (byte)'I', (byte)'*' or (byte)'+', 0, ..]
+        b is [0xff, 0xd8, 0xff, ..] or [0x89, (byte)'P', (byte)'N', (byte)'G', ..] or [(byte)'G', (byte)'I', (byte)'F', (byte)'8', ..]
+            or [(byte)'I', (byte)'I', (byte)'*' or (byte)'+', 0, ..]
             or [(byte)'M', (byte)'M', 0, (byte)'*' or (byte)'+', ..] or [(byte)'B', (byte)'M', ..]
         || (b.Length >= 12 && ((b.StartsWith("RIFF"u8) && b[8..].StartsWith("WEBP"u8)) || b[4..].StartsWith("ftyp"u8)));
 
@@ -103,7 +106,8 @@ internal static class NetVipsPictures
 /// <summary>Which libraries this process reads pictures with: one road, from the first picture to the last.</summary>
 internal static class PictureRoad
 {
-    /// <summary>Graft's own (TurboJPEG and Debian's libvips), where they are; else NetVips. <c>GRAFT_PICTURES=netvips</c> or <c>native</c> says which.</summary>
+    /// <summary>Graft's own (TurboJPEG and Debian's libvips), where they are; else NetVips. <c>GRAFT_PICTURES=netvips</c> or <c>native</c> says
+    /// which.</summary>
     public static bool IsNative { get; } = Environment.GetEnvironmentVariable("GRAFT_PICTURES") switch
     {
         "netvips" => false,

@@ -60,7 +60,8 @@ internal sealed unsafe class Picture : IDisposable
 
     private static bool IsJpeg(ReadOnlySpan<byte> bytes) => bytes is [0xff, 0xd8, 0xff, ..];
 
-    /// <summary>Decodes a file's bytes: JPEG by libjpeg-turbo, everything else (and CMYK JPEG) by libvips; all by NetVips where Graft's own libraries are not.</summary>
+    /// <summary>Decodes a file's bytes: JPEG by libjpeg-turbo, everything else (and CMYK JPEG) by libvips; all by NetVips where Graft's own libraries
+    /// are not.</summary>
     /// <exception cref="PictureException">Not a picture, cut off, or too large.</exception>
     public static Picture Decode(ReadOnlySpan<byte> bytes) => Decode(bytes, null);
 
@@ -76,7 +77,8 @@ internal sealed unsafe class Picture : IDisposable
             if (IsJpeg(bytes))
             {
                 var region = default(Box);
-                if (preprocessing is not null && PictureNative.gp_jpeg_size(start, bytes.Length, &width, &height) == PictureNative.Ok) region = TransformRunner.Looked(preprocessing, width, height);
+                if (preprocessing is not null && PictureNative.gp_jpeg_size(start, bytes.Length, &width, &height) == PictureNative.Ok) region =
+                    TransformRunner.Looked(preprocessing, width, height);
                 var status = PictureNative.gp_jpeg_decode(start, bytes.Length, PixelLimit, &region, &pixels, &width, &height);
                 if (status == PictureNative.Ok) return new Picture((nint)pixels, width, height);
                 if (status != PictureNative.OtherReader) throw Failure(status, PictureNative.gp_error());
@@ -99,7 +101,8 @@ internal sealed unsafe class Picture : IDisposable
     public Picture Resize(int width, int height, Filter filter = Filter.Bilinear)
     {
         var resized = Create(width, height);
-        Resampling.ToBytes(this, new Resampling.Spec(new Box(0, 0, Width, Height), width, height, new Box(0, 0, width, height), false, filter == Filter.Bicubic), resized);
+        Resampling.ToBytes(this, new Resampling.Spec(new Box(0, 0, Width, Height), width, height, new Box(0, 0, width, height), false,
+            filter == Filter.Bicubic), resized);
         return resized;
     }
 

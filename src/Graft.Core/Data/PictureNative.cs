@@ -10,7 +10,8 @@ internal static unsafe partial class PictureNative
 
     [LibraryImport(Pictures)] public static partial nint gp_error();
     [LibraryImport(Pictures)] public static partial int gp_jpeg_size(byte* bytes, long length, int* width, int* height);
-    [LibraryImport(Pictures)] public static partial int gp_jpeg_decode(byte* bytes, long length, long pixelLimit, Box* region, byte** pixels, int* width, int* height);
+    [LibraryImport(Pictures)] public static partial int gp_jpeg_decode(byte* bytes, long length, long pixelLimit, Box* region, byte** pixels,
+        int* width, int* height);
     [LibraryImport(Pictures)] public static partial int gp_jpeg_encode(byte* pixels, int width, int height, int quality, byte** bytes, long* length);
     [LibraryImport(Vips)] public static partial nint gv_error();
     [LibraryImport(Vips)] public static partial int gv_decode(byte* bytes, long length, long pixelLimit, byte** pixels, int* width, int* height);

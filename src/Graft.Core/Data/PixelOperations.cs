@@ -13,7 +13,8 @@ internal static class PixelOperations
         {
             var from = Math.Max(0, -left);
             var count = Math.Min(crop.Side, picture.Width - left) - from;
-            if (count > 0) picture.Pixels.Slice(3 * ((y + top) * picture.Width + from + left), 3 * count).CopyTo(made.Pixels[(3 * (y * crop.Side + from))..]);
+            if (count > 0) picture.Pixels.Slice(3 * ((y + top) * picture.Width + from + left), 3 * count)
+                .CopyTo(made.Pixels[(3 * (y * crop.Side + from))..]);
         }
         return made;
     }
@@ -23,7 +24,8 @@ internal static class PixelOperations
     {
         var (w, h) = (picture.Width, picture.Height);
         var pixels = picture.Pixels;
-        bool Differs(ReadOnlySpan<byte> pixel, ReadOnlySpan<byte> ground) => Math.Abs(pixel[0] - ground[0]) > trim.Tolerance || Math.Abs(pixel[1] - ground[1]) > trim.Tolerance || Math.Abs(pixel[2] - ground[2]) > trim.Tolerance;
+        bool Differs(ReadOnlySpan<byte> pixel, ReadOnlySpan<byte> ground) => Math.Abs(pixel[0] - ground[0]) > trim.Tolerance
+            || Math.Abs(pixel[1] - ground[1]) > trim.Tolerance || Math.Abs(pixel[2] - ground[2]) > trim.Tolerance;
         Span<byte> corner = [pixels[0], pixels[1], pixels[2]];
         foreach (var at in (ReadOnlySpan<int>)[w - 1, (h - 1) * w, h * w - 1])
         {
@@ -57,7 +59,8 @@ internal static class PixelOperations
     public static void ToGrey(Picture picture)
     {
         var pixels = picture.Pixels;
-        for (var k = 0; k + 2 < pixels.Length; k += 3) pixels[k] = pixels[k + 1] = pixels[k + 2] = (byte)((19595 * pixels[k] + 38470 * pixels[k + 1] + 7471 * pixels[k + 2] + 0x8000) >> 16);
+        for (var k = 0; k + 2 < pixels.Length; k += 3) pixels[k] = pixels[k + 1] = pixels[k + 2] =
+            (byte)((19595 * pixels[k] + 38470 * pixels[k + 1] + 7471 * pixels[k + 2] + 0x8000) >> 16);
     }
 
     public static Picture Rotate(Picture picture, double degrees)
@@ -110,7 +113,8 @@ internal static class PixelOperations
 
     private static byte Clip(double level) => (byte)Math.Clamp(level + 0.5, 0, 255);
 
-    /// <summary>factor × pixel + (1 − factor) × grey: brightness against black, contrast against the mean, saturation against the pixel's own.</summary>
+    /// <summary>factor × pixel + (1 − factor) × grey: brightness against black, contrast against the mean, saturation against the pixel's
+    /// own.</summary>
     private static void Blend(Picture picture, Grey against, double factor)
     {
         var pixels = picture.Pixels;
@@ -185,7 +189,8 @@ internal static class PixelOperations
         {
             for (var k = 3 * (y * w + 1); k < 3 * (y * w + w - 1); k++)
             {
-                var around = from[k - 3] + from[k + 3] + from[k - 3 * w] + from[k + 3 * w] + from[k - 3 * w - 3] + from[k - 3 * w + 3] + from[k + 3 * w - 3] + from[k + 3 * w + 3];
+                var around = from[k - 3] + from[k + 3] + from[k - 3 * w] + from[k + 3 * w] + from[k - 3 * w - 3] + from[k - 3 * w + 3]
+                    + from[k + 3 * w - 3] + from[k + 3 * w + 3];
                 var smooth = (around + 5 * from[k]) / 13.0;
                 pixels[k] = Clip(from[k] + amount * (from[k] - smooth));
             }

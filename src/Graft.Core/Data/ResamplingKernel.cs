@@ -4,7 +4,8 @@ using System.Runtime.Intrinsics.X86;
 namespace Graft.Data;
 
 /// <summary>
-/// Antialiased resizing as PIL's Image.resize does it (BILINEAR, BICUBIC), to one level: a filter whose support grows with the reduction. Crop, resize,
+/// Antialiased resizing as PIL's Image.resize does it (BILINEAR, BICUBIC), to one level: a filter whose support grows with the reduction. Crop,
+/// resize,
 /// window, flip and normalisation are one pass: only pixels that are kept are made. Products and sums are rounded each by itself, so that every
 /// processor gives the same levels.
 /// </summary>
@@ -18,7 +19,8 @@ internal static unsafe class ResamplingKernel
 
     private readonly record struct FilterOf(Taps[] Taps, float[] Weights)
     {
-        /// <summary>For outputs from … to−1 of <paramref name="outputs"/> made from <paramref name="inputs"/> samples. Centres and clamping follow PIL's Resample.c.</summary>
+        /// <summary>For outputs from … to−1 of <paramref name="outputs"/> made from <paramref name="inputs"/> samples. Centres and clamping follow
+        /// PIL's Resample.c.</summary>
         public static FilterOf Make(int inputs, int outputs, int from, int to, bool cubic)
         {
             double scale = (double)inputs / outputs, stretch = Math.Max(scale, 1.0), support = stretch * (cubic ? 2 : 1);
@@ -107,7 +109,8 @@ internal static unsafe class ResamplingKernel
     }
 
     /// <summary>A bicubic filter overshoots, and PIL cuts off what does after each of its two passes, columns first: so the order matters.</summary>
-    private static void ColumnsFirst(byte* origin, long stride, Taps* columns, float* columnWeights, FilterOf down, float* rowWeights, Box window, float* made, ref Sink sink)
+    private static void ColumnsFirst(byte* origin, long stride, Taps* columns, float* columnWeights, FilterOf down, float* rowWeights, Box window,
+        float* made, ref Sink sink)
     {
         var (top, bottom, wide) = (down.Taps[0].First, down.End, 3 * window.Width);
         var narrow = GC.AllocateUninitializedArray<byte>(wide * (bottom - top));
@@ -121,7 +124,8 @@ internal static unsafe class ResamplingKernel
                     for (var c = 0; c < 3; c++)
                     {
                         var sum = 0f;
-                        for (var k = 0; k < columns[x].Count; k++) sum += columnWeights[columns[x].Weights + k] * from[3 * (columns[x].First + k) + c];
+                        for (var k = 0; k < columns[x].Count; k++) sum += columnWeights[columns[x].Weights + k] * from[3 * (columns[x].First + k)
+                            + c];
                         to[3 * x + c] = (byte)Whole(sum);
                     }
                 }

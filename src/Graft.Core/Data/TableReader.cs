@@ -4,7 +4,8 @@ using CsvHelper.Configuration;
 
 namespace Graft.Data;
 
-/// <summary>Reads a CSV or TSV of paths, what they are labelled with (<see cref="TableTargets"/>) and, where there is a column for it, parts.</summary>
+/// <summary>Reads a CSV or TSV of paths, what they are labelled with (<see cref="TableTargets"/>) and, where there is a column for it,
+/// parts.</summary>
 internal static class TableReader
 {
     // Without _ - and spaces, in lower case; the first that is there is taken.
@@ -13,7 +14,8 @@ internal static class TableReader
         "path", "filepath", "imagepath", "imgpath", "picturepath", "imagesource",
         "file", "filename", "imagefile", "imagefilename", "imagename", "imgname", "image", "img", "picture", "photo",
     ];
-    private static readonly string[] s_label = ["label", "class", "classname", "labelname", "target", "category", "categoryname", "labels", "species"];
+    private static readonly string[] s_label =
+        ["label", "class", "classname", "labelname", "target", "category", "categoryname", "labels", "species"];
     private static readonly string[] s_part = ["split", "set", "subset", "part", "partition", "phase"];
 
     private sealed record Row(int Line, string File, string Part, string[] Fields);
@@ -37,7 +39,8 @@ internal static class TableReader
         var files = new FileFinder(Path.GetDirectoryName(Path.GetFullPath(path))!);
         var (table, remarks) = Decode(path, files);
         var (headers, plain) = (table.Headers, table.Headers.Select(Plain).ToArray());
-        var columns = TableTargets.Of(path, headers, plain, [.. table.Rows.Select(row => row.Fields)], table.Label, [table.File, table.Part], task, known) ?? throw NoColumns(path, headers);
+        var columns = TableTargets.Of(path, headers, plain, [.. table.Rows.Select(row => row.Fields)], table.Label, [table.File, table.Part], task,
+            known) ?? throw NoColumns(path, headers);
         if (columns.Remark is { } remark && task is null) remarks.Add(remark);
         var (leftOut, pictures, chosen, found) = (new List<LeftOut>(), new List<string>(), new List<Row>(), new List<string>());
         var parts = table.HasParts ? PartsOf(path, table.Rows, remarks) : null;
@@ -45,8 +48,10 @@ internal static class TableReader
         {
             var row = table.Rows[k];
             var part = parts?[k];
-            if (row.File.Length == 0 || columns.IsBlank(headers[columns.Columns[0]], row.Fields)) leftOut.Add(new LeftOut(LeftOutKind.IncompleteRow, $"line {row.Line}", 0, part));
-            else if (!Path.IsPathRooted(row.File) && Listing.IsHidden(row.File)) leftOut.Add(new LeftOut(LeftOutKind.Hidden, $"line {row.Line}: {row.File}", 1, part));
+            if (row.File.Length == 0 || columns.IsBlank(headers[columns.Columns[0]], row.Fields)) leftOut.Add(
+                new LeftOut(LeftOutKind.IncompleteRow, $"line {row.Line}", 0, part));
+            else if (!Path.IsPathRooted(row.File)
+                && Listing.IsHidden(row.File)) leftOut.Add(new LeftOut(LeftOutKind.Hidden, $"line {row.Line}: {row.File}", 1, part));
             else if (files.Find(row.File) is not { } file) leftOut.Add(new LeftOut(LeftOutKind.MissingFile, $"line {row.Line}: {row.File}", 1, part));
             else
             {
@@ -59,7 +64,8 @@ internal static class TableReader
         if (pictures.Count == 0) throw new GraftException($"{path} names no picture that exists{notes.Hint}. Paths are taken from the folder of the CSV");
         PictureSource Open(int[] these) => new FileSource(files.Folder, [.. these.Select(k => found[k])]);
         if (columns.Kind == TargetKind.Classes)
-            return DatasetParts.Of(path, "CSV", parts is not null, [.. pictures.Zip(chosen, (part, row) => (part, UnicodeNames.Compose(row.Fields[columns.Columns[0]])))], notes, Open);
+            return DatasetParts.Of(path, "CSV", parts is not null,
+                [.. pictures.Zip(chosen, (part, row) => (part, UnicodeNames.Compose(row.Fields[columns.Columns[0]])))], notes, Open);
         return DatasetParts.Of(path, columns.Kind == TargetKind.Labels ? "CSV of labels" : "CSV of numbers", parts is not null, pictures, notes, Open,
             these => columns.Read(path, headers, [.. these.Select(k => (chosen[k].Line, chosen[k].Fields))]));
     }
@@ -135,7 +141,8 @@ internal static class TableReader
         }
         string Of(Row row) => Parts.Of(row.Part) ?? throw new GraftException(row.Part.Length == 0
             ? $"{path}, line {row.Line}: its split is blank, and other rows have one. Known are {Parts.Known}"
-            : int.TryParse(row.Part, out _) ? $"{path}, line {row.Line}: the split '{row.Part}' is a number, and may mean training as well as testing. Write {Parts.Known}"
+            : int.TryParse(row.Part, out _)
+                ? $"{path}, line {row.Line}: the split '{row.Part}' is a number, and may mean training as well as testing. Write {Parts.Known}"
             : $"{path}, line {row.Line}: the split '{row.Part}' is not known. Known are {Parts.Known}");
         var parts = rows.Select(Of).ToArray();
         foreach (var words in rows.Select(row => row.Part).Distinct().GroupBy(Parts.Of))

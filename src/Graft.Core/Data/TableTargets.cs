@@ -58,7 +58,8 @@ internal sealed record TableTargets(TargetKind Kind, int[] Columns, string? Rema
                 : throw new GraftException($"--task numbers: no column of {path} holds numbers (with a point for decimals), only {string.Join(", ", headers)}");
         }
         var file = Path.GetFileName(path);
-        TableTargets Said(TargetKind kind, int[] columns, string what) => new(kind, columns, $"the column{(columns.Length > 1 ? "s" : "")} {Names(headers, columns)} of {file} {what}");
+        TableTargets Said(TargetKind kind, int[] columns, string what) =>
+            new(kind, columns, $"the column{(columns.Length > 1 ? "s" : "")} {Names(headers, columns)} of {file} {what}");
         if (label >= 0)
         {
             if (Cells(label).Any(cell => cell.IndexOfAny(s_between) >= 0))
@@ -70,7 +71,8 @@ internal sealed record TableTargets(TargetKind Kind, int[] Columns, string? Rema
         int[] all = [.. others.Where(k => !s_aside.Contains(plain[k]) && IsNumbers(k))];
         if (all.Length == 0) return null;
         var one = all.Length == 1;
-        return all.All(IsFlags) ? Said(TargetKind.Labels, all, $"{(one ? "is a label" : "are labels")}, 1 where a picture has it (--task says otherwise)")
+        return all.All(IsFlags) ? Said(TargetKind.Labels,
+            all, $"{(one ? "is a label" : "are labels")}, 1 where a picture has it (--task says otherwise)")
             : Said(TargetKind.Numbers, all, $"{(one ? "holds" : "hold")} numbers (--task says otherwise)");
     }
 

@@ -54,7 +54,8 @@ internal static class TextDecoder
         var found = new List<Reading>();
         foreach (var candidate in s_candidates)
         {
-            var encoding = CodePagesEncodingProvider.Instance.GetEncoding(candidate.CodePage, EncoderFallback.ExceptionFallback, DecoderFallback.ExceptionFallback)!;
+            var encoding = CodePagesEncodingProvider.Instance.GetEncoding(candidate.CodePage, EncoderFallback.ExceptionFallback,
+                DecoderFallback.ExceptionFallback)!;
             try
             {
                 string[] texts = [.. pieces.Select(encoding.GetString)];

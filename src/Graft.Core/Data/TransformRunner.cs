@@ -63,7 +63,8 @@ internal static unsafe class TransformRunner
         }
     }
 
-    /// <summary>What of a picture the usual evaluation looks at: the source of its middle, with room for the filter and the chroma; empty for other steps.</summary>
+    /// <summary>What of a picture the usual evaluation looks at: the source of its middle, with room for the filter and the chroma; empty for other
+    /// steps.</summary>
     public static Box Looked(Preprocessing preprocessing, int width, int height)
     {
         const int Room = 20;
@@ -71,7 +72,8 @@ internal static unsafe class TransformRunner
         var scale = Math.Min(width, height) / (double)side;
         var reach = (crop / 2.0 + (filter == Filter.Bicubic ? 3 : 2)) * scale + Room;
         int left = Math.Max(0, (int)(width / 2.0 - reach)), top = Math.Max(0, (int)(height / 2.0 - reach));
-        return new Box(left, top, Math.Min(width, (int)Math.Ceiling(width / 2.0 + reach)) - left, Math.Min(height, (int)Math.Ceiling(height / 2.0 + reach)) - top);
+        return new Box(left, top, Math.Min(width, (int)Math.Ceiling(width / 2.0 + reach)) - left,
+            Math.Min(height, (int)Math.Ceiling(height / 2.0 + reach)) - top);
     }
 
     private static void Apply(Transform step, ref Pending p, ref Rng rng)

@@ -82,7 +82,8 @@ public sealed record RandomResizedCrop(int Side, double MinArea = 0.08, double M
     public override bool IsRandom => true;
 
     /// <inheritdoc/>
-    public override string ToString() => string.Create(CultureInfo.InvariantCulture, $"a random part of at least {100 * MinArea:0.#}% to {Side}×{Side}");
+    public override string ToString() =>
+        string.Create(CultureInfo.InvariantCulture, $"a random part of at least {100 * MinArea:0.#}% to {Side}×{Side}");
 }
 
 /// <summary>Left to right, with a probability.</summary>
@@ -159,7 +160,8 @@ public sealed record RandomErasing(double Probability = 0.25, double MaxArea = 0
     public override bool IsRandom => true;
 
     /// <inheritdoc/>
-    public override string ToString() => string.Create(CultureInfo.InvariantCulture, $"a rectangle of up to {100 * MaxArea:0.#}% erased with probability {Probability:0.##}");
+    public override string ToString() =>
+        string.Create(CultureInfo.InvariantCulture, $"a rectangle of up to {100 * MaxArea:0.#}% erased with probability {Probability:0.##}");
 }
 
 /// <summary>(level / 255 − mean) / std, channel by channel.</summary>
@@ -183,14 +185,17 @@ public sealed record Normalize(double[] Mean, double[] Std)
     /// <inheritdoc/>
     public override string ToString() => $"mean {Numbers(Mean)}, deviation {Numbers(Std)}";
 
-    private static string Numbers(double[] values) => string.Join(' ', (values.Distinct().Count() == 1 ? values[..1] : values).Select(value => value.ToString("0.####", CultureInfo.InvariantCulture)));
+    private static string Numbers(double[] values) =>
+        string.Join(' ', (values.Distinct().Count() == 1 ? values[..1] : values)
+        .Select(value => value.ToString("0.####", CultureInfo.InvariantCulture)));
 }
 
 /// <summary>From a picture to a network's input: steps, then normalisation, at a size.</summary>
 public sealed record Preprocessing(int Width, int Height, IReadOnlyList<Transform> Steps, Normalize Normalize)
 {
     /// <summary>Resize the short side, crop the middle: the usual evaluation of ImageNet networks.</summary>
-    public static Preprocessing Evaluation(int resize, int crop, Normalize normalize) => new(crop, crop, [new Resize(resize), new CenterCrop(crop)], normalize);
+    public static Preprocessing Evaluation(int resize, int crop, Normalize normalize) =>
+        new(crop, crop, [new Resize(resize), new CenterCrop(crop)], normalize);
 
     /// <summary>Pixels of the largest side that is made.</summary>
     internal const int SideLimit = 8192;
@@ -203,7 +208,8 @@ public sealed record Preprocessing(int Width, int Height, IReadOnlyList<Transfor
         [
             .. Steps.Select(step => step switch
             {
-                Resize resize => resize with { Side = resize.Side * side / Width }, CenterCrop => new CenterCrop(side), ResizeExact => new ResizeExact(side, side), _ => step,
+                Resize resize => resize with { Side = resize.Side * side / Width }, CenterCrop => new CenterCrop(side),
+                    ResizeExact => new ResizeExact(side, side), _ => step,
             }),
         ],
     };
@@ -229,8 +235,13 @@ public sealed record Preprocessing(int Width, int Height, IReadOnlyList<Transfor
         {
             throw new InvalidDataException($"its preprocessing cannot be read: {reason.Message}", reason);
         }
-        var sound = read is { Width: > 0 and <= SideLimit, Height: > 0 and <= SideLimit, Steps: not null, Normalize: { Mean.Length: 3, Std.Length: 3 } } && read.Normalize.Std.All(std => double.IsFinite(std) && std != 0) && read.Normalize.Mean.All(double.IsFinite)
-            && read.Steps.All(step => step is Resize { Side: > 0 and <= SideLimit } or CenterCrop { Side: > 0 and <= SideLimit } or ResizeExact { Width: > 0 and <= SideLimit, Height: > 0 and <= SideLimit } or Trim { Margin: >= 0 and <= 4, Least: >= 0 and <= 1, Tolerance: >= 0 and <= 255 } or not (null or Resize or CenterCrop or ResizeExact or Trim));
+        var sound = read is { Width: > 0 and <= SideLimit, Height: > 0 and <= SideLimit, Steps: not null,
+            Normalize: { Mean.Length: 3, Std.Length: 3 } } && read.Normalize.Std.All(std => double.IsFinite(std) && std != 0)
+            && read.Normalize.Mean.All(double.IsFinite)
+            && read.Steps.All(step => step is Resize { Side: > 0 and <= SideLimit } or CenterCrop { Side: > 0 and <= SideLimit }
+                or ResizeExact { Width: > 0 and <= SideLimit, Height: > 0 and <= SideLimit }
+                or Trim { Margin: >= 0 and <= 4, Least: >= 0 and <= 1, Tolerance: >= 0 and <= 255 }
+                or not (null or Resize or CenterCrop or ResizeExact or Trim));
         return sound ? read! : throw new InvalidDataException("its preprocessing asks for what cannot be");
     }
 

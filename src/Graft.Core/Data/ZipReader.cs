@@ -77,11 +77,13 @@ internal static class ZipReader
         var rest = directory.AsSpan();
         for (var k = 0L; k < count; k++)
         {
-            if (rest.Length < HeaderSize || BinaryPrimitives.ReadUInt32LittleEndian(rest) != HeaderMark) throw new InvalidDataException("its directory is damaged");
+            if (rest.Length < HeaderSize || BinaryPrimitives.ReadUInt32LittleEndian(
+                rest) != HeaderMark) throw new InvalidDataException("its directory is damaged");
             var (flags, name, extra, comment) = (U16(rest, 8), U16(rest, 28), U16(rest, 30), U16(rest, 32));
             if (rest.Length < HeaderSize + name + extra + comment) throw new InvalidDataException("its directory is cut off");
             var raw = rest.Slice(HeaderSize, name);
-            entries.Add(new Entry(raw.ToArray(), Decode(raw, (flags & Utf8Flag) != 0, rest.Slice(HeaderSize + name, extra)), (flags & EncryptedFlag) != 0));
+            entries.Add(new Entry(raw.ToArray(), Decode(raw, (flags & Utf8Flag) != 0, rest.Slice(HeaderSize + name, extra)),
+                (flags & EncryptedFlag) != 0));
             rest = rest[(HeaderSize + name + extra + comment)..];
         }
         return entries;
@@ -113,14 +115,17 @@ internal static class ZipReader
         {
             var end = tail.AsSpan(k);
             if (BinaryPrimitives.ReadUInt32LittleEndian(end) != EndMark) continue;
-            var (count, size, offset) = (U16(end, 10), BinaryPrimitives.ReadUInt32LittleEndian(end[12..]), BinaryPrimitives.ReadUInt32LittleEndian(end[16..]));
+            var (count, size, offset) = (U16(end, 10), BinaryPrimitives.ReadUInt32LittleEndian(end[12..]),
+                BinaryPrimitives.ReadUInt32LittleEndian(end[16..]));
             if (count != ushort.MaxValue && size != uint.MaxValue && offset != uint.MaxValue) return (offset, size, count);
-            if (k < LocatorSize || BinaryPrimitives.ReadUInt32LittleEndian(tail.AsSpan(k - LocatorSize)) != Locator64Mark) return (offset, size, count);
+            if (k < LocatorSize || BinaryPrimitives.ReadUInt32LittleEndian(tail.AsSpan(k - LocatorSize)) != Locator64Mark) return (offset, size,
+                count);
             var large = new byte[56];
             file.Position = BinaryPrimitives.ReadInt64LittleEndian(tail.AsSpan(k - LocatorSize + 8));
             file.ReadExactly(large);
             if (BinaryPrimitives.ReadUInt32LittleEndian(large) != End64Mark) throw new InvalidDataException("its directory is damaged");
-            return (BinaryPrimitives.ReadInt64LittleEndian(large.AsSpan(48)), BinaryPrimitives.ReadInt64LittleEndian(large.AsSpan(40)), BinaryPrimitives.ReadInt64LittleEndian(large.AsSpan(32)));
+            return (BinaryPrimitives.ReadInt64LittleEndian(large.AsSpan(48)), BinaryPrimitives.ReadInt64LittleEndian(large.AsSpan(40)),
+                BinaryPrimitives.ReadInt64LittleEndian(large.AsSpan(32)));
         }
         throw new InvalidDataException("it has no directory");
     }

@@ -10,7 +10,8 @@ internal static class Answering
 {
     /// <summary>The file that <see cref="Open"/> reads.</summary>
     /// <exception cref="GraftException">There is none.</exception>
-    internal static string FileOf(string path) => File.Exists(Path.Combine(path, PictureModel.FileName)) ? Path.Combine(path, PictureModel.FileName) : SavedRun.FileOf(ModelHub.Resolve(path));
+    internal static string FileOf(string path) => File.Exists(Path.Combine(path, PictureModel.FileName)) ? Path.Combine(path, PictureModel.FileName)
+        : SavedRun.FileOf(ModelHub.Resolve(path));
 
     /// <summary>A run, an export, or any pretrained network with its own classifier.</summary>
     /// <param name="path">A run folder or a file.</param>

@@ -48,7 +48,9 @@ public sealed class Classifier : IDisposable
         var count = card is null ? Math.Max(2, outputs) : outputs;
         if (classes is not null && classes.Count != count) throw new GraftException($"{classes.Count} class names are given, and {backbone.Provenance.Source} has {outputs} outputs");
         classes ??= backbone.ClassNames?.Count == count ? backbone.ClassNames : null;
-        return new Classifier(backbone, null, backbone.Stages.Count - 1, classes ?? [.. Enumerable.Range(0, count).Select(k => $"{k}")]) { Thresholds = AnswerCard.ThresholdsOf(card, count), Residuals = AnswerCard.ResidualsOf(card, count) };
+        return new Classifier(backbone, null, backbone.Stages.Count - 1, classes
+            ?? [.. Enumerable.Range(0, count).Select(k => $"{k}")]) { Thresholds = AnswerCard.ThresholdsOf(card, count),
+            Residuals = AnswerCard.ResidualsOf(card, count) };
     }
 
     /// <summary>The network below the head.</summary>
@@ -64,7 +66,9 @@ public sealed class Classifier : IDisposable
     public IReadOnlyList<string> Classes { get; }
 
     /// <summary>What it tells: one class, several labels, numbers. <see cref="Classes"/> then names the labels or the columns.</summary>
-    public TargetKind Task => Head?.Kind.Task() ?? Backbone.TaskCard?.GetValueOrDefault("task") switch { "labels" => TargetKind.Labels, "numbers" => TargetKind.Numbers, _ => TargetKind.Classes };
+    public TargetKind Task => Head?.Kind.Task()
+        ?? Backbone.TaskCard?.GetValueOrDefault("task") switch { "labels" => TargetKind.Labels, "numbers" => TargetKind.Numbers,
+        _ => TargetKind.Classes };
 
     /// <summary>Of several labels: from which probability on each is said; null: a half.</summary>
     public IReadOnlyList<double>? Thresholds { get; init; }
@@ -79,7 +83,8 @@ public sealed class Classifier : IDisposable
     internal IReadOnlyDictionary<string, string> About { get; private init; } = new Dictionary<string, string>();
 
     /// <summary>N×3×H×W inputs to N×classes probabilities, N×labels probabilities, or N×columns numbers.</summary>
-    public Tensor Forward(Tensor inputs) => Head is null ? UpstreamAnswers(inputs) : Head.Answers(Backbone.Pool(Backbone.Forward(inputs, 0, Stage + 1)));
+    public Tensor Forward(Tensor inputs) => Head is null ? UpstreamAnswers(inputs)
+        : Head.Answers(Backbone.Pool(Backbone.Forward(inputs, 0, Stage + 1)));
 
     private Tensor UpstreamAnswers(Tensor inputs)
     {
@@ -100,7 +105,8 @@ public sealed class Classifier : IDisposable
         {
             ["format"] = ModelCard.Classifier, ["architecture"] = Backbone.Architecture, ["classes"] = JsonSerializer.Serialize(Classes),
             ["preprocessing"] = Backbone.Preprocessing.ToJson(), ["head"] = Head.Kind.ToString(), ["stage"] = Backbone.Stages[Stage].Name,
-            ["temperature"] = Head.Temperature.ToString("R", System.Globalization.CultureInfo.InvariantCulture), ["upstream"] = ModelCard.Text(Backbone.Provenance),
+            ["temperature"] = Head.Temperature.ToString("R", System.Globalization.CultureInfo.InvariantCulture),
+                ["upstream"] = ModelCard.Text(Backbone.Provenance),
         };
         if (Task != TargetKind.Classes) metadata["task"] = Task.ToString().ToLowerInvariant();
         if (Thresholds is not null) metadata["thresholds"] = JsonSerializer.Serialize(Thresholds);
@@ -113,7 +119,8 @@ public sealed class Classifier : IDisposable
     internal Dictionary<string, Tensor> Tensors()
     {
         var tensors = new Dictionary<string, Tensor>();
-        foreach (var (name, tensor) in Backbone.State().Where(item => !item.Key.StartsWith(Backbone.HeadName + ".", StringComparison.Ordinal))) tensors["backbone." + name] = tensor;
+        foreach (var (name, tensor) in Backbone.State()
+            .Where(item => !item.Key.StartsWith(Backbone.HeadName + ".", StringComparison.Ordinal))) tensors["backbone." + name] = tensor;
         foreach (var (name, tensor) in Head!.State()) tensors["head." + name] = tensor;
         return tensors;
     }
@@ -170,7 +177,8 @@ public sealed class Classifier : IDisposable
 
     private PictureModel? _answering;
 
-    /// <summary>The same model made ready to answer: its network by the engine that serves it best. It is this model's, as it is at the first use.</summary>
+    /// <summary>The same model made ready to answer: its network by the engine that serves it best. It is this model's, as it is at the first
+    /// use.</summary>
     public PictureModel Answering => _answering ??= Freeze();
 
     /// <summary>N×3×H×W to answers, by the engine that serves it best; by libtorch on a graphics processor.</summary>
@@ -179,14 +187,17 @@ public sealed class Classifier : IDisposable
         var (height, width) = (Backbone.Preprocessing.Height, Backbone.Preprocessing.Width);
         var module = new ClassifierModule(this);
         string? refusal = null;
-        var network = device.IsCuda ? new TorchNetwork(module, Forward, height, width, device) : FrozenNetworks.Best(module, Forward, height, width, out refusal);
-        return new PictureModel(network, Backbone.Preprocessing, Card) { Notes = refusal is null ? Notes : [.. Notes, refusal], Architecture = Backbone.Architecture };
+        var network = device.IsCuda ? new TorchNetwork(module, Forward, height, width, device)
+            : FrozenNetworks.Best(module, Forward, height, width, out refusal);
+        return new PictureModel(network, Backbone.Preprocessing, Card) { Notes = refusal is null ? Notes : [.. Notes, refusal],
+            Architecture = Backbone.Architecture };
     }
 
     /// <summary>What its answers are.</summary>
     internal AnswerCard Card => new(Task, Classes)
     {
-        Thresholds = Thresholds, Residuals = Residuals, Scores = false, Unnamed = Head is null && Task == TargetKind.Classes && !Classes.Select((name, k) => name == $"{k}").Contains(false),
+        Thresholds = Thresholds, Residuals = Residuals, Scores = false, Unnamed = Head is null && Task == TargetKind.Classes
+            && !Classes.Select((name, k) => name == $"{k}").Contains(false),
     };
 
     /// <summary>Predicts one picture.</summary>
@@ -199,15 +210,18 @@ public sealed class Classifier : IDisposable
     public Prediction Say(string file, ReadOnlySpan<float> answers) => Card.Say(file, answers);
 
     /// <summary>What it says of every readable picture of a dataset: N×outputs, row after row, and which pictures they are.</summary>
-    public (float[] Answers, int[] Indices, IReadOnlyList<BrokenPicture> Broken) Predict(Dataset data, Action<int, int>? progress = null, CancellationToken cancel = default) => Answering.AnswerAll(data, progress, cancel);
+    public (float[] Answers, int[] Indices, IReadOnlyList<BrokenPicture> Broken) Predict(Dataset data, Action<int, int>? progress = null,
+        CancellationToken cancel = default) => Answering.AnswerAll(data, progress, cancel);
 
-    /// <summary>Labelled pictures in the order of this model's classes. A network whose classes have no names takes the dataset's own, in their order.</summary>
+    /// <summary>Labelled pictures in the order of this model's classes. A network whose classes have no names takes the dataset's own, in their
+    /// order.</summary>
     /// <exception cref="GraftException">Other classes, or more of them.</exception>
     public Dataset Open(string data, string? split = null) => Card.Open(data, split);
 
     /// <summary>Metrics on labelled pictures.</summary>
     /// <exception cref="GraftException">None of them can be read.</exception>
-    public Judged Judge(Dataset data, Action<int, int>? progress = null, CancellationToken cancel = default) => Answering.Judge(data, progress, cancel);
+    public Judged Judge(Dataset data, Action<int, int>? progress = null, CancellationToken cancel = default) =>
+        Answering.Judge(data, progress, cancel);
 
     /// <inheritdoc/>
     public void Dispose()

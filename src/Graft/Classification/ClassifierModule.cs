@@ -3,7 +3,8 @@ using Graft.Torch;
 
 namespace Graft.Classification;
 
-/// <summary>A classifier's whole function as one module, its weights under <c>backbone</c> and <c>head</c>: to trace, to export, to serve. The weights stay the classifier's.</summary>
+/// <summary>A classifier's whole function as one module, its weights under <c>backbone</c> and <c>head</c>: to trace, to export, to serve. The
+/// weights stay the classifier's.</summary>
 internal sealed class ClassifierModule : Module
 {
     private readonly Classifier _model;
@@ -17,7 +18,8 @@ internal sealed class ClassifierModule : Module
         Eval();
     }
 
-    /// <summary>N×3×H×W to N×classes scores: their softmax is the probabilities; of several labels their sigmoid is, and of numbers they are the numbers.</summary>
+    /// <summary>N×3×H×W to N×classes scores: their softmax is the probabilities; of several labels their sigmoid is, and of numbers they are the
+    /// numbers.</summary>
     public override Tensor Forward(Tensor x)
     {
         if (_model.Head is not { } head)

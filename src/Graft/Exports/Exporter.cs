@@ -27,7 +27,8 @@ public enum ExportFormat
     Onnx,
 }
 
-/// <summary>Writes models in the formats that other programs read, and that <see cref="Classifier.Open(string, InputOptions?)"/> reads again with the same answers.</summary>
+/// <summary>Writes models in the formats that other programs read, and that <see cref="Classifier.Open(string, InputOptions?)"/> reads again with the
+/// same answers.</summary>
 public static class Exporter
 {
     /// <summary>Writes a finished classifier.</summary>
@@ -51,7 +52,9 @@ public static class Exporter
         // A file of several labels whose sigmoid is inside already has no other put on it.
         var inside = model.Head is null && model.Task == TargetKind.Labels && card.GetValueOrDefault("output") == "probabilities";
         var sigmoid = softmax && model.Task == TargetKind.Labels && !inside;
-        (card["format"], card["input"], card["output"]) = (ModelCard.Program, normalize ? ModelCard.Levels : ModelCard.Normalised, model.Task == TargetKind.Numbers ? "numbers" : softmax || inside ? "probabilities" : "scores");
+        (card["format"], card["input"], card["output"]) =
+            (ModelCard.Program, normalize ? ModelCard.Levels : ModelCard.Normalised, model.Task == TargetKind.Numbers ? "numbers" : softmax
+            || inside ? "probabilities" : "scores");
         // With the temperature in the weights, the last layer stays a dense one, which readers take for the classifier.
         using var folded = model.Head is LinearHead head && (head.Temperature != 1 || head.Units is not null) ? head.Folded() : null;
         using var whole = new ClassifierModule(folded is null ? model : new Classifier(model.Backbone, folded, model.Stage, model.Classes));
@@ -92,7 +95,8 @@ public static class Exporter
     {
         var card = new Dictionary<string, string>
         {
-            ["format"] = ModelCard.Network, ["architecture"] = backbone.Architecture, ["preprocessing"] = backbone.Preprocessing.ToJson(), ["upstream"] = ModelCard.Text(backbone.Provenance),
+            ["format"] = ModelCard.Network, ["architecture"] = backbone.Architecture, ["preprocessing"] = backbone.Preprocessing.ToJson(),
+                ["upstream"] = ModelCard.Text(backbone.Provenance),
             ["licence"] = backbone.Provenance.Licence, ["domain"] = backbone.Provenance.Domain,
         };
         if (classes is not null) card["classes"] = JsonSerializer.Serialize(classes);
@@ -116,7 +120,8 @@ public static class Exporter
     {
         var (backbone, name) = (model.Backbone, model.Backbone.Architecture);
         var why = aside is not null ? aside.Split(':')[0]
-            : BackboneCatalogue.Cards.FirstOrDefault(card => card.Name == name) is not { Torchvision: true } ? backbone is GraphBackbone ? "it is a graph of its own" : $"{name} is not among its networks"
+            : BackboneCatalogue.Cards.FirstOrDefault(card => card.Name == name) is not { Torchvision: true } ? backbone is GraphBackbone
+                ? "it is a graph of its own" : $"{name} is not among its networks"
             : backbone.Spec["padding"] == "same" ? "its convolutions are padded as TensorFlow does it" : null;
         if (why is not null)
         {
@@ -124,7 +129,8 @@ public static class Exporter
             return $"torchvision does not know this network ({why}): its tensors are named {naming}, and Graft reads the file";
         }
         var classes = (model.Head is null ? backbone.UpstreamClasses : null) ?? model.Classes.Count;
-        var more = name is "googlenet" or "inception_v3" ? ", aux_logits=False, init_weights=False" : backbone.Spec["side"] is { } side ? $", image_size={side}" : "";
+        var more = name is "googlenet" or "inception_v3" ? ", aux_logits=False, init_weights=False" : backbone.Spec["side"] is { } side
+            ? $", image_size={side}" : "";
         return $"torchvision takes it: torchvision.models.{name}(num_classes={classes}{more}).load_state_dict(torch.load('{Path.GetFileName(path)}'))";
     }
 

@@ -18,7 +18,8 @@ internal sealed class Int8Graph
     private const int FloatType = 1, ByteType = 2, SignedByteType = 3, Int32Type = 6;
 
     // What passes levels on: between quantised neighbours these run as whole numbers too.
-    private static readonly string[] s_passing = ["Add", "Concat", "MaxPool", "AveragePool", "GlobalAveragePool", "Relu", "Clip", "Flatten", "Reshape"];
+    private static readonly string[] s_passing =
+        ["Add", "Concat", "MaxPool", "AveragePool", "GlobalAveragePool", "Relu", "Clip", "Flatten", "Reshape"];
 
     private readonly Onnx.Model _model;
     private readonly Dictionary<string, Onnx.Tensor> _fixed;
@@ -42,7 +43,8 @@ internal sealed class Int8Graph
     }
 
     /// <summary>Layers that can be quantised, by the name of their output, in the graph's order; whether each is depthwise.</summary>
-    public IReadOnlyList<(string Name, bool Depthwise)> Layers => [.. _model.Graph.Node.Where(IsLayer).Select(node => (node.Output[0], IsDepthwise(node)))];
+    public IReadOnlyList<(string Name, bool Depthwise)> Layers =>
+        [.. _model.Graph.Node.Where(IsLayer).Select(node => (node.Output[0], IsDepthwise(node)))];
 
     private bool IsLayer(Onnx.Node node) => node.OpType switch
     {
@@ -55,7 +57,8 @@ internal sealed class Int8Graph
 
     private bool IsDepthwise(Onnx.Node node) => node.OpType == "Conv" && Whole(node, "group", 1) > 1 && _fixed[node.Input[1]].Dims[1] == 1;
 
-    private static long Whole(Onnx.Node node, string name, long otherwise = 0) => node.Attribute.FirstOrDefault(found => found.Name == name) is { } found ? found.I : otherwise;
+    private static long Whole(Onnx.Node node, string name, long otherwise = 0) =>
+        node.Attribute.FirstOrDefault(found => found.Name == name) is { } found ? found.I : otherwise;
 
     private static float Real(Onnx.Node node, string name) => node.Attribute.FirstOrDefault(found => found.Name == name) is { } found ? found.F : 1;
 
@@ -87,7 +90,8 @@ internal sealed class Int8Graph
 
     // A ReLU right behind a layer is part of it: the range of what comes out says where it cuts.
     private string AfterActivation(Onnx.Node node) =>
-        _readers.GetValueOrDefault(node.Output[0]) is [{ OpType: "Relu" or "Clip" } only] && !_outputs.Contains(node.Output[0]) ? only.Output[0] : node.Output[0];
+        _readers.GetValueOrDefault(node.Output[0]) is [{ OpType: "Relu" or "Clip" } only] && !_outputs.Contains(node.Output[0]) ? only.Output[0]
+            : node.Output[0];
 
     private bool LeadsOut(string name)
     {
@@ -136,7 +140,8 @@ internal sealed class Int8Graph
         graph.Node.Clear();
         graph.Node.Add(nodes);
         var read = nodes.SelectMany(node => node.Input).ToHashSet();
-        foreach (var old in graph.Initializer.Where(tensor => spent.Contains(tensor.Name) && !read.Contains(tensor.Name)).ToList()) graph.Initializer.Remove(old);
+        foreach (var old in graph.Initializer.Where(tensor => spent.Contains(tensor.Name) && !read.Contains(tensor.Name))
+            .ToList()) graph.Initializer.Remove(old);
         return made.ToByteArray();
     }
 
@@ -153,7 +158,8 @@ internal sealed class Int8Graph
         var (scale, zero) = Levels(range);
         graph.Initializer.Add(Floats($"{name} scale", [], [scale]));
         graph.Initializer.Add(new Onnx.Tensor { Name = $"{name} zero", DataType = ByteType, RawData = ByteString.CopyFrom((byte)zero) });
-        return [Node("QuantizeLinear", $"{name} q", [name, $"{name} scale", $"{name} zero"]), Node("DequantizeLinear", $"{name} dq", [$"{name} q", $"{name} scale", $"{name} zero"])];
+        return [Node("QuantizeLinear", $"{name} q", [name, $"{name} scale", $"{name} zero"]),
+            Node("DequantizeLinear", $"{name} dq", [$"{name} q", $"{name} scale", $"{name} zero"])];
     }
 
     private static Onnx.Node Node(string kind, string output, string[] inputs, long? axis = null)
@@ -172,7 +178,8 @@ internal sealed class Int8Graph
         return tensor;
     }
 
-    private static float[] Values(Onnx.Tensor tensor) => tensor.FloatData.Count > 0 ? [.. tensor.FloatData] : MemoryMarshal.Cast<byte, float>(tensor.RawData.Span).ToArray();
+    private static float[] Values(Onnx.Tensor tensor) => tensor.FloatData.Count > 0 ? [.. tensor.FloatData]
+        : MemoryMarshal.Cast<byte, float>(tensor.RawData.Span).ToArray();
 
     /// <summary>Weights in whole numbers with a scale for each channel, and a bias in units of that scale and the input's.</summary>
     private IEnumerable<Onnx.Node> Parameters(Onnx.Graph graph, Onnx.Node node, ActivationRange input)
@@ -197,7 +204,8 @@ internal sealed class Int8Graph
         var levels = new sbyte[values.Length];
         for (var k = 0; k < values.Length; k++) levels[k] = (sbyte)Math.Clamp(MathF.Round(values[k] / scales[Channel(k)]), -largest, largest);
         var name = $"{node.Input[1]} of {node.Output[0]}";
-        var whole = new Onnx.Tensor { Name = $"{name} q", DataType = SignedByteType, RawData = ByteString.CopyFrom(MemoryMarshal.AsBytes<sbyte>(levels)) };
+        var whole = new Onnx.Tensor { Name = $"{name} q", DataType = SignedByteType,
+            RawData = ByteString.CopyFrom(MemoryMarshal.AsBytes<sbyte>(levels)) };
         whole.Dims.Add(weight.Dims);
         var zeros = new Onnx.Tensor { Name = $"{name} zero", DataType = SignedByteType, RawData = ByteString.CopyFrom(new byte[channels]) };
         zeros.Dims.Add(channels);

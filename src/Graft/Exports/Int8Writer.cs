@@ -82,7 +82,8 @@ internal static class Int8Writer
         try
         {
             OnnxEnvironment.Require();
-            using (var options = new SessionOptions { GraphOptimizationLevel = GraphOptimizationLevel.ORT_ENABLE_BASIC, OptimizedModelFilePath = beside, LogSeverityLevel = OrtLoggingLevel.ORT_LOGGING_LEVEL_FATAL })
+            using (var options = new SessionOptions { GraphOptimizationLevel = GraphOptimizationLevel.ORT_ENABLE_BASIC,
+                OptimizedModelFilePath = beside, LogSeverityLevel = OrtLoggingLevel.ORT_LOGGING_LEVEL_FATAL })
             using (new InferenceSession(file, options)) { }
             var folded = Onnx.Model.Parser.ParseFrom(File.ReadAllBytes(beside));
             var card = Onnx.Model.Parser.ParseFrom(File.ReadAllBytes(file)).MetadataProps;
@@ -121,13 +122,15 @@ internal static class Int8Writer
     internal static float[] Scores(FrozenNetwork network, List<float[]> pictures)
     {
         var scores = new float[pictures.Count * network.Outputs];
-        Parallel.For(0, pictures.Count, new ParallelOptions { MaxDegreeOfParallelism = Cores.Count }, k => network.Run(pictures[k], 1, scores.AsMemory(k * network.Outputs, network.Outputs)));
+        Parallel.For(0, pictures.Count, new ParallelOptions { MaxDegreeOfParallelism = Cores.Count },
+            k => network.Run(pictures[k], 1, scores.AsMemory(k * network.Outputs, network.Outputs)));
         return scores;
     }
 
     internal static double Error(float[] expected, float[] found, int outputs)
     {
-        double[] means = [.. Enumerable.Range(0, outputs).Select(c => Enumerable.Range(0, expected.Length / outputs).Average(k => (double)expected[k * outputs + c]))];
+        double[] means = [.. Enumerable.Range(0, outputs)
+            .Select(c => Enumerable.Range(0, expected.Length / outputs).Average(k => (double)expected[k * outputs + c]))];
         var (off, spread) = (0.0, 0.0);
         for (var k = 0; k < expected.Length; k++)
         {
@@ -137,12 +140,15 @@ internal static class Int8Writer
         return off / Math.Max(spread, 1e-12);
     }
 
-    internal static Dictionary<string, ActivationRange> Ranges(Onnx.Model model, IReadOnlyList<string> names, List<float[]> pictures, Action step, CancellationToken cancel)
+    internal static Dictionary<string, ActivationRange> Ranges(Onnx.Model model, IReadOnlyList<string> names, List<float[]> pictures, Action step,
+        CancellationToken cancel)
     {
         var watched = model.Clone();
         string[] inner = [.. names.Where(name => watched.Graph.Input.All(input => input.Name != name))];
-        foreach (var name in inner) watched.Graph.Output.Add(new Onnx.ValueInfo { Name = name, Type = new Onnx.Type { TensorType = new Onnx.TensorType { ElemType = 1 } } });
-        using var options = new SessionOptions { GraphOptimizationLevel = GraphOptimizationLevel.ORT_DISABLE_ALL, IntraOpNumThreads = Cores.Count, LogSeverityLevel = OrtLoggingLevel.ORT_LOGGING_LEVEL_FATAL };
+        foreach (var name in inner) watched.Graph.Output.Add(
+            new Onnx.ValueInfo { Name = name, Type = new Onnx.Type { TensorType = new Onnx.TensorType { ElemType = 1 } } });
+        using var options = new SessionOptions { GraphOptimizationLevel = GraphOptimizationLevel.ORT_DISABLE_ALL, IntraOpNumThreads = Cores.Count,
+            LogSeverityLevel = OrtLoggingLevel.ORT_LOGGING_LEVEL_FATAL };
         using var session = new InferenceSession(watched.ToByteArray(), options);
         using var run = new RunOptions();
         var given = session.InputMetadata.Single();
@@ -160,7 +166,9 @@ internal static class Int8Writer
             }
         }
         var ends = names.ToDictionary(name => name, _ => new ActivationRange(float.PositiveInfinity, float.NegativeInfinity));
-        Each((name, values) => ends[name] = new(Math.Min(ends[name].Low, System.Numerics.Tensors.TensorPrimitives.Min(values)), Math.Max(ends[name].High, System.Numerics.Tensors.TensorPrimitives.Max(values))));
+        Each((name, values) => ends[name] =
+            new(Math.Min(ends[name].Low, System.Numerics.Tensors.TensorPrimitives.Min(values)),
+            Math.Max(ends[name].High, System.Numerics.Tensors.TensorPrimitives.Max(values))));
         var counts = names.ToDictionary(name => name, _ => new long[Bins]);
         Each((name, values) =>
         {

@@ -11,7 +11,8 @@ internal static class PyTorchWriter
 {
     private static readonly Dictionary<DType, string> s_storages = new()
     {
-        [DType.Float32] = "FloatStorage", [DType.Float64] = "DoubleStorage", [DType.Float16] = "HalfStorage", [DType.BFloat16] = "BFloat16Storage", [DType.Int64] = "LongStorage", [DType.Int32] = "IntStorage",
+        [DType.Float32] = "FloatStorage", [DType.Float64] = "DoubleStorage", [DType.Float16] = "HalfStorage", [DType.BFloat16] = "BFloat16Storage",
+            [DType.Int64] = "LongStorage", [DType.Int32] = "IntStorage",
         [DType.Int16] = "ShortStorage", [DType.Int8] = "CharStorage", [DType.UInt8] = "ByteStorage", [DType.Bool] = "BoolStorage",
     };
 
@@ -22,7 +23,8 @@ internal static class PyTorchWriter
     public static void Write(string path, IReadOnlyDictionary<string, Tensor> tensors, IReadOnlyDictionary<string, string>? card = null) =>
         AtomicFile.Write(path, stream => Write(stream, Path.GetFileNameWithoutExtension(path), tensors, card));
 
-    private static unsafe void Write(Stream stream, string folder, IReadOnlyDictionary<string, Tensor> tensors, IReadOnlyDictionary<string, string>? card)
+    private static unsafe void Write(Stream stream, string folder,
+        IReadOnlyDictionary<string, Tensor> tensors, IReadOnlyDictionary<string, string>? card)
     {
         using var archive = new ZipArchive(stream, ZipArchiveMode.Create, leaveOpen: true);
         void Entry(string name, ReadOnlySpan<byte> bytes)
@@ -83,7 +85,8 @@ internal static class PyTorchWriter
         var number = 0;
         foreach (var (name, tensor) in tensors)
         {
-            if (!s_storages.TryGetValue(tensor.Type, out var storage)) throw new GraftException($"'{name}' is of the type {tensor.Type}, which PyTorch's format has no storage for");
+            if (!s_storages.TryGetValue(tensor.Type,
+                out var storage)) throw new GraftException($"'{name}' is of the type {tensor.Type}, which PyTorch's format has no storage for");
             Text(name);
             Global("torch._utils", "_rebuild_tensor_v2");
             Op((byte)'(', (byte)'(');

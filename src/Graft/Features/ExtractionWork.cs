@@ -15,7 +15,8 @@ namespace Graft.Features;
 /// <param name="RowLength">Numbers that the network gives for one.</param>
 /// <param name="Progress">Told of rows done and of all.</param>
 /// <param name="Cancel">Ends it.</param>
-internal sealed record Job(Dataset Data, Preprocessing Preprocessing, int Views, long Seed, int RowLength, Action<int, int>? Progress, CancellationToken Cancel);
+internal sealed record Job(Dataset Data, Preprocessing Preprocessing, int Views, long Seed, int RowLength, Action<int, int>? Progress,
+    CancellationToken Cancel);
 
 /// <summary>One extraction: its lanes share the result and the rows that are still to be cached.</summary>
 internal sealed class ExtractionWork(Job job, FeatureCache.Shelf? shelf, Lazy<FrozenNetwork> network, bool cuda)
@@ -36,7 +37,8 @@ internal sealed class ExtractionWork(Job job, FeatureCache.Shelf? shelf, Lazy<Fr
     public Extraction Run(long[] shape)
     {
         var clock = Stopwatch.StartNew();
-        var lanes = new Lanes(network, Items, 3 * job.Preprocessing.Height * job.Preprocessing.Width, job.RowLength) { Batch = cuda ? 64 : 2, Count = cuda ? 1 : Cores.Count };
+        var lanes = new Lanes(network, Items, 3 * job.Preprocessing.Height * job.Preprocessing.Width, job.RowLength) { Batch = cuda ? 64 : 2,
+            Count = cuda ? 1 : Cores.Count };
         try
         {
             lanes.Run(Prepare, Take, job.Cancel);
@@ -75,7 +77,8 @@ internal sealed class ExtractionWork(Job job, FeatureCache.Shelf? shelf, Lazy<Fr
         }
     }
 
-    private byte[] Key(byte[] content, int view) => job.Preprocessing.IsRandom ? SHA256.HashData([.. content, .. BitConverter.GetBytes(view)]) : content;
+    private byte[] Key(byte[] content, int view) => job.Preprocessing.IsRandom ? SHA256.HashData([.. content, .. BitConverter.GetBytes(view)])
+        : content;
 
     private bool FromCache(byte[] key, int item)
     {
@@ -107,7 +110,8 @@ internal sealed class ExtractionWork(Job job, FeatureCache.Shelf? shelf, Lazy<Fr
         for (var k = 0; k < _unsaved.Count; k++) Row(_unsaved[k]).CopyTo(rows.AsSpan(k * job.RowLength));
         try
         {
-            if (!shelf.Append([.. _unsaved.Select(item => _keys[item]!)], rows)) _notes.Add("the features are larger than the cache may be, and were not kept (GRAFT_CACHE_LIMIT_MB)");
+            if (!shelf.Append([.. _unsaved.Select(item => _keys[item]!)],
+                rows)) _notes.Add("the features are larger than the cache may be, and were not kept (GRAFT_CACHE_LIMIT_MB)");
         }
         catch (IOException reason)
         {
@@ -120,12 +124,14 @@ internal sealed class ExtractionWork(Job job, FeatureCache.Shelf? shelf, Lazy<Fr
     private Extraction Result(long[] shape, double seconds)
     {
         int[] good = [.. Enumerable.Range(0, _errors.Length).Where(k => _errors[k] is null)];
-        var broken = Enumerable.Range(0, _errors.Length).Where(k => _errors[k] is not null).Select(k => new BrokenPicture(job.Data.Name(k), _errors[k]!)).ToArray();
+        var broken = Enumerable.Range(0, _errors.Length).Where(k => _errors[k] is not null)
+            .Select(k => new BrokenPicture(job.Data.Name(k), _errors[k]!)).ToArray();
         var rows = _rows;
         if (broken.Length > 0)
         {
             using var all = rows;
-            rows = all.IndexSelect(0, Tensor.From([.. Enumerable.Range(0, job.Views).SelectMany(view => good.Select(k => (long)view * job.Data.Count + k))]));
+            rows = all.IndexSelect(0, Tensor.From(
+                [.. Enumerable.Range(0, job.Views).SelectMany(view => good.Select(k => (long)view * job.Data.Count + k))]));
         }
         return new Extraction(rows, shape, good, broken, _fromCache, seconds, _notes);
     }

@@ -35,9 +35,11 @@ public sealed class FeatureCache(string root, long limitBytes = FeatureCache.Def
     /// <summary>The rows of one function of pictures.</summary>
     /// <param name="function">Everything that the output depends on, as text.</param>
     /// <param name="rowLength">Floats of a row.</param>
-    internal Shelf Open(string function, int rowLength) => new(this, Path.Combine(Root, Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(function)))[..32]), rowLength);
+    internal Shelf Open(string function, int rowLength) =>
+        new(this, Path.Combine(Root, Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(function)))[..32]), rowLength);
 
-    private IEnumerable<FileInfo> Files(string pattern) => Directory.Exists(Root) ? new DirectoryInfo(Root).EnumerateFiles(pattern, SearchOption.AllDirectories) : [];
+    private IEnumerable<FileInfo> Files(string pattern) => Directory.Exists(Root) ? new DirectoryInfo(Root)
+        .EnumerateFiles(pattern, SearchOption.AllDirectories) : [];
 
     private IEnumerable<FileInfo> Segments() => Files("*.seg");
 
@@ -47,7 +49,8 @@ public sealed class FeatureCache(string root, long limitBytes = FeatureCache.Def
     public CacheSummary Summary()
     {
         var segments = Segments().ToArray();
-        return new CacheSummary(Root, segments.Concat(Graphs()).Sum(file => file.Length), limitBytes, segments.Select(file => file.DirectoryName).Distinct().Count(), segments.Sum(Rows));
+        return new CacheSummary(Root, segments.Concat(Graphs()).Sum(file => file.Length), limitBytes, segments.Select(file => file.DirectoryName)
+            .Distinct().Count(), segments.Sum(Rows));
     }
 
     private static long Rows(FileInfo file)
@@ -112,8 +115,10 @@ public sealed class FeatureCache(string root, long limitBytes = FeatureCache.Def
             if (file.Length < HeaderBytes) return;
             var header = file.Bytes(0, HeaderBytes);
             var (length, rows) = (BinaryPrimitives.ReadInt64LittleEndian(header[8..]), BinaryPrimitives.ReadInt64LittleEndian(header[16..]));
-            if (!header[..8].SequenceEqual(Magic) || length != _rowLength || rows < 0 || file.Length != HeaderBytes + rows * (HashBytes + 4L * length)) return;
-            for (long k = 0; k < rows; k++) _rows[Key(file.Bytes(HeaderBytes + k * HashBytes, HashBytes))] = (file, HeaderBytes + rows * HashBytes + k * 4 * length);
+            if (!header[..8].SequenceEqual(Magic) || length != _rowLength || rows < 0 || file.Length != HeaderBytes
+                + rows * (HashBytes + 4L * length)) return;
+            for (long k = 0; k < rows; k++) _rows[Key(file.Bytes(HeaderBytes + k * HashBytes, HashBytes))] =
+                (file, HeaderBytes + rows * HashBytes + k * 4 * length);
             try
             {
                 File.SetLastWriteTimeUtc(path, DateTime.UtcNow);

@@ -14,10 +14,12 @@ namespace Graft.Features;
 /// <param name="FromCache">Rows that were not computed.</param>
 /// <param name="Seconds">Wall time.</param>
 /// <param name="Notes">What could not be done, such as writing the cache.</param>
-public sealed record Extraction(Tensor Rows, long[] Shape, int[] Indices, IReadOnlyList<BrokenPicture> Broken, int FromCache, double Seconds, IReadOnlyList<string> Notes)
+public sealed record Extraction(Tensor Rows, long[] Shape, int[] Indices,
+    IReadOnlyList<BrokenPicture> Broken, int FromCache, double Seconds, IReadOnlyList<string> Notes)
 {
     /// <summary>The rows of one stage's pooled output, where the extraction was of all of them.</summary>
-    public Tensor Stage(Backbone backbone, int stage) => Rows.Narrow(1, backbone.Stages.Take(stage).Sum(found => found.Channels), backbone.Stages[stage].Channels);
+    public Tensor Stage(Backbone backbone, int stage) =>
+        Rows.Narrow(1, backbone.Stages.Take(stage).Sum(found => found.Channels), backbone.Stages[stage].Channels);
 }
 
 /// <summary>
@@ -29,7 +31,8 @@ public sealed class FeatureExtractor(Backbone backbone, FeatureCache? cache, Dev
     private readonly Dictionary<string, FrozenNetwork> _kept = [];
     private readonly FrozenNetworks _networks = new(cache);
 
-    /// <summary>The network is kept as it was made ready for further extractions, until this is disposed: for a backbone that no longer changes.</summary>
+    /// <summary>The network is kept as it was made ready for further extractions, until this is disposed: for a backbone that no longer
+    /// changes.</summary>
     public bool KeepNetwork { get; init; }
 
     /// <summary>Frees what was kept.</summary>
@@ -40,7 +43,8 @@ public sealed class FeatureExtractor(Backbone backbone, FeatureCache? cache, Dev
     }
 
     /// <summary>Every stage's pooled output, one after another: what heads and the advisor use.</summary>
-    public Extraction Pooled(Dataset data, Preprocessing preprocessing, int views = 1, long seed = 0, Action<int, int>? progress = null, CancellationToken cancel = default)
+    public Extraction Pooled(Dataset data, Preprocessing preprocessing, int views = 1, long seed = 0, Action<int, int>? progress = null,
+        CancellationToken cancel = default)
     {
         var length = backbone.Stages.Sum(stage => stage.Channels);
         return Run(new Job(data, preprocessing, views, seed, length, progress, cancel), "pooled", [length], AllPooled);
@@ -54,7 +58,8 @@ public sealed class FeatureExtractor(Backbone backbone, FeatureCache? cache, Dev
     }
 
     /// <summary>The output of stage <paramref name="below"/> − 1: what stages from <paramref name="below"/> on are trained on.</summary>
-    public Extraction Activations(Dataset data, Preprocessing preprocessing, int below, int views = 1, long seed = 0, Action<int, int>? progress = null, CancellationToken cancel = default)
+    public Extraction Activations(Dataset data, Preprocessing preprocessing, int below, int views = 1, long seed = 0,
+        Action<int, int>? progress = null, CancellationToken cancel = default)
     {
         using var scope = new TensorScope();
         using var mode = Autograd.NoGrad();
@@ -117,7 +122,8 @@ public sealed class FeatureExtractor(Backbone backbone, FeatureCache? cache, Dev
         var was = backbone.Training;
         try
         {
-            return onnx ? _networks.Onnx(network, backbone, forward, preprocessing.Height, preprocessing.Width) : new TorchNetwork(backbone, forward, preprocessing.Height, preprocessing.Width, device);
+            return onnx ? _networks.Onnx(network, backbone, forward, preprocessing.Height, preprocessing.Width)
+                : new TorchNetwork(backbone, forward, preprocessing.Height, preprocessing.Width, device);
         }
         finally
         {

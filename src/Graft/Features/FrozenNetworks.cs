@@ -111,7 +111,8 @@ internal sealed class FrozenNetworks(FeatureCache? cache)
     }
 
     /// <summary>ONNX Runtime was asked for by name.</summary>
-    public static GraftException Asked(EngineException reason) => new($"--engine onnx cannot run the network: {reason.Message}. Leave --engine out, and libtorch does", reason);
+    public static GraftException Asked(EngineException reason) =>
+        new($"--engine onnx cannot run the network: {reason.Message}. Leave --engine out, and libtorch does", reason);
 
     /// <summary>How far an engine's answers are from the module's own for two pictures of noise, as a share of the largest.</summary>
     internal static float Difference(FrozenNetwork network, Func<Tensor, Tensor> forward)
@@ -130,7 +131,8 @@ internal sealed class FrozenNetworks(FeatureCache? cache)
         return off / expected.Max(MathF.Abs);
     }
 
-    private string Place(string function, string extension) => Path.Combine(cache?.Root ?? "", Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(function)))[..32] + extension);
+    private string Place(string function, string extension) =>
+        Path.Combine(cache?.Root ?? "", Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(function)))[..32] + extension);
 
     // What is kept only saves work: without it the work is done again.
     private static void TryDo(Action action)

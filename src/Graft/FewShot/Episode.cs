@@ -89,7 +89,8 @@ public sealed class EpisodeSampler
         var small = classes.Where(found => found.Rows.Length < need).ToArray();
         if (small.Length > 0)
             throw new GraftException($"{small.Length} class(es) have fewer than {options.Shot} support + {options.Query} query pictures, such as {small[0].Name} with {small[0].Rows.Length}: ask for fewer with --shot and --query, or leave those classes out");
-        _groups = options.WithinGroup ? [.. Enumerable.Range(0, classes.Count).GroupBy(k => classes[k].Group).Select(group => group.ToArray()).Where(group => group.Length >= options.Way)] : [[.. Enumerable.Range(0, classes.Count)]];
+        _groups = options.WithinGroup ? [.. Enumerable.Range(0, classes.Count).GroupBy(k => classes[k].Group).Select(group => group.ToArray())
+            .Where(group => group.Length >= options.Way)] : [[.. Enumerable.Range(0, classes.Count)]];
         if (_groups.Length == 0 || _groups[0].Length < options.Way)
         {
             throw new GraftException(options.WithinGroup
@@ -108,7 +109,8 @@ public sealed class EpisodeSampler
     public Episode Draw(long index)
     {
         var rng = new Rng(Options.Seed, 3, index);
-        if (Options.Composed > 0 && rng.Next() < Options.Composed) return ComposedEpisode.Draw(Pool, Group(ref rng), Options, ref rng) with { Seed = index };
+        if (Options.Composed > 0 && rng.Next() < Options.Composed) return ComposedEpisode.Draw(Pool, Group(ref rng), Options,
+            ref rng) with { Seed = index };
         var (support, query, classes) = Choose(ref rng);
         EpisodeItem[] all = [.. support, .. query];
         var pictures = Pool.Take([.. all.Select(item => item.Row)], [.. all.Select(item => item.Turn)], Options.Augmentation, ref rng);
@@ -146,7 +148,8 @@ public sealed class EpisodeSampler
         {
             var found = Pool.Classes[classes[c]];
             var order = shared ?? rng.Permutation(found.Rows.Length);
-            for (var k = 0; k < Options.Shot + Options.Query; k++) (k < Options.Shot ? support : query).Add(new EpisodeItem(found.Rows[order[k]], found.Turn, c));
+            for (var k = 0; k < Options.Shot + Options.Query; k++) (k < Options.Shot ? support : query)
+                .Add(new EpisodeItem(found.Rows[order[k]], found.Turn, c));
         }
         return (support, query, classes);
     }

@@ -46,19 +46,22 @@ public static class EpisodeEvaluator
     /// compare every view with every other; methods that train on the support train on all views of it.
     /// </param>
     /// <param name="balanced">Queries are known to be spread evenly over the classes (<see cref="BalancedAssignment"/>); transductive.</param>
-    public static EpisodeAccuracy Evaluate(EpisodeLearner learner, EpisodeSampler sampler, int episodes = LeastEpisodes, bool transductive = false, long first = 0, Action<int, int>? progress = null, CancellationToken cancel = default, int views = 1, bool balanced = false)
+    public static EpisodeAccuracy Evaluate(EpisodeLearner learner, EpisodeSampler sampler, int episodes = LeastEpisodes, bool transductive = false,
+        long first = 0, Action<int, int>? progress = null, CancellationToken cancel = default, int views = 1, bool balanced = false)
     {
         using var workers = Workers.Of(learner, Math.Min(episodes, Cores.Count));
         return Evaluate(workers, sampler, episodes, transductive, first, progress, cancel, views, balanced);
     }
 
-    internal static EpisodeAccuracy Evaluate(Workers workers, EpisodeSampler sampler, int episodes, bool transductive, long first = 0, Action<int, int>? progress = null, CancellationToken cancel = default, int views = 1, bool balanced = false)
+    internal static EpisodeAccuracy Evaluate(Workers workers, EpisodeSampler sampler, int episodes, bool transductive, long first = 0,
+        Action<int, int>? progress = null, CancellationToken cancel = default, int views = 1, bool balanced = false)
     {
         var clock = Stopwatch.StartNew();
         foreach (var replica in workers.Replicas) ((EpisodeLearner)replica).Prepare(transductive);
         var accuracies = new double[episodes];
         var done = 0;
-        using var table = !transductive && sampler.Options is { Augmentation: null, Composed: 0 } && workers.Replicas[0] is MetricLearner ? new EncodedPool(workers, sampler.Pool, views) : null;
+        using var table = !transductive && sampler.Options is { Augmentation: null, Composed: 0 } && workers.Replicas[0] is MetricLearner
+            ? new EncodedPool(workers, sampler.Pool, views) : null;
         if (views > 1 && table is null && (workers.Replicas[0] is not TaskLearner || sampler.Options is not { Augmentation: null, Composed: 0 }))
             throw new GraftException("several views are for metric methods, inductively, and for methods that train on the support; of pictures as they are");
         workers.Run(episodes, (k, replica) =>
@@ -99,7 +102,8 @@ public static class EpisodeEvaluator
             var (rows, turns) = (items.Select(item => item.Row).ToArray(), items.Select(item => item.Turn).ToArray());
             return [.. Enumerable.Range(0, views).Select(view => sampler.Pool.Take(rows, turns, view == 0 ? null : s_viewJitter, ref rng))];
         }
-        var shown = new Support(Ops.Cat(Views(support), 0), [.. Enumerable.Repeat(support, views).SelectMany(items => items.Select(item => item.Label))], sampler.Options.Way);
+        var shown = new Support(Ops.Cat(Views(support), 0),
+            [.. Enumerable.Repeat(support, views).SelectMany(items => items.Select(item => item.Label))], sampler.Options.Way);
         return (learner.Scores(shown, Views(query)), [.. query.Select(item => item.Label)]);
     }
 
@@ -134,7 +138,8 @@ public static class EpisodeEvaluator
                 using var mode = Autograd.NoGrad();
                 using var scope = new TensorScope();
                 var rng = new Data.Rng(41, view, k);
-                parts[k] = TensorScope.Detach(((MetricLearner)learner).Encode(pool.Take([.. chunks[k].Select(item => item.Row)], [.. chunks[k].Select(item => item.Turn)], jitter, ref rng)));
+                parts[k] = TensorScope.Detach(((MetricLearner)learner)
+                    .Encode(pool.Take([.. chunks[k].Select(item => item.Row)], [.. chunks[k].Select(item => item.Turn)], jitter, ref rng)));
             });
             using var none = Autograd.NoGrad();
             var rows = TensorScope.Detach(Ops.Cat(parts, 0));

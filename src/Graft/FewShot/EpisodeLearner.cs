@@ -40,11 +40,13 @@ public abstract class EpisodeLearner : Objective<EpisodeBatch>, IEpisodeLearner
     /// <summary>What moves its parameters.</summary>
     internal virtual OptimizerRule Rule => new AdamRule();
 
-    /// <summary>Mean accuracy over the held-out feed's first batch of episodes; learners that adapt see the queries' statistics, as in their papers.</summary>
+    /// <summary>Mean accuracy over the held-out feed's first batch of episodes; learners that adapt see the queries' statistics, as in their
+    /// papers.</summary>
     public sealed override Score Evaluate(Feed<EpisodeBatch> heldOut, Workers workers, CancellationToken cancel)
     {
         var batch = heldOut.Epoch(0, 0).First();
-        return new Score("accuracy", EpisodeEvaluator.Evaluate(workers, batch.Sampler, batch.Numbers.Count, this is TaskLearner, cancel: cancel).Accuracy, true);
+        return new Score("accuracy", EpisodeEvaluator.Evaluate(workers, batch.Sampler, batch.Numbers.Count, this is TaskLearner, cancel: cancel)
+            .Accuracy, true);
     }
 
     /// <summary>Classes that its last layer is made for, where that is fixed.</summary>

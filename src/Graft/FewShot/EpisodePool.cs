@@ -18,7 +18,8 @@ public sealed class EpisodePool
 {
     private const long ByteLimit = int.MaxValue;
 
-    private EpisodePool(Tensor pictures, IReadOnlyList<PoolClass> classes, Preprocessing preprocessing) => (Pictures, Classes, Preprocessing) = (pictures, classes, preprocessing);
+    private EpisodePool(Tensor pictures, IReadOnlyList<PoolClass> classes, Preprocessing preprocessing) => (Pictures, Classes, Preprocessing) =
+        (pictures, classes, preprocessing);
 
     /// <summary>N×C×H×W bytes; C is 1 for grey pictures, else 3.</summary>
     public Tensor Pictures { get; }
@@ -48,14 +49,16 @@ public sealed class EpisodePool
     /// <param name="progress">Pictures read, of all.</param>
     /// <param name="cancel">Stops.</param>
     /// <exception cref="GraftException">Nothing can be read, or the pictures do not fit in memory at this size.</exception>
-    public static EpisodePool Read(Dataset data, Preprocessing preprocessing, bool? grey = null, Action<int, int>? progress = null, CancellationToken cancel = default)
+    public static EpisodePool Read(Dataset data, Preprocessing preprocessing, bool? grey = null, Action<int, int>? progress = null,
+        CancellationToken cancel = default)
     {
         var one = grey ?? Enumerable.Range(0, Math.Min(8, data.Count)).All(k => IsGrey(data, k * Math.Max(1, data.Count / 8)));
         var channels = one ? 1 : 3;
         var plane = preprocessing.Width * preprocessing.Height;
         var bytes = (long)data.Count * channels * plane;
         if (bytes > ByteLimit) throw new GraftException($"{data.Count} pictures of {preprocessing.Width}×{preprocessing.Height} take {bytes >> 20} MB, more than the {ByteLimit >> 20} MB that episodes are drawn from: give fewer classes, or a smaller --side");
-        var steps = preprocessing with { Normalize = new Normalize([0, 0, 0], [1, 1, 1]), Steps = one ? [new Grayscale(), .. preprocessing.Steps.Where(step => step is not Grayscale)] : preprocessing.Steps };
+        var steps = preprocessing with { Normalize = new Normalize([0, 0, 0], [1, 1, 1]), Steps = one
+            ? [new Grayscale(), .. preprocessing.Steps.Where(step => step is not Grayscale)] : preprocessing.Steps };
         var pictures = TensorScope.Detach(Ops.Zeros([data.Count, channels, preprocessing.Height, preprocessing.Width], dtype: DType.UInt8));
         var errors = new string?[data.Count];
         var done = 0;
@@ -71,12 +74,14 @@ public sealed class EpisodePool
         var deep = nested.Select(folder => folder.Class).Distinct().Count() > data.Classes.Count;
         var classes = Enumerable.Range(0, data.Count).Where(k => errors[k] is null)
             .GroupBy(k => deep ? nested[k].Class : data.Classes[data.Labels[k]])
-            .Select(rows => new PoolClass(rows.Key, deep ? nested[rows.First()].Group : rows.Key, [.. rows.OrderBy(k => data.Name(k), StringComparer.Ordinal)]))
+            .Select(rows => new PoolClass(rows.Key, deep ? nested[rows.First()].Group : rows.Key,
+                [.. rows.OrderBy(k => data.Name(k), StringComparer.Ordinal)]))
             .OrderBy(found => found.Name, StringComparer.Ordinal).ToArray();
         if (classes.Length == 0) throw new GraftException($"none of the {data.Count} pictures could be read; the first: {data.Name(0)}: {errors[0]}");
         return new EpisodePool(pictures, classes, preprocessing with { Steps = steps.Steps })
         {
-            Broken = [.. Enumerable.Range(0, errors.Length).Where(k => errors[k] is not null).Select(k => new BrokenPicture(data.Name(k), errors[k]!))],
+            Broken = [.. Enumerable.Range(0, errors.Length).Where(k => errors[k] is not null)
+                .Select(k => new BrokenPicture(data.Name(k), errors[k]!))],
         };
     }
 
@@ -102,7 +107,8 @@ public sealed class EpisodePool
     private static int SharedFolder(string[] names)
     {
         var length = names[0].LastIndexOf('/') + 1;
-        while (length > 0 && !names.All(name => name.AsSpan().StartsWith(names[0].AsSpan(0, length)))) length = names[0].LastIndexOf('/', length - 2) + 1;
+        while (length > 0 && !names.All(name => name.AsSpan().StartsWith(names[0].AsSpan(0, length)))) length = names[0].LastIndexOf('/', length - 2)
+            + 1;
         return length;
     }
 
@@ -142,7 +148,8 @@ public sealed class EpisodePool
 
     /// <summary>Every class also turned by 90°, 180° and 270° as classes of their own (Santoro et al. 2016), and mirrored where asked.</summary>
     public EpisodePool WithTurns(bool mirrored = false) => With([.. Classes.SelectMany(found => Enumerable.Range(0, mirrored ? 8 : 4)
-        .Select(turn => turn == 0 ? found : found with { Name = $"{found.Name} turned {turn}", Group = $"{found.Group} turned {turn}", Turn = turn }))]);
+        .Select(turn => turn == 0 ? found : found with { Name = $"{found.Name} turned {turn}", Group = $"{found.Group} turned {turn}",
+            Turn = turn }))]);
 
     /// <summary>Cuts the classes (whole groups where <paramref name="byGroup"/>) into two parts that share none.</summary>
     /// <exception cref="GraftException">A part would be left without a class.</exception>
@@ -152,7 +159,8 @@ public sealed class EpisodePool
         if (units.Count < 2) throw new GraftException($"{(byGroup ? "one group" : "one class")} only ({(units.Count > 0 ? units[0] : "none")}): training and test need classes of their own");
         var take = Math.Clamp((int)Math.Round(units.Count * secondShare), 1, units.Count - 1);
         var second = new Rng(seed, 7).Permutation(units.Count).Take(take).Select(k => units[k]).ToHashSet();
-        return (Where(found => !second.Contains(byGroup ? found.Group : found.Name)), Where(found => second.Contains(byGroup ? found.Group : found.Name)));
+        return (Where(found => !second.Contains(byGroup ? found.Group : found.Name)),
+            Where(found => second.Contains(byGroup ? found.Group : found.Name)));
     }
 
     /// <summary>Checks that two pools share no class.</summary>
@@ -190,7 +198,8 @@ public sealed class EpisodePool
         if (augmentation is not null) x = augmentation.Apply(x, ref rng);
         var normalize = Preprocessing.Normalize;
         x = Channels == 1 ? (x - normalize.Mean[0]) / normalize.Std[0]
-            : (x - Tensor.From(Array.ConvertAll(normalize.Mean, value => (float)value), 1, 3, 1, 1)) / Tensor.From(Array.ConvertAll(normalize.Std, value => (float)value), 1, 3, 1, 1);
+            : (x - Tensor.From(Array.ConvertAll(normalize.Mean, value => (float)value), 1, 3, 1, 1)) / Tensor.From(
+                Array.ConvertAll(normalize.Std, value => (float)value), 1, 3, 1, 1);
         // Contiguous would leave one channel as it is, which is both layouts at once, and the network would run in the slower one.
         return Ops.Empty(x.Shape, memoryFormat: MemoryFormat.ChannelsLast).CopyInPlace(x);
     }

@@ -58,7 +58,8 @@ public sealed record EpisodeTraining(IReadOnlyList<EpisodeRecord> History, int B
     /// <param name="context">Whom it tells, and where it is kept.</param>
     /// <exception cref="GraftException">There is nothing to do: no steps, no episodes, no rate.</exception>
     /// <exception cref="TrainingStoppedException">The loss is no number.</exception>
-    public static EpisodeTraining Run(EpisodeLearner learner, EpisodeSampler train, EpisodeSampler? validation, EpisodeTrainOptions options, TrainingContext? context = null)
+    public static EpisodeTraining Run(EpisodeLearner learner, EpisodeSampler train, EpisodeSampler? validation, EpisodeTrainOptions options,
+        TrainingContext? context = null)
     {
         options.Validate();
         using var own = context is null ? new TrainingState() : null;
@@ -66,10 +67,12 @@ public sealed record EpisodeTraining(IReadOnlyList<EpisodeRecord> History, int B
         var looks = validation is not null && options.ValidateEvery > 0;
         using var feed = new EpisodeFeed(train, options.EpisodesPerStep, looks ? options.ValidateEvery : options.Steps, learner.BatchesEpisodes);
         using var heldOut = looks ? new EpisodeFeed(validation!, options.ValidationEpisodes, 1) : null;
-        var how = new Optimisation { Optimizer = learner.Rule, Rate = options.LearningRate, Schedule = new CosineSchedule(options.FinalRate), Steps = options.Steps, ClipNorm = options.ClipNorm };
+        var how = new Optimisation { Optimizer = learner.Rule, Rate = options.LearningRate, Schedule = new CosineSchedule(options.FinalRate),
+            Steps = options.Steps, ClipNorm = options.ClipNorm };
         var found = new Trainer<EpisodeBatch>(learner, feed, heldOut, how, context).Run();
         var state = context.State;
-        return new([.. state.History.Where(look => look.Score is not null).Select(look => new EpisodeRecord((int)look.Step, look.Loss, look.Score!.Value, look.Seconds, look.Best))],
+        return new([.. state.History.Where(look => look.Score is not null)
+            .Select(look => new EpisodeRecord((int)look.Step, look.Loss, look.Score!.Value, look.Seconds, look.Best))],
             (int)(state.BestLook?.Step ?? found.Steps), (int)found.Steps, found.Seconds, found.ItemsPerSecond);
     }
 }

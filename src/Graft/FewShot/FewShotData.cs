@@ -24,7 +24,8 @@ internal sealed record FewShotData(EpisodePool Train, EpisodePool? Validation, E
     /// <param name="progress">Pictures read, of all.</param>
     /// <param name="cancel">Stops.</param>
     /// <exception cref="GraftException">A class stands in two parts, or nothing is left.</exception>
-    public static FewShotData Open(string path, string? test, Preprocessing preprocessing, bool byGroup = false, bool dropSeen = false, long seed = 0, Action<int, int>? progress = null, CancellationToken cancel = default)
+    public static FewShotData Open(string path, string? test, Preprocessing preprocessing, bool byGroup = false, bool dropSeen = false,
+        long seed = 0, Action<int, int>? progress = null, CancellationToken cancel = default)
     {
         var parts = new List<(string, Dataset?)>();
         EpisodePool Read(Dataset data, bool? grey)

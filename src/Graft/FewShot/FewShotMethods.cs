@@ -68,7 +68,8 @@ internal static class FewShotMethods
         }
         // The Omniglot network of Finn et al. 2017 halves by strides, which quarters the work; Sung et al. 2018 keep 7×7 maps.
         Backbone Strided() => Backbone("strided", "yes");
-        Maml Maml(MamlKind kind, int steps = 1, double rate = 0.4) => new(Strided(), options.Way, kind, options.InnerRate ?? rate, options.InnerSteps ?? steps, options.TestSteps ?? 3, options.LearnRates);
+        Maml Maml(MamlKind kind, int steps = 1, double rate = 0.4) =>
+            new(Strided(), options.Way, kind, options.InnerRate ?? rate, options.InnerSteps ?? steps, options.TestSteps ?? 3, options.LearnRates);
         EpisodeLearner learner = options.Method switch
         {
             "protonet" => new PrototypicalNetwork(new Embedder(Backbone()), options.Distance ?? DistanceKind.SquaredEuclidean),
@@ -119,6 +120,7 @@ internal static class FewShotMethods
             shape.TryAdd("strided", "no");
         }
         // A step that is good for four blocks from scratch throws what a deep network knows away.
-        return options with { Weights = null, Backbone = backbone.Architecture, BackboneOptions = shape, Distance = options.Distance ?? DistanceKind.Cosine, InnerRate = options.InnerRate ?? PretrainedInnerRate };
+        return options with { Weights = null, Backbone = backbone.Architecture, BackboneOptions = shape, Distance = options.Distance
+            ?? DistanceKind.Cosine, InnerRate = options.InnerRate ?? PretrainedInnerRate };
     }
 }

@@ -9,7 +9,8 @@ using Graft.Torch;
 
 namespace Graft.FewShot;
 
-/// <summary>A trained few-shot learner in one file: its parameters, its settings, its pictures' preprocessing, and the classes that it was trained on.</summary>
+/// <summary>A trained few-shot learner in one file: its parameters, its settings, its pictures' preprocessing, and the classes that it was trained
+/// on.</summary>
 /// <param name="Learner">Answers for queries by a support set.</param>
 /// <param name="Preprocessing">What its pictures go through.</param>
 /// <param name="Grey">Whether they have one channel.</param>
@@ -19,7 +20,9 @@ internal sealed record FewShotModel(EpisodeLearner Learner, Preprocessing Prepro
     /// <summary>The file's name within a run folder.</summary>
     public const string FileName = RunFolder.FewShotModel;
 
-    private static readonly JsonSerializerOptions s_json = new(JsonSerializerDefaults.Web) { NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals, Converters = { new JsonStringEnumConverter(JsonNamingPolicy.KebabCaseLower) } };
+    private static readonly JsonSerializerOptions s_json =
+        new(JsonSerializerDefaults.Web) { NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals,
+        Converters = { new JsonStringEnumConverter(JsonNamingPolicy.KebabCaseLower) } };
 
     /// <summary>The pretrained network that it began with; null: random weights.</summary>
     public Provenance? Upstream { get; init; }
@@ -32,14 +35,16 @@ internal sealed record FewShotModel(EpisodeLearner Learner, Preprocessing Prepro
     {
         var card = new Dictionary<string, string>
         {
-            ["format"] = ModelCard.FewShot, ["method"] = Learner.Options.Method, ["options"] = JsonSerializer.Serialize(Learner.Options with { Weights = null }, s_json), ["preprocessing"] = Preprocessing.ToJson(),
+            ["format"] = ModelCard.FewShot, ["method"] = Learner.Options.Method,
+                ["options"] = JsonSerializer.Serialize(Learner.Options with { Weights = null }, s_json), ["preprocessing"] = Preprocessing.ToJson(),
             ["grey"] = Grey ? "yes" : "no", ["train-classes"] = JsonSerializer.Serialize(TrainClasses),
         };
         if (Upstream is not null) card["upstream"] = ModelCard.Text(Upstream);
         // The network of what compares pictures serves as an upstream.
         if (Learner is not MetricLearner { Embedder.Backbone: var backbone }) return card;
         (card["architecture"], card["licence"]) = (backbone.Architecture, Upstream?.Licence ?? "");
-        card["domain"] = $"few-shot learning by {Learner.Options.Method} on {TrainClasses.Count} classes" + (Upstream is null ? "" : $"; upstream: {Upstream.Domain}");
+        card["domain"] = $"few-shot learning by {Learner.Options.Method} on {TrainClasses.Count} classes"
+            + (Upstream is null ? "" : $"; upstream: {Upstream.Domain}");
         foreach (var (key, value) in backbone.Spec.Options) card[key] = value;
         return card;
     }
@@ -67,7 +72,8 @@ internal sealed record FewShotModel(EpisodeLearner Learner, Preprocessing Prepro
         {
             CheckpointMatcher.Load(learner, file.Tensors, file.Path);
             learner.Prepare(transductive: false);
-            return new FewShotModel(learner, Preprocessing.FromJson(file.Required("preprocessing")), file.Required("grey") == "yes", file.Required<string[]>("train-classes")) { Upstream = ModelCard.Upstream(file.Card) };
+            return new FewShotModel(learner, Preprocessing.FromJson(file.Required("preprocessing")), file.Required("grey") == "yes",
+                file.Required<string[]>("train-classes")) { Upstream = ModelCard.Upstream(file.Card) };
         }
         catch
         {

@@ -74,10 +74,15 @@ public sealed record FewShotOptions
         var inner = maml || Method == "reptile";
         (string Name, bool Given, bool Serves, string Of)[] settings =
         [
-            ("--distance", Distance is not null, Method == "protonet", "protonet"), ("--loss", PairLoss != usual.PairLoss, Method == "siamese", "siamese"),
-            ("FullContext", FullContext != usual.FullContext, Method == "matching", "matching"), ("Reach", Reach != usual.Reach, Method == "local", "local"),
-            ("--inner-rate", InnerRate is not null, inner, "maml, fomaml, anil and reptile"), ("--inner-steps", InnerSteps is not null, inner, "maml, fomaml, anil and reptile"),
-            ("TestSteps", TestSteps is not null, inner, "maml, fomaml, anil and reptile"), ("--learn-rates", LearnRates, maml, "maml, fomaml and anil"), ("Controller", Controller != usual.Controller, Method == "mann", "mann"),
+            ("--distance", Distance is not null, Method == "protonet", "protonet"),
+                ("--loss", PairLoss != usual.PairLoss, Method == "siamese", "siamese"),
+            ("FullContext", FullContext != usual.FullContext, Method == "matching", "matching"),
+                ("Reach", Reach != usual.Reach, Method == "local", "local"),
+            ("--inner-rate", InnerRate is not null, inner, "maml, fomaml, anil and reptile"),
+                ("--inner-steps", InnerSteps is not null, inner, "maml, fomaml, anil and reptile"),
+            ("TestSteps", TestSteps is not null, inner, "maml, fomaml, anil and reptile"),
+                ("--learn-rates", LearnRates, maml, "maml, fomaml and anil"),
+                ("Controller", Controller != usual.Controller, Method == "mann", "mann"),
         ];
         foreach (var (name, _, _, of) in settings.Where(setting => setting is { Given: true, Serves: false })) throw Bounds.Refuse($"{name} is a setting of {of}, and {Method} has no use for it: leave it out");
     }

@@ -74,12 +74,14 @@ public sealed record FewShotTrainOptions
     /// <summary>The same, from whatever folder it is read.</summary>
     internal FewShotTrainOptions Absolute() => this with
     {
-        Data = RunFolder.Absolute(Data)!, Test = RunFolder.Absolute(Test), Method = Method with { Weights = Method.Weights is { } weights ? RunFolder.Absolute(ModelHub.Resolve(weights)) : null },
+        Data = RunFolder.Absolute(Data)!, Test = RunFolder.Absolute(Test),
+            Method = Method with { Weights = Method.Weights is { } weights ? RunFolder.Absolute(ModelHub.Resolve(weights)) : null },
     };
 }
 
 /// <summary>What a few-shot training came to.</summary>
-public sealed record FewShotResult(string Run, string Method, int TrainClasses, int TestClasses, EpisodeAccuracy Inductive, EpisodeAccuracy? Transductive, EpisodeTraining Training, IReadOnlyList<BrokenPicture> Broken)
+public sealed record FewShotResult(string Run, string Method, int TrainClasses, int TestClasses, EpisodeAccuracy Inductive,
+    EpisodeAccuracy? Transductive, EpisodeTraining Training, IReadOnlyList<BrokenPicture> Broken)
 {
     /// <summary>What was noticed when the data was read.</summary>
     public DatasetNotes DataNotes { get; init; } = DatasetNotes.None;
@@ -132,7 +134,8 @@ public sealed class FewShotTask(FewShotTrainOptions options)
         using var pretrained = options.Method.Weights is { } file ? FewShotMethods.Pretrained(file, Log) : null;
         var preprocessing = PreprocessingOf(options, pretrained);
         if (options.Trim) preprocessing = preprocessing with { Steps = [new Trim(), .. preprocessing.Steps] };
-        var data = FewShotData.Open(options.Data, options.Test, preprocessing, options.Episodes.WithinGroup, options.DropSeen, options.Seed, (done, total) => Progress?.Invoke(new ProgressReport("pictures", done, total, 0)), Cancel);
+        var data = FewShotData.Open(options.Data, options.Test, preprocessing, options.Episodes.WithinGroup, options.DropSeen, options.Seed,
+            (done, total) => Progress?.Invoke(new ProgressReport("pictures", done, total, 0)), Cancel);
         var sources = $"{options.Data}{(options.Test is { } other ? $" or {other}" : "")}";
         if (earlier is not null) s_records.RequireSame(earlier, data.Fingerprint, sources, pretrained?.Provenance.Sha256, options.Method.Weights);
         var turned = options.Turns switch { 4 => data.Train.WithTurns(), 8 => data.Train.WithTurns(mirrored: true), _ => data.Train };
@@ -142,7 +145,9 @@ public sealed class FewShotTask(FewShotTrainOptions options)
         var method = options.Method with { FrozenNorms = options.Method.Weights is not null };
         var greyOnly = pretrained is ConvNet && pretrained.Spec["channels"] == "1";
         if (method.Weights is null && method.Backbone == "convnet")
-            method = method with { BackboneOptions = new Dictionary<string, string>(method.BackboneOptions) { ["side"] = $"{preprocessing.Width}", ["channels"] = $"{data.Train.Channels}" } };
+            method = method with { BackboneOptions =
+                new Dictionary<string, string>(method.BackboneOptions) { ["side"] = $"{preprocessing.Width}",
+                ["channels"] = $"{data.Train.Channels}" } };
         else if (data.Train.Channels == 1 && !greyOnly)
             throw new GraftException($"{options.Data} holds grey pictures, and {method.Weights ?? method.Backbone} sees colour: use the ConvNet, or pictures in colour");
         else if (data.Train.Channels == 3 && greyOnly)
@@ -150,12 +155,14 @@ public sealed class FewShotTask(FewShotTrainOptions options)
         using var learner = FewShotMethods.Create(method, pretrained);
         Directory.CreateDirectory(run);
         // A killed run is resumed by what this says.
-        var record = new RunFile(options.Absolute() with { Out = run }, data.Fingerprint, TorchRuntime.Version, null) { Upstream = pretrained?.Provenance };
+        var record = new RunFile(options.Absolute() with { Out = run }, data.Fingerprint, TorchRuntime.Version,
+            null) { Upstream = pretrained?.Provenance };
         var state = Path.Combine(run, TrainingState.FileName);
         if (!resume) RunFolder.Clear(run);
         else if (!File.Exists(state)) Log?.Invoke($"there is no {state}: the training begins anew");
         s_records.Write(run, record);
-        var model = new FewShotModel(learner, data.Train.Preprocessing, data.Train.Channels == 1, [.. data.Train.Classes.Select(found => found.Name)]) { Upstream = pretrained?.Provenance };
+        var model = new FewShotModel(learner, data.Train.Preprocessing, data.Train.Channels == 1,
+            [.. data.Train.Classes.Select(found => found.Name)]) { Upstream = pretrained?.Provenance };
         Log?.Invoke($"{data.Train.Classes.Count} classes to learn from{(turned == data.Train ? "" : $" ({turned.Classes.Count} with turned ones)")}, {data.Test.Classes.Count} to be tested on; {learner.ParameterCount:N0} parameters");
         using var progress = (resume ? TrainingState.Load(run) : null) ?? new TrainingState();
         var training = EpisodeTraining.Run(learner, sampler, validation, options.Training, new TrainingContext
@@ -166,11 +173,14 @@ public sealed class FewShotTask(FewShotTrainOptions options)
         });
         model.Save(Path.Combine(run, FewShotModel.FileName));
         if (training.Steps < options.Training.Steps) Log?.Invoke($"stopped after {training.Steps} of {options.Training.Steps} steps; go on with {NextCommand.Of("fewshot", "train", "--resume", run)}");
-        EpisodeAccuracy Evaluate(bool transductive) => EpisodeEvaluator.Evaluate(learner, test, EpisodeEvaluator.LeastEpisodes, transductive, progress: (done, total) => Progress?.Invoke(new ProgressReport("test episodes", done, total, 0) { Unit = "episodes" }));
+        EpisodeAccuracy Evaluate(bool transductive) =>
+            EpisodeEvaluator.Evaluate(learner, test, EpisodeEvaluator.LeastEpisodes, transductive,
+            progress: (done, total) => Progress?.Invoke(new ProgressReport("test episodes", done, total, 0) { Unit = "episodes" }));
         var inductive = Evaluate(false);
         var transductive = learner.Modules().OfType<BatchNorm2d>().Any(norm => !norm.Frozen) ? Evaluate(true) : null;
         learner.Prepare(transductive: false);
-        var result = new FewShotResult(run, options.Method.Method, data.Train.Classes.Count, data.Test.Classes.Count, inductive, transductive, training, [.. data.Train.Broken.Concat(data.Validation?.Broken ?? []).Concat(data.Test.Broken).Distinct()]) { DataNotes = data.Notes };
+        var result = new FewShotResult(run, options.Method.Method, data.Train.Classes.Count, data.Test.Classes.Count, inductive, transductive,
+            training, [.. data.Train.Broken.Concat(data.Validation?.Broken ?? []).Concat(data.Test.Broken).Distinct()]) { DataNotes = data.Notes };
         s_records.Write(run, record with { Result = result });
         if (training.Steps >= options.Training.Steps) File.Delete(state);
         return result;

@@ -11,19 +11,26 @@ internal sealed record RuleAccuracy(string Rule, EpisodeAccuracy Accuracy);
 internal static class FrozenEvaluation
 {
     /// <summary>Encodes the pictures, then scores every rule; gives the pictures that cannot be read as well.</summary>
-    public static (IReadOnlyList<RuleAccuracy> Rules, IReadOnlyList<BrokenPicture> Broken) Run(PictureEncoder encoder, Dataset data, EpisodeOptions options, int episodes, Action<int, int>? progress = null, CancellationToken cancel = default)
+    public static (IReadOnlyList<RuleAccuracy> Rules, IReadOnlyList<BrokenPicture> Broken) Run(
+        PictureEncoder encoder, Dataset data, EpisodeOptions options, int episodes, Action<int, int>? progress = null,
+        CancellationToken cancel = default)
     {
         var (features, indices, broken) = encoder.Encode(data);
-        using (features) return (Run(features, [.. indices.Select(k => data.Labels[k])], data.Classes, FeatureRules.All(), options, episodes, progress, cancel), broken);
+        using (features) return (Run(features, [.. indices.Select(k => data.Labels[k])], data.Classes, FeatureRules.All(), options, episodes,
+            progress, cancel), broken);
     }
 
     /// <summary>Scores rules on features that are there: n×d, with a class number each.</summary>
     /// <exception cref="GraftException">Too few classes, or too few pictures of one.</exception>
-    public static IReadOnlyList<RuleAccuracy> Run(Tensor features, int[] labels, IReadOnlyList<string> classes, IReadOnlyList<IFeatureRule> rules, EpisodeOptions options, int episodes, Action<int, int>? progress = null, CancellationToken cancel = default)
+    public static IReadOnlyList<RuleAccuracy> Run(
+        Tensor features, int[] labels,
+        IReadOnlyList<string> classes, IReadOnlyList<IFeatureRule> rules, EpisodeOptions options, int episodes, Action<int, int>? progress = null,
+        CancellationToken cancel = default)
     {
         using var mode = Autograd.NoGrad();
         var need = options.Shot + options.Query;
-        var members = Enumerable.Range(0, classes.Count).Select(c => Enumerable.Range(0, labels.Length).Where(k => labels[k] == c).ToArray()).ToArray();
+        var members = Enumerable.Range(0, classes.Count).Select(c => Enumerable.Range(0, labels.Length).Where(k => labels[k] == c).ToArray())
+            .ToArray();
         if (options.Way < 2 || classes.Count < options.Way) throw new GraftException($"{options.Way}-way episodes need {Math.Max(2, options.Way)} classes, and there are {classes.Count}: ask for fewer with --way");
         for (var c = 0; c < classes.Count; c++)
         {
@@ -45,7 +52,8 @@ internal static class FrozenEvaluation
                     (k < options.Shot ? supportLabels : queryLabels).Add(number);
                 }
             }
-            var (s, q, targets) = (features.IndexSelect(0, Tensor.From([.. support])), features.IndexSelect(0, Tensor.From([.. query])), Tensor.From([.. supportLabels]));
+            var (s, q, targets) = (features.IndexSelect(0, Tensor.From([.. support])), features.IndexSelect(0, Tensor.From([.. query])),
+                Tensor.From([.. supportLabels]));
             for (var r = 0; r < rules.Count; r++)
             {
                 using var inner = new TensorScope();
@@ -55,6 +63,8 @@ internal static class FrozenEvaluation
             }
             progress?.Invoke(e + 1, episodes);
         }
-        return [.. rules.Select((rule, r) => new RuleAccuracy(rule.Transductive ? $"{rule.Name} (transductive)" : rule.Name, EpisodeAccuracy.Of(right[r], rule.Transductive, seconds[r])))];
+        return [.. rules.Select((rule, r) =>
+            new RuleAccuracy(rule.Transductive ? $"{rule.Name} (transductive)" : rule.Name,
+            EpisodeAccuracy.Of(right[r], rule.Transductive, seconds[r])))];
     }
 }

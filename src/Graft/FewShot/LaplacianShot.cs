@@ -24,7 +24,8 @@ internal sealed class LaplacianShot(Tensor? baseMean = null, int neighbours = 3,
         var mean = baseMean ?? support.Mean([0L]);
         var (s, q) = (SimpleShot.Normalised(support, mean), SimpleShot.Normalised(queries, mean));
         var means = Distances.Means(s, labels, way);
-        // Prototype rectification (section 3.2): the queries' own mean of each class counts too, after the shift between support and queries is taken away.
+        // Prototype rectification (section 3.2): the queries' own mean of each class counts too, after the shift between support and queries is taken
+        // away.
         q += s.Mean([0L], true) - q.Mean([0L], true);
         var sure = (Distances.Unit(q).Matmul(Distances.Unit(means).T()) * 10).Softmax(1);
         var members = labels.OneHot(way).To(s.Type);

@@ -20,7 +20,8 @@ internal sealed class LinearProbe(double c = 10) : IFeatureRule
     public Tensor Scores(Tensor support, Tensor labels, int way, Tensor queries)
     {
         // No cross-validation: with one picture of each class there is nothing to hold out.
-        var fitted = HeadFitter.Fit(Distances.Unit(support), [.. labels.ToArray<long>().Select(label => (int)label)], way, new HeadOptions { C = c, Folds = 1 });
+        var fitted = HeadFitter.Fit(Distances.Unit(support), [.. labels.ToArray<long>().Select(label => (int)label)], way,
+            new HeadOptions { C = c, Folds = 1 });
         using var head = fitted.Head;
         return head.Forward(Distances.Unit(queries));
     }

@@ -58,7 +58,8 @@ internal sealed class LocalMatchingNetwork : MetricLearner
         return Ops.Stack(columns, 1) * sharpness;
     }
 
-    /// <summary>For each part of the pictures a, its largest cosine to the parts of b around the same place: positions×|a|×|b|. Beyond the border it is 0.</summary>
+    /// <summary>For each part of the pictures a, its largest cosine to the parts of b around the same place: positions×|a|×|b|. Beyond the border it
+    /// is 0.</summary>
     private Tensor Best(Tensor a, Tensor b)
     {
         var (size, around) = (a.Shape[1], (2 * _reach + 1) * (2 * _reach + 1));

@@ -34,10 +34,12 @@ internal sealed class Maml : TaskLearner
     /// <param name="steps">Inner steps in training.</param>
     /// <param name="testSteps">Inner steps at test.</param>
     /// <param name="learnRates">A learned rate for each layer and step.</param>
-    public Maml(Backbone backbone, int way, MamlKind kind = MamlKind.SecondOrder, double innerRate = 0.4, int steps = 1, int testSteps = 3, bool learnRates = false) : base(backbone, way)
+    public Maml(Backbone backbone, int way, MamlKind kind = MamlKind.SecondOrder, double innerRate = 0.4, int steps = 1, int testSteps = 3,
+        bool learnRates = false) : base(backbone, way)
     {
         (_kind, InnerRate, Steps, TestSteps) = (kind, innerRate, steps, testSteps);
-        Names = [.. Network.NamedParameters().Select(found => found.Name).Where(name => kind != MamlKind.Anil || name.StartsWith("head.", StringComparison.Ordinal))];
+        Names = [.. Network.NamedParameters().Select(found => found.Name)
+            .Where(name => kind != MamlKind.Anil || name.StartsWith("head.", StringComparison.Ordinal))];
         if (learnRates) _rates = Parameter("rates", Ops.Full([Math.Max(steps, testSteps), Names.Count], innerRate));
     }
 

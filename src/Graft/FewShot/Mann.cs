@@ -68,7 +68,8 @@ internal sealed class Mann : EpisodeLearner
     {
         var weights = new float[Heads * Rows];
         for (var k = 0; k < Heads; k++) weights[k * Rows + k] = 1;
-        return new Recall(Ops.Zeros([batch, _embedder.Size]), Ops.Full([batch, Rows, Columns], 1e-6, dtype: DType.Float32), Ops.Zeros([batch, _hidden]), Ops.Zeros([batch, _hidden]), Ops.Zeros([batch, Heads * Columns]),
+        return new Recall(Ops.Zeros([batch, _embedder.Size]), Ops.Full([batch, Rows, Columns], 1e-6, dtype: DType.Float32),
+            Ops.Zeros([batch, _hidden]), Ops.Zeros([batch, _hidden]), Ops.Zeros([batch, Heads * Columns]),
             Tensor.From(weights, 1, Heads, Rows).Expand([batch, Heads, Rows]), Ops.Zeros([batch, Rows]));
     }
 
@@ -178,7 +179,8 @@ internal sealed class Mann : EpisodeLearner
         var (z, q) = (all.Narrow(0, 0, support.Labels.Length), all.Narrow(0, support.Labels.Length, queries.Shape[0]));
         // In turns, a picture of each class, as it would meet them in a mixed sequence.
         var turn = new int[support.Way];
-        int[] order = [.. support.Labels.Select((label, k) => (Turn: turn[label]++, Label: label, Index: k)).OrderBy(item => item.Turn).ThenBy(item => item.Label).Select(item => item.Index)];
+        int[] order = [.. support.Labels.Select((label, k) => (Turn: turn[label]++, Label: label, Index: k)).OrderBy(item => item.Turn)
+            .ThenBy(item => item.Label).Select(item => item.Index)];
         var state = Begin(1);
         var before = Ops.Zeros([1, _way]);
         foreach (var k in order)
@@ -188,7 +190,9 @@ internal sealed class Mann : EpisodeLearner
         }
         var count = queries.Shape[0];
         Tensor Spread(Tensor one) => one.Expand([count, .. one.Shape[1..]]);
-        var (scores, _) = Step(q, Spread(before), new Recall(Spread(state.Picture), Spread(state.Memory), Spread(state.H), Spread(state.C), Spread(state.Read), Spread(state.ReadWeights), Spread(state.Usage)));
+        var (scores, _) = Step(q, Spread(before),
+            new Recall(Spread(state.Picture), Spread(state.Memory), Spread(state.H), Spread(state.C), Spread(state.Read), Spread(state.ReadWeights),
+            Spread(state.Usage)));
         return scores.Narrow(1, 0, support.Way);
     }
 }

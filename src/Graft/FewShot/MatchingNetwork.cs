@@ -29,7 +29,8 @@ internal sealed class MatchingNetwork : MetricLearner
     }
 
     /// <inheritdoc/>
-    public override Tensor FromEmbeddings(Tensor support, Tensor labels, int way, Tensor queries) => FromEmbeddings(support, labels, way, queries, logarithm: false);
+    public override Tensor FromEmbeddings(Tensor support, Tensor labels, int way, Tensor queries) =>
+        FromEmbeddings(support, labels, way, queries, logarithm: false);
 
     private Tensor FromEmbeddings(Tensor support, Tensor labels, int way, Tensor queries, bool logarithm)
     {

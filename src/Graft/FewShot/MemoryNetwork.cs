@@ -28,12 +28,14 @@ public sealed class MemoryNetwork : Module
     /// <summary>Without the softmax over memories (section 4.2, linear start), training begins more safely.</summary>
     public bool Linear { get; set; }
 
-    /// <summary>A batch: sentences B×M×L word numbers, newest first, ages B×M (their places in time), questions B×L; to B×vocabulary scores.</summary>
+    /// <summary>A batch: sentences B×M×L word numbers, newest first, ages B×M (their places in time), questions B×L; to B×vocabulary
+    /// scores.</summary>
     public Tensor Scores(Tensor stories, Tensor ages, Tensor questions)
     {
         var weights = Positions(stories.Shape[2]);
         // Number 0 is no word.
-        Tensor Embed(Slot table, Tensor words, Tensor positions) => (Ops.Embedding(table.Value, words) * words.Ne(0).To(DType.Float32).Unsqueeze(-1) * positions).Sum([-2L]);
+        Tensor Embed(Slot table, Tensor words, Tensor positions) =>
+            (Ops.Embedding(table.Value, words) * words.Ne(0).To(DType.Float32).Unsqueeze(-1) * positions).Sum([-2L]);
         var empty = stories.Ne(0).Any(2).LogicalNot();
         var u = Embed(_words[0], questions, Positions(questions.Shape[1]));
         for (var hop = 0; hop < _hops; hop++)
@@ -53,7 +55,8 @@ public sealed class MemoryNetwork : Module
         var values = new float[length * _size];
         for (var j = 1; j <= length; j++)
         {
-            for (var k = 1; k <= _size; k++) values[(j - 1) * _size + k - 1] = (float)(1 - (double)j / length - (double)k / _size * (1 - 2.0 * j / length));
+            for (var k = 1; k <= _size; k++) values[(j - 1) * _size + k - 1] =
+                (float)(1 - (double)j / length - (double)k / _size * (1 - 2.0 * j / length));
         }
         return Tensor.From(values, length, _size);
     }
@@ -62,12 +65,14 @@ public sealed class MemoryNetwork : Module
     /// <param name="questions">As many as the batch has.</param>
     /// <param name="words">Of the tables.</param>
     /// <param name="rng">For the noise; null: none.</param>
-    internal (Tensor Stories, Tensor Ages, Tensor Questions, Tensor Answers) Batch(IReadOnlyList<StoryQuestion> questions, IReadOnlyDictionary<string, int> words, Rng? rng = null)
+    internal (Tensor Stories, Tensor Ages, Tensor Questions,
+        Tensor Answers) Batch(IReadOnlyList<StoryQuestion> questions, IReadOnlyDictionary<string, int> words, Rng? rng = null)
     {
         var length = questions.Max(item => Math.Max(item.Story.Max(sentence => sentence.Length), item.Question.Length));
         // No longer than the longest story: empty memories cost as much as full ones.
         var memory = Math.Min(_memory, questions.Max(item => item.Story.Count));
-        var (stories, ages, asked) = (new long[questions.Count * memory * length], new long[questions.Count * memory], new long[questions.Count * length]);
+        var (stories, ages, asked) = (new long[questions.Count * memory * length], new long[questions.Count * memory],
+            new long[questions.Count * length]);
         var draw = rng ?? new Rng(0);
         for (var b = 0; b < questions.Count; b++)
         {
@@ -82,7 +87,8 @@ public sealed class MemoryNetwork : Module
             }
             for (var k = 0; k < questions[b].Question.Length; k++) asked[b * length + k] = words[questions[b].Question[k]];
         }
-        return (Tensor.From(stories, questions.Count, memory, length), Tensor.From(ages, questions.Count, memory), Tensor.From(asked, questions.Count, length),
+        return (Tensor.From(stories, questions.Count, memory, length), Tensor.From(ages, questions.Count, memory),
+            Tensor.From(asked, questions.Count, length),
             Tensor.From([.. questions.Select(item => (long)words[item.Answer])]));
     }
 

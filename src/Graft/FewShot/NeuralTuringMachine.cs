@@ -43,7 +43,8 @@ public sealed class NeuralTuringMachine : Module
         var place = Ops.Zeros([_rows]);
         place.Narrow(0, 0, 1).FillInPlace((Scalar)1L);
         var start = place.Expand([batch, _rows]);
-        var state = new Recall(Ops.Full([batch, _rows, _columns], EmptyMemory, dtype: DType.Float32), Ops.Zeros([batch, _hidden]), Ops.Zeros([batch, _hidden]), _read.Value.Expand([batch, _columns]), start, start);
+        var state = new Recall(Ops.Full([batch, _rows, _columns], EmptyMemory, dtype: DType.Float32), Ops.Zeros([batch, _hidden]),
+            Ops.Zeros([batch, _hidden]), _read.Value.Expand([batch, _columns]), start, start);
         var outputs = new List<Tensor>();
         for (var t = 0; t < x.Shape[0]; t++)
         {

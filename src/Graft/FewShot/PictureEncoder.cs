@@ -13,7 +13,8 @@ public sealed class PictureEncoder : IDisposable
     private readonly FeatureExtractor? _extractor;
 
     private PictureEncoder(Backbone? backbone, FewShotModel? model, FeatureCache? cache, string source) =>
-        (Backbone, _model, _extractor, Source) = (backbone, model, backbone is null ? null : new FeatureExtractor(backbone, cache) { KeepNetwork = true }, source);
+        (Backbone, _model, _extractor, Source) =
+            (backbone, model, backbone is null ? null : new FeatureExtractor(backbone, cache) { KeepNetwork = true }, source);
 
     /// <summary>A pretrained backbone; null where a few-shot model encodes.</summary>
     public Backbone? Backbone { get; }
@@ -94,7 +95,8 @@ public sealed class PictureEncoder : IDisposable
     }
 
     /// <summary>n×m distances between features: by the distance asked for; a Siamese network's own, where it is one.</summary>
-    public Tensor Apart(Tensor a, Tensor b, DistanceKind distance) => Learner is SiameseNetwork siamese ? -siamese.Alike(a, b) : Distances.Between(a, b, distance);
+    public Tensor Apart(Tensor a, Tensor b, DistanceKind distance) => Learner is SiameseNetwork siamese ? -siamese.Alike(a, b)
+        : Distances.Between(a, b, distance);
 
     /// <inheritdoc/>
     public void Dispose()

@@ -57,5 +57,6 @@ internal sealed class RelationNetwork : MetricLearner
 
     /// <inheritdoc/>
     protected override Tensor Loss(Episode episode) =>
-        Scores(episode.Support, episode.Queries).Sigmoid().MseLoss(episode.QueryTargets.OneHot(episode.Support.Way).To(DType.Float32)) * episode.Support.Way;
+        Scores(episode.Support, episode.Queries).Sigmoid()
+            .MseLoss(episode.QueryTargets.OneHot(episode.Support.Way).To(DType.Float32)) * episode.Support.Way;
 }

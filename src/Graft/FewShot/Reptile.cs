@@ -68,7 +68,8 @@ internal sealed class Reptile : TaskLearner
         return (_names.Zip(values).ToDictionary(pair => pair.First, pair => outer.Keep(pair.Second.Detach())), total / steps);
     }
 
-    /// <summary>φ − φ̃, the mean over the tasks: what an optimiser at rate ε takes for a gradient. All of an episode's pictures are the task.</summary>
+    /// <summary>φ − φ̃, the mean over the tasks: what an optimiser at rate ε takes for a gradient. All of an episode's pictures are the
+    /// task.</summary>
     public override (Tensor?[] Gradients, double Loss) Gradient(EpisodeBatch batch, Step step, IReadOnlyList<Tensor> parameters)
     {
         var episodes = batch.Draw();
@@ -77,7 +78,8 @@ internal sealed class Reptile : TaskLearner
         var total = 0.0;
         foreach (var episode in episodes)
         {
-            var task = new Support(Ops.Cat([episode.Support.Pictures, episode.Queries], 0), [.. episode.Support.Labels, .. episode.QueryLabels], episode.Support.Way);
+            var task = new Support(Ops.Cat([episode.Support.Pictures, episode.Queries], 0), [.. episode.Support.Labels, .. episode.QueryLabels],
+                episode.Support.Way);
             var (found, loss) = Descend(task, _steps, episode.Seed);
             total += loss / episodes.Length;
             using var mode = Autograd.NoGrad();

@@ -43,7 +43,8 @@ internal static class SequenceTasks
         return new SequenceBatch(Tensor.From(x, 2 * length + 1, batch, Width), Tensor.From(y, length, batch, CopyBits));
     }
 
-    /// <summary>Items of three vectors, each behind a delimiter; then one of them again between query delimiters: the item that followed it is to be said.</summary>
+    /// <summary>Items of three vectors, each behind a delimiter; then one of them again between query delimiters: the item that followed it is to be
+    /// said.</summary>
     public static SequenceBatch AssociativeRecall(int items, int batch, ref Rng rng)
     {
         const int Width = RecallBits + 2, Item = RecallVectors + 1;

@@ -47,7 +47,8 @@ internal sealed class SiameseNetwork : MetricLearner
         : -Distances.Between(Distances.Unit(a), Distances.Unit(b), DistanceKind.Euclidean);
 
     /// <inheritdoc/>
-    public override Tensor Encode(Tensor pictures) => _loss == PairLoss.CrossEntropy ? _last.Forward(Embedder.Forward(pictures)).Sigmoid() : Embedder.Forward(pictures);
+    public override Tensor Encode(Tensor pictures) => _loss == PairLoss.CrossEntropy ? _last.Forward(Embedder.Forward(pictures)).Sigmoid()
+        : Embedder.Forward(pictures);
 
     /// <inheritdoc/>
     public override Tensor FromEmbeddings(Tensor support, Tensor labels, int way, Tensor queries)
@@ -69,12 +70,14 @@ internal sealed class SiameseNetwork : MetricLearner
         return _loss switch
         {
             PairLoss.CrossEntropy => ((-alike).Softplus() * same).Sum() / (2 * same.Sum()) + (alike.Softplus() * other).Sum() / (2 * other.Sum()),
-            PairLoss.Contrastive => (alike.Square() * same).Sum() / (2 * same.Sum()) + ((_margin * 2 + alike).Relu().Square() * other).Sum() / (2 * other.Sum()),
+            PairLoss.Contrastive => (alike.Square() * same).Sum() / (2 * same.Sum()) + ((_margin * 2 + alike).Relu().Square() * other)
+                .Sum() / (2 * other.Sum()),
             _ => Triplets(-alike, same, other),
         };
     }
 
-    // Every same pair against the nearest picture of another class that is still farther than the pair (semi-hard), else the farthest of the nearer ones.
+    // Every same pair against the nearest picture of another class that is still farther than the pair (semi-hard), else the farthest of the nearer
+    // ones.
     private Tensor Triplets(Tensor distances, Tensor same, Tensor other)
     {
         var n = distances.Shape[0];

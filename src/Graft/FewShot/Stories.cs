@@ -11,14 +11,17 @@ internal sealed record StoryQuestion(IReadOnlyList<string[]> Story, string[] Que
 /// </summary>
 internal static class Stories
 {
-    private static readonly string[] s_people = ["mary", "john", "sandra", "daniel"], s_places = ["bathroom", "kitchen", "garden", "hallway", "office", "bedroom"], s_things = ["apple", "football", "milk"];
-    private static readonly string[] s_go = ["went to the", "moved to the", "travelled to the", "journeyed to the"], s_take = ["picked up the", "got the", "took the", "grabbed the"], s_drop = ["dropped the", "put down the", "left the", "discarded the"];
+    private static readonly string[] s_people = ["mary", "john", "sandra", "daniel"],
+        s_places = ["bathroom", "kitchen", "garden", "hallway", "office", "bedroom"], s_things = ["apple", "football", "milk"];
+    private static readonly string[] s_go = ["went to the", "moved to the", "travelled to the", "journeyed to the"],
+        s_take = ["picked up the", "got the", "took the", "grabbed the"], s_drop = ["dropped the", "put down the", "left the", "discarded the"];
     private static readonly string[] s_numbers = ["none", "one", "two", "three"];
 
     /// <summary>Task numbers and names.</summary>
     public static IReadOnlyDictionary<int, string> Tasks { get; } = new Dictionary<int, string>
     {
-        [1] = "1 supporting fact", [2] = "2 supporting facts", [6] = "yes/no questions", [7] = "counting", [8] = "lists/sets", [9] = "simple negation", [11] = "basic coreference", [12] = "conjunction", [15] = "basic deduction",
+        [1] = "1 supporting fact", [2] = "2 supporting facts", [6] = "yes/no questions", [7] = "counting", [8] = "lists/sets",
+            [9] = "simple negation", [11] = "basic coreference", [12] = "conjunction", [15] = "basic deduction",
     };
 
     /// <summary>So many questions of a task.</summary>
@@ -36,7 +39,8 @@ internal static class Stories
 
     /// <summary>Every word of some questions, numbered from 1; 0 is padding.</summary>
     public static IReadOnlyDictionary<string, int> Vocabulary(IEnumerable<StoryQuestion> questions) =>
-        questions.SelectMany(item => item.Story.SelectMany(sentence => sentence).Concat(item.Question).Append(item.Answer)).Distinct().Order(StringComparer.Ordinal).Select((word, k) => (word, k)).ToDictionary(pair => pair.word, pair => pair.k + 1);
+        questions.SelectMany(item => item.Story.SelectMany(sentence => sentence).Concat(item.Question).Append(item.Answer)).Distinct()
+            .Order(StringComparer.Ordinal).Select((word, k) => (word, k)).ToDictionary(pair => pair.word, pair => pair.k + 1);
 
     private static string Pick(string[] from, ref Rng rng) => from[rng.Below(from.Length)];
 
@@ -58,7 +62,8 @@ internal static class Stories
         {
             Tell(task, world, story, ref rng);
             // Coreference tells two at a time.
-            if ((step % 2 == 1 || task == 11) && Ask(task, world, ref rng) is var (question, answer) && answer.Length > 0) asked.Add(new StoryQuestion([.. story], Words(question), answer));
+            if ((step % 2 == 1 || task == 11) && Ask(task, world, ref rng) is var (question, answer)
+                && answer.Length > 0) asked.Add(new StoryQuestion([.. story], Words(question), answer));
         }
         return asked;
     }
@@ -70,7 +75,8 @@ internal static class Stories
         if (task is 2 or 7 or 8 && rng.Next() < 0.5 && world.Place.ContainsKey(person))
         {
             var held = s_things.Where(thing => world.Holder.GetValueOrDefault(thing) == person).ToArray();
-            var free = s_things.Where(thing => !world.Holder.ContainsKey(thing) && (!world.LyingAt.TryGetValue(thing, out var at) || at == world.Place[person])).ToArray();
+            var free = s_things.Where(thing => !world.Holder.ContainsKey(thing)
+                && (!world.LyingAt.TryGetValue(thing, out var at) || at == world.Place[person])).ToArray();
             if (held.Length > 0 && (free.Length == 0 || rng.Next() < 0.4))
             {
                 var thing = Pick(held, ref rng);
@@ -138,7 +144,8 @@ internal static class Stories
     // "Mice are afraid of wolves. Gertrude is a mouse. What is Gertrude afraid of?"
     private static List<StoryQuestion> Deduction(ref Rng rng)
     {
-        string[] kinds = ["mouse", "sheep", "wolf", "cat"], plurals = ["mice", "sheep", "wolves", "cats"], names = ["gertrude", "winona", "jessica", "emily"];
+        string[] kinds = ["mouse", "sheep", "wolf", "cat"], plurals = ["mice", "sheep", "wolves", "cats"],
+            names = ["gertrude", "winona", "jessica", "emily"];
         var fears = kinds.Select((_, k) => k).ToArray();
         for (var k = 0; k < kinds.Length; k++)
         {
@@ -151,6 +158,7 @@ internal static class Stories
         for (var k = 0; k < names.Length; k++) story.Add(Words($"{names[k]} is a {kinds[isA[k]]}"));
         var order = rng.Permutation(story.Count);
         string[][] shuffled = [.. order.Select(k => story[k])];
-        return [.. rng.Permutation(names.Length).Select(k => new StoryQuestion(shuffled, Words($"what is {names[k]} afraid of"), kinds[fears[isA[k]]]))];
+        return [.. rng.Permutation(names.Length)
+            .Select(k => new StoryQuestion(shuffled, Words($"what is {names[k]} afraid of"), kinds[fears[isA[k]]]))];
     }
 }

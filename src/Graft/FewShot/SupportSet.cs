@@ -92,7 +92,8 @@ public sealed class SupportSet : IDisposable
         using (rows) return TensorScope.Detach(rows is null ? more : Ops.Cat([rows, more], 0));
     }
 
-    private Tensor Means(Tensor features, IReadOnlyList<int> labels) => FewShot.Distances.Means(features, Tensor.From([.. labels.Select(label => (long)label)]), _classes.Count);
+    private Tensor Means(Tensor features, IReadOnlyList<int> labels) =>
+        FewShot.Distances.Means(features, Tensor.From([.. labels.Select(label => (long)label)]), _classes.Count);
 
     /// <summary>
     /// The threshold. Known pictures are held out of their class in turn, and each is also measured as a stranger, against the other classes alone.
@@ -161,7 +162,8 @@ public sealed class SupportSet : IDisposable
         var (limit, soft) = (threshold ?? Threshold, threshold is null && IsRough);
         var answers = indices.Select((index, row) =>
         {
-            var distances = _classes.Select((name, c) => (Class: name, Distance: (double)apart[row * _classes.Count + c])).OrderBy(pair => pair.Distance).ToArray();
+            var distances = _classes.Select((name, c) => (Class: name, Distance: (double)apart[row * _classes.Count + c]))
+                .OrderBy(pair => pair.Distance).ToArray();
             var far = distances[0].Distance > limit;
             return new SupportAnswer(files[index], far && !soft ? null : distances[0].Class, distances) { Unsure = far && soft };
         });
@@ -176,14 +178,17 @@ public sealed class SupportSet : IDisposable
         var (network, metadata) = Encoder.Model is { } model ? (model.Learner.State(), model.Describe()) : Describe(Encoder.Backbone!);
         var tensors = network.ToDictionary(item => Network + item.Key, item => item.Value);
         tensors["support.features"] = _features;
-        (metadata["format"], metadata["distance"], metadata["threshold"]) = (ModelCard.Support, Distance.ToString(), Threshold?.ToString("R", CultureInfo.InvariantCulture) ?? "");
-        (metadata["classes"], metadata["labels"], metadata["files"]) = (JsonSerializer.Serialize(_classes), JsonSerializer.Serialize(_labels), JsonSerializer.Serialize(_files));
+        (metadata["format"], metadata["distance"], metadata["threshold"]) =
+            (ModelCard.Support, Distance.ToString(), Threshold?.ToString("R", CultureInfo.InvariantCulture) ?? "");
+        (metadata["classes"], metadata["labels"], metadata["files"]) =
+            (JsonSerializer.Serialize(_classes), JsonSerializer.Serialize(_labels), JsonSerializer.Serialize(_files));
         new ModelFile(metadata, tensors, path).Write();
     }
 
     private static (IReadOnlyDictionary<string, Tensor> Tensors, Dictionary<string, string> Metadata) Describe(Backbone backbone) =>
         (backbone.State().Where(item => !item.Key.StartsWith(backbone.HeadName + ".", StringComparison.Ordinal)).ToDictionary(),
-         new(backbone.Spec.Options) { ["architecture"] = backbone.Architecture, ["preprocessing"] = backbone.Preprocessing.ToJson(), ["upstream"] = ModelCard.Text(backbone.Provenance) });
+         new(backbone.Spec.Options) { ["architecture"] = backbone.Architecture, ["preprocessing"] = backbone.Preprocessing.ToJson(),
+             ["upstream"] = ModelCard.Text(backbone.Provenance) });
 
     /// <summary>Whether a file is a saved support set.</summary>
     public static bool Is(string path) => ModelFile.FormatOf(path) == ModelCard.Support;
@@ -203,7 +208,8 @@ public sealed class SupportSet : IDisposable
             set._labels.AddRange(file.Required<int[]>("labels"));
             set._files.AddRange(file.Required<string[]>("files"));
             set._features = file.Tensors["support.features"];
-            if (set._features.Shape is not [var rows, var size] || rows != set._labels.Count || set._files.Count != rows || size != set.Encoder.Size || set._labels.Any(label => label < 0 || label >= set._classes.Count))
+            if (set._features.Shape is not [var rows, var size] || rows != set._labels.Count || set._files.Count != rows || size != set.Encoder.Size
+                || set._labels.Any(label => label < 0 || label >= set._classes.Count))
                 throw new GraftException($"{file.Path}: its labels, files and features do not belong together");
             set.Calibrate();
             return set;

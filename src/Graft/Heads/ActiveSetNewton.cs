@@ -16,7 +16,8 @@ internal static class ActiveSetNewton
     /// <param name="c">Weight of the data.</param>
     /// <param name="tolerance">Of the gradient's norm against its norm at zero.</param>
     /// <param name="start">d×k, or null.</param>
-    public static (Tensor Solution, double Objective, int Iterations, bool Converged) Solve(Tensor x, Tensor signs, Tensor? sample, double c, double tolerance, Tensor? start)
+    public static (Tensor Solution, double Objective, int Iterations, bool Converged) Solve(Tensor x, Tensor signs, Tensor? sample, double c,
+        double tolerance, Tensor? start)
     {
         using var scope = new TensorScope();
         var (n, d, classes) = (x.Shape[0], x.Shape[1], signs.Shape[1]);
@@ -44,7 +45,8 @@ internal static class ActiveSetNewton
         return (x.T().Matmul(scaled) * (2 * c) + Ops.Eye(x.Shape[1], x.Shape[1], dtype: x.Type)).LinalgCholesky();
     }
 
-    private static (Tensor W, double Objective, int Iterations, bool Converged) One(Tensor x, Tensor y, Tensor? weights, double c, double tolerance, Tensor? start, Tensor everyone, Steps steps)
+    private static (Tensor W, double Objective, int Iterations, bool Converged) One(Tensor x, Tensor y, Tensor? weights, double c, double tolerance,
+        Tensor? start, Tensor everyone, Steps steps)
     {
         using var scope = new TensorScope();
         var (n, d) = (x.Shape[0], x.Shape[1]);
@@ -60,7 +62,8 @@ internal static class ActiveSetNewton
             var norm = gradient.LinalgVectorNorm().Item();
             if (norm <= tolerance * zero || iteration == 100) return (scope.Keep(w), objective, iteration, norm <= tolerance * zero);
             var active = slack.Gt(0L).Nonzero().Flatten(0);
-            var step = active.Count == n ? gradient.Unsqueeze(1).CholeskySolve(everyone).Flatten(0).Neg() : steps.Solve(active, gradient, precise: norm <= 1e-6 * zero);
+            var step = active.Count == n ? gradient.Unsqueeze(1).CholeskySolve(everyone).Flatten(0).Neg()
+                : steps.Solve(active, gradient, precise: norm <= 1e-6 * zero);
             var along = x.Mv(step);
             var slope = gradient.Dot(step).Item();
             var rate = 1.0;

@@ -63,7 +63,8 @@ internal sealed record GridPoint(double C, double Loss, double Accuracy);
 /// <param name="Seconds">Wall time.</param>
 internal sealed record FittedHead(Head Head, double C, double CrossValidated, IReadOnlyList<GridPoint> Grid, double Seconds)
 {
-    /// <summary>Of several labels and numbers: what the head says of each picture when that is in the fold held out, N×outputs row after row; null: there were too few.</summary>
+    /// <summary>Of several labels and numbers: what the head says of each picture when that is in the fold held out, N×outputs row after row; null:
+    /// there were too few.</summary>
     public float[]? HeldOut { get; init; }
 
     /// <summary>What was noticed.</summary>
@@ -75,7 +76,8 @@ internal static class HeadFitter
 {
     internal static readonly double[] Grid = [0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300];
 
-    /// <summary>Of losses at penalties from strong to weak, the place of the strongest within one per cent of the best: the simpler of equals.</summary>
+    /// <summary>Of losses at penalties from strong to weak, the place of the strongest within one per cent of the best: the simpler of
+    /// equals.</summary>
     internal static int Simplest(double[] losses) => Array.FindIndex(losses, loss => loss <= losses.Min() * 1.01);
 
     /// <summary>Fits a head to targets of its kind.</summary>
@@ -183,8 +185,10 @@ internal static class HeadFitter
 
     private sealed record Tried(double C, double Accuracy, double Temperature, IReadOnlyList<GridPoint> Grid);
 
-    /// <summary>Views of one picture are always in the same fold. The grid is walked from strong to weak penalty, each solution starting the next.</summary>
-    private static Tried CrossValidate(LinearProblem problem, int[] labels, int views, int classes, LinearLoss loss, double[]? weights, int folds, HeadOptions options)
+    /// <summary>Views of one picture are always in the same fold. The grid is walked from strong to weak penalty, each solution starting the
+    /// next.</summary>
+    private static Tried CrossValidate(LinearProblem problem, int[] labels, int views, int classes, LinearLoss loss, double[]? weights, int folds,
+        HeadOptions options)
     {
         var fold = Dataset.StratifiedFolds(labels, folds, options.Seed);
         long[] all = [.. Enumerable.Range(0, views).SelectMany(_ => labels).Select(label => (long)label)];
@@ -201,7 +205,8 @@ internal static class HeadFitter
             for (var g = 0; g < grid.Length; g++)
             {
                 // Choosing C needs no more precision than this.
-                start = NewtonSolver.SolveReduced(problem, all, classes, loss, grid[g], Math.Max(1e-3, options.Tolerance), train, weights, start).Solution;
+                start = NewtonSolver.SolveReduced(problem, all, classes, loss, grid[g], Math.Max(1e-3, options.Tolerance), train, weights, start)
+                    .Solution;
                 scores[g].IndexCopyInPlace(0, held, inputs.Matmul(start));
             }
         });
@@ -209,10 +214,12 @@ internal static class HeadFitter
         var results = grid.Select((c, g) =>
         {
             var temperature = loss == LinearLoss.Softmax ? 1 : FitTemperature(scores[g], y);
-            return (C: c, Loss: (scores[g] * temperature).CrossEntropyLoss(y).Item(), Accuracy: scores[g].Argmax(1).Eq(y).To(DType.Float64).Mean().Item(), Temperature: temperature);
+            return (C: c, Loss: (scores[g] * temperature).CrossEntropyLoss(y).Item(), Accuracy: scores[g].Argmax(1).Eq(y).To(DType.Float64).Mean()
+                .Item(), Temperature: temperature);
         }).ToArray();
         var best = results[Simplest([.. results.Select(result => result.Loss)])];
-        return new Tried(best.C, best.Accuracy, best.Temperature, [.. results.Select(result => new GridPoint(result.C, result.Loss, result.Accuracy))]);
+        return new Tried(best.C, best.Accuracy, best.Temperature,
+            [.. results.Select(result => new GridPoint(result.C, result.Loss, result.Accuracy))]);
     }
 
     /// <summary>The factor on scores that makes their softmax most likely, by golden section over its logarithm.</summary>
@@ -240,7 +247,8 @@ internal static class HeadFitter
         var scale = 1 / Math.Max(features.Std().Item(), 1e-12);
         using (var objective = new FeatureObjective(head, features * scale, Tensor.From(all), weights))
         using (var feed = new IndexFeed(all.Length, 64, options.Seed))
-            new Trainer<int[]>(objective, feed, null, new Optimisation { Rate = 1e-3, WeightDecay = 1e-2, Epochs = options.Epochs }, new TrainingContext { Name = "head", Seed = options.Seed }).Run();
+            new Trainer<int[]>(objective, feed, null, new Optimisation { Rate = 1e-3, WeightDecay = 1e-2, Epochs = options.Epochs },
+                new TrainingContext { Name = "head", Seed = options.Seed }).Run();
         // The features' scale goes into the first layer, so that the head takes them raw.
         head.NamedParameters().First(parameter => parameter.Name == "layers.0.weight").Tensor.MulInPlace((Scalar)scale);
         return new FittedHead(head, double.NaN, double.NaN, [], clock.Elapsed.TotalSeconds);

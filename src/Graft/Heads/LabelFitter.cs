@@ -99,7 +99,8 @@ internal static class LabelFitter
                 {
                     // Choosing C needs no more precision than this.
                     var tolerance = Math.Max(1e-3, options.Tolerance);
-                    start = NewtonSolver.SolveReduced(problem, has[label], 2, LinearLoss.Softmax, grid[g] / 2, tolerance, train, null, start).Solution;
+                    start = NewtonSolver.SolveReduced(problem, has[label], 2, LinearLoss.Softmax, grid[g] / 2, tolerance, train, null, start)
+                        .Solution;
                     var said = inputs.Mv(start.Select(1, 1) - start.Select(1, 0)).ToArray<double>();
                     for (var i = 0; i < held.Length; i++) scores[g][held[i], label] = said[i];
                 }

@@ -32,10 +32,12 @@ public enum HeadKind
 internal static class HeadKinds
 {
     /// <summary>What a head of this kind tells.</summary>
-    public static TargetKind Task(this HeadKind kind) => kind switch { HeadKind.Sigmoid => TargetKind.Labels, HeadKind.Ridge or HeadKind.Huber => TargetKind.Numbers, _ => TargetKind.Classes };
+    public static TargetKind Task(this HeadKind kind) =>
+        kind switch { HeadKind.Sigmoid => TargetKind.Labels, HeadKind.Ridge or HeadKind.Huber => TargetKind.Numbers, _ => TargetKind.Classes };
 
     /// <summary>The head that is taken where none is named.</summary>
-    public static HeadKind Usual(TargetKind task) => task switch { TargetKind.Labels => HeadKind.Sigmoid, TargetKind.Numbers => HeadKind.Ridge, _ => HeadKind.Softmax };
+    public static HeadKind Usual(TargetKind task) =>
+        task switch { TargetKind.Labels => HeadKind.Sigmoid, TargetKind.Numbers => HeadKind.Ridge, _ => HeadKind.Softmax };
 
     /// <summary>Refuses a head that is for another task.</summary>
     internal static void Check(HeadKind kind, TargetKind task)
@@ -91,7 +93,8 @@ public abstract class Head(HeadKind kind, int inputs, int classes) : Module
     internal static Tensor Row(double[] values) => Tensor.From(Array.ConvertAll(values, value => (float)value), 1, values.Length);
 
     /// <summary>An untrained head.</summary>
-    public static Head Create(HeadKind kind, int inputs, int outputs) => kind == HeadKind.Mlp ? new MlpHead(inputs, outputs) : new LinearHead(kind, inputs, outputs);
+    public static Head Create(HeadKind kind, int inputs, int outputs) => kind == HeadKind.Mlp ? new MlpHead(inputs, outputs)
+        : new LinearHead(kind, inputs, outputs);
 }
 
 /// <summary>scores = W x + b; W: classes×inputs.</summary>
@@ -120,7 +123,8 @@ internal sealed class LinearHead : Head
         using var mode = Autograd.NoGrad();
         using var scope = new TensorScope();
         var folded = new LinearHead(Kind, Inputs, Classes);
-        if (Units is { } units) folded.Set(_weight.Value * Row(units.Scale).T(), _bias.Value * Row(units.Scale).Flatten(0) + Row(units.Mean).Flatten(0));
+        if (Units is { } units) folded.Set(_weight.Value * Row(units.Scale).T(), _bias.Value * Row(units.Scale).Flatten(0) + Row(units.Mean)
+            .Flatten(0));
         else folded.Set(_weight.Value * Temperature, _bias.Value * Temperature);
         return folded;
     }

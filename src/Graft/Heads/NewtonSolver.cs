@@ -74,7 +74,8 @@ internal static class NewtonSolver
     /// <param name="rows">Which rows; all where null.</param>
     /// <param name="weights">A weight for each of the N rows, or null.</param>
     /// <param name="start">(r + 1)×k to start from, such as the solution for another C.</param>
-    public static LinearSolution Solve(LinearProblem problem, long[] labels, int classes, LinearLoss loss, double c, double tolerance = 1e-5, long[]? rows = null, double[]? weights = null, Tensor? start = null)
+    public static LinearSolution Solve(LinearProblem problem, long[] labels, int classes, LinearLoss loss, double c, double tolerance = 1e-5,
+        long[]? rows = null, double[]? weights = null, Tensor? start = null)
     {
         using var scope = new TensorScope();
         var (solution, objective, iterations, converged) = SolveReduced(problem, labels, classes, loss, c, tolerance, rows, weights, start);
@@ -84,7 +85,8 @@ internal static class NewtonSolver
         return new LinearSolution(scope.Keep(weight), scope.Keep(solution.Select(0, r).Clone()), objective, iterations, converged);
     }
 
-    internal static (Tensor Solution, double Objective, int Iterations, bool Converged) SolveReduced(LinearProblem problem, long[] labels, int classes, LinearLoss loss, double c,
+    internal static (Tensor Solution, double Objective, int Iterations, bool Converged) SolveReduced(LinearProblem problem, long[] labels,
+        int classes, LinearLoss loss, double c,
         double tolerance, long[]? rows, double[]? weights, Tensor? start)
     {
         using var scope = new TensorScope();
@@ -175,7 +177,8 @@ internal static class NewtonSolver
     }
 
     /// <summary>An approximate solution of H s = −g: until the residual is a forcing term's share of the gradient.</summary>
-    private static Tensor ConjugateGradients(Tensor gradient, double norm, double progress, Func<Tensor, Tensor> hessian, Func<Tensor, Tensor> precondition)
+    private static Tensor ConjugateGradients(Tensor gradient, double norm, double progress,
+        Func<Tensor, Tensor> hessian, Func<Tensor, Tensor> precondition)
     {
         using var scope = new TensorScope();
         var step = gradient.ZerosLike();

@@ -17,12 +17,14 @@ internal sealed class EventWriter : IDisposable
     {
         Directory.CreateDirectory(folder);
         var seconds = DateTimeOffset.UtcNow.ToUnixTimeMilliseconds() / 1000.0;
-        _file = new FileStream(Path.Combine(folder, $"events.out.tfevents.{seconds:0000000000.000}.{Environment.ProcessId}.graft"), FileMode.Create, FileAccess.Write, FileShare.Read);
+        _file = new FileStream(Path.Combine(folder, $"events.out.tfevents.{seconds:0000000000.000}.{Environment.ProcessId}.graft"), FileMode.Create,
+            FileAccess.Write, FileShare.Read);
         Write(output => { output.WriteTag(3, WireFormat.WireType.LengthDelimited); output.WriteString("brain.Event:2"); });
     }
 
     /// <summary>Whether a file is named as those that this writes.</summary>
-    internal static bool IsOne(string path) => Path.GetFileName(path) is var name && name.StartsWith("events.out.tfevents.", StringComparison.Ordinal) && name.EndsWith(".graft", StringComparison.Ordinal);
+    internal static bool IsOne(string path) => Path.GetFileName(path) is var name
+        && name.StartsWith("events.out.tfevents.", StringComparison.Ordinal) && name.EndsWith(".graft", StringComparison.Ordinal);
 
     /// <summary>A number at a step.</summary>
     public void Scalar(string tag, double value, long step)

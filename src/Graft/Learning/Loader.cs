@@ -3,7 +3,8 @@ using Graft.Torch;
 
 namespace Graft.Learning;
 
-/// <summary>A batch: inputs N×3×H×W, labels N whole numbers (or what else the dataset's targets are: <see cref="TargetTensors.Batch"/>), and which pictures of the dataset they are.</summary>
+/// <summary>A batch: inputs N×3×H×W, labels N whole numbers (or what else the dataset's targets are: <see cref="TargetTensors.Batch"/>), and which
+/// pictures of the dataset they are.</summary>
 internal sealed record Batch(Tensor Inputs, Tensor Labels, int[] Indices) : IDisposable
 {
     /// <inheritdoc/>
@@ -67,12 +68,14 @@ internal sealed class Loader(PictureStore store, Preprocessing preprocessing, in
     }
 
     /// <summary>How many batches <see cref="Cut"/> makes of so many pictures in training.</summary>
-    internal static int Count(int pictures, int batchSize) => (pictures + batchSize - 1) / batchSize - (batchSize > 1 && pictures > batchSize && pictures % batchSize == 1 ? 1 : 0);
+    internal static int Count(int pictures, int batchSize) =>
+        (pictures + batchSize - 1) / batchSize - (batchSize > 1 && pictures > batchSize && pictures % batchSize == 1 ? 1 : 0);
 
     private unsafe Batch Make(int[] chunk, int epoch)
     {
         var size = 3L * preprocessing.Height * preprocessing.Width;
-        var inputs = Ops.Empty([chunk.Length, 3, preprocessing.Height, preprocessing.Width], memoryFormat: channelsLast ? MemoryFormat.ChannelsLast : MemoryFormat.Contiguous);
+        var inputs = Ops.Empty([chunk.Length, 3, preprocessing.Height, preprocessing.Width],
+            memoryFormat: channelsLast ? MemoryFormat.ChannelsLast : MemoryFormat.Contiguous);
         var start = (float*)inputs.Data;
         for (var k = 0; k < chunk.Length; k++)
         {

@@ -50,7 +50,8 @@ internal static class RunFolder
             if (s_own.Any(own => Same(path, Path.Combine(folder, own)))) throw Bounds.Refuse($"{path} is what the run reads, and a run in {folder} would write over it: name another folder with --out");
         }
         if (overwrite || !Directory.Exists(folder)) return;
-        var held = Directory.EnumerateFileSystemEntries(folder).Select(entry => Path.GetFileName(entry)).Where(name => !IsPartial(name)).Order(StringComparer.Ordinal).FirstOrDefault();
+        var held = Directory.EnumerateFileSystemEntries(folder).Select(entry => Path.GetFileName(entry)).Where(name => !IsPartial(name))
+            .Order(StringComparer.Ordinal).FirstOrDefault();
         if (held is null) return;
         if (File.Exists(Path.Combine(folder, Record)))
         {
@@ -67,7 +68,8 @@ internal static class RunFolder
         foreach (var own in s_own) File.Delete(Path.Combine(folder, own));
         foreach (var path in new[] { folder, Path.Combine(folder, Events) }.Where(Directory.Exists))
         {
-            foreach (var file in Directory.EnumerateFiles(path).Where(file => IsPartial(Path.GetFileName(file)) || EventWriter.IsOne(file))) File.Delete(file);
+            foreach (var file in Directory.EnumerateFiles(path)
+                .Where(file => IsPartial(Path.GetFileName(file)) || EventWriter.IsOne(file))) File.Delete(file);
         }
     }
 
@@ -79,7 +81,8 @@ internal static class RunFolder
     {
         var path = Path.Combine(folder, Record);
         if (File.Exists(path)) return File.ReadAllText(path);
-        throw new GraftException(!Directory.Exists(folder) ? $"{folder}: there is no such run. Start one with: {NextCommand.Of(command.Split(' ')[1..])} DATA --out {NextCommand.Quoted(folder)}"
+        throw new GraftException(!Directory.Exists(folder)
+            ? $"{folder}: there is no such run. Start one with: {NextCommand.Of(command.Split(' ')[1..])} DATA --out {NextCommand.Quoted(folder)}"
             : $"{folder} has no {Record}: it is no run of {command}, or it was ended before anything had begun, and there is nothing to go on with. Start it with: {NextCommand.Of(command.Split(' ')[1..])} DATA --out {NextCommand.Quoted(folder)}");
     }
 
@@ -94,7 +97,8 @@ internal static class RunFolder
         {
             using var record = JsonDocument.Parse(File.ReadAllText(Path.Combine(folder, Record)));
             if (record.RootElement.TryGetProperty("status", out var status)) return status.GetString() == "finished" ? null : Train;
-            return record.RootElement.TryGetProperty("result", out var result) && result.ValueKind == JsonValueKind.Object && !File.Exists(Path.Combine(folder, TrainingState.FileName)) ? null : FewShot;
+            return record.RootElement.TryGetProperty("result", out var result) && result.ValueKind == JsonValueKind.Object
+                && !File.Exists(Path.Combine(folder, TrainingState.FileName)) ? null : FewShot;
         }
         catch (Exception reason) when (reason is JsonException or InvalidOperationException)
         {
@@ -110,7 +114,8 @@ internal static class RunFolder
     private static string Real(string path)
     {
         var full = Path.TrimEndingDirectorySeparator(Path.GetFullPath(path));
-        return Directory.Exists(full) && new DirectoryInfo(full).ResolveLinkTarget(true) is { } target ? Path.TrimEndingDirectorySeparator(target.FullName) : full;
+        return Directory.Exists(full) && new DirectoryInfo(full).ResolveLinkTarget(true) is { } target
+            ? Path.TrimEndingDirectorySeparator(target.FullName) : full;
     }
 }
 

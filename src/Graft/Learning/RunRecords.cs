@@ -25,14 +25,16 @@ internal sealed class RunRecords<TRecord>(string command, string model) where TR
 {
     private static readonly JsonSerializerOptions s_json = new(JsonSerializerDefaults.Web)
     {
-        WriteIndented = true, NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals, Converters = { new JsonStringEnumConverter(JsonNamingPolicy.KebabCaseLower) },
+        WriteIndented = true, NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals,
+            Converters = { new JsonStringEnumConverter(JsonNamingPolicy.KebabCaseLower) },
         Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
     };
 
     private static readonly JsonSerializerOptions s_strict = new(s_json) { RespectNullableAnnotations = true };
 
     /// <summary>Replaces the record of a run, as a whole.</summary>
-    public void Write(string folder, TRecord record) => AtomicFile.WriteText(Path.Combine(folder, RunFolder.Record), JsonSerializer.Serialize(record, s_json));
+    public void Write(string folder, TRecord record) =>
+        AtomicFile.WriteText(Path.Combine(folder, RunFolder.Record), JsonSerializer.Serialize(record, s_json));
 
     /// <summary>Reads the record of a run.</summary>
     /// <exception cref="GraftException">There is none, or it is damaged.</exception>

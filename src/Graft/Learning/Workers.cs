@@ -97,7 +97,8 @@ public sealed class Workers : IDisposable
         }
     }
 
-    /// <summary>Runs something while every replica has the mean of the statistics; training then goes on with each one's own, as if nothing had been.</summary>
+    /// <summary>Runs something while every replica has the mean of the statistics; training then goes on with each one's own, as if nothing had
+    /// been.</summary>
     internal void WithAverageStatistics(Action action)
     {
         if (Replicas.Count == 1)

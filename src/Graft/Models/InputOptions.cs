@@ -38,7 +38,8 @@ public sealed record InputOptions
     /// <summary>What is said where a file does not say what its pictures go through.</summary>
     internal static string Guess(string file, Preprocessing taken)
     {
-        string Row(double[] values) => string.Join(' ', values.Distinct().Count() == 1 ? [values[0]] : values.Select(value => value)).Replace(',', '.');
+        string Row(double[] values) => string.Join(' ', values.Distinct().Count() == 1 ? [values[0]] : values.Select(value => value))
+            .Replace(',', '.');
         var first = taken.Steps.OfType<Resize>().FirstOrDefault();
         return $"{file} does not say what its pictures go through: taken to be {(taken.Steps.Any(step => step is Grayscale) ? "grey" : "RGB")} of {taken.Width}×{taken.Height}{(first is null ? "" : $" (the middle, the short side resized to {first.Side})")}, "
             + $"levels of 0 … 1 minus {Row(taken.Normalize.Mean)}, divided by {Row(taken.Normalize.Std)}. If that is wrong, say it with --scale, --mean, --std, --channels or --size";
@@ -64,16 +65,20 @@ public sealed record InputOptions
         {
             // level · scale − mean, over std, is (level / 255 − m) / s.
             var scale = Scale is null ? 1 / 255.0 : Fraction(Scale);
-            var (mean, std) = (Mean is null ? Scale is null ? preprocessing.Normalize.Mean : [0, 0, 0] : Three(Mean, "--mean"), Std is null ? Scale is null ? preprocessing.Normalize.Std : [1, 1, 1] : Three(Std, "--std"));
-            preprocessing = preprocessing with { Normalize = new Normalize([.. mean.Select(value => value / (255 * scale))], [.. std.Select(value => value / (255 * scale))]) };
+            var (mean, std) = (Mean is null ? Scale is null ? preprocessing.Normalize.Mean : [0, 0, 0] : Three(Mean, "--mean"),
+                Std is null ? Scale is null ? preprocessing.Normalize.Std : [1, 1, 1] : Three(Std, "--std"));
+            preprocessing = preprocessing with { Normalize =
+                new Normalize([.. mean.Select(value => value / (255 * scale))], [.. std.Select(value => value / (255 * scale))]) };
         }
         if (Size is { } side) preprocessing = preprocessing.AtSize(side);
         switch (Channels)
         {
-            case "grey" or "gray": preprocessing = preprocessing with { Steps = [new Grayscale(), .. preprocessing.Steps.Where(step => step is not Grayscale)] }; break;
+            case "grey" or "gray": preprocessing =
+                preprocessing with { Steps = [new Grayscale(), .. preprocessing.Steps.Where(step => step is not Grayscale)] }; break;
             case "bgr":
                 backbone = Surgery.BlueFirst(backbone);
-                preprocessing = preprocessing with { Normalize = new Normalize([.. preprocessing.Normalize.Mean.Reverse()], [.. preprocessing.Normalize.Std.Reverse()]) };
+                preprocessing = preprocessing with { Normalize =
+                    new Normalize([.. preprocessing.Normalize.Mean.Reverse()], [.. preprocessing.Normalize.Std.Reverse()]) };
                 break;
         }
         backbone.Preprocessing = preprocessing;
@@ -83,7 +88,8 @@ public sealed record InputOptions
     private static double Fraction(string text)
     {
         var parts = text.Split('/');
-        if (parts.Length is 1 or 2 && Number(parts[0]) is { } above && Number(parts.Length == 2 ? parts[1] : "1") is { } below && above / below is var value && double.IsFinite(value) && value != 0) return value;
+        if (parts.Length is 1 or 2 && Number(parts[0]) is { } above && Number(parts.Length == 2 ? parts[1] : "1") is { } below
+            && above / below is var value && double.IsFinite(value) && value != 0) return value;
         throw Bounds.Refuse($"--scale {text}: a number or a fraction, such as 1/255");
     }
 
@@ -94,5 +100,6 @@ public sealed record InputOptions
         return parts.Length == 3 ? [.. parts.Select(part => part!.Value)] : [parts[0]!.Value, parts[0]!.Value, parts[0]!.Value];
     }
 
-    private static double? Number(string text) => double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out var value) && double.IsFinite(value) ? value : null;
+    private static double? Number(string text) => double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out var value)
+        && double.IsFinite(value) ? value : null;
 }

@@ -46,7 +46,8 @@ internal sealed record ModelFile(IReadOnlyDictionary<string, string> Card, IRead
         return build(file);
     });
 
-    /// <summary>The format that a file's first bytes and its card tell, read without its tensors; null where it is not Graft's, or is damaged.</summary>
+    /// <summary>The format that a file's first bytes and its card tell, read without its tensors; null where it is not Graft's, or is
+    /// damaged.</summary>
     public static string? FormatOf(string path)
     {
         try
@@ -70,7 +71,8 @@ internal sealed record ModelFile(IReadOnlyDictionary<string, string> Card, IRead
     /// <summary>What its card must say.</summary>
     /// <exception cref="GraftException">It does not.</exception>
     public string Required(string key) => Card.GetValueOrDefault(key)
-        ?? throw new GraftException($"{Path} is no model that Graft saved: its metadata has no '{key}'" + (key == "format" ? $". Train on it with --weights {NextCommand.Quoted(Path)}" : ""));
+        ?? throw new GraftException($"{Path} is no model that Graft saved: its metadata has no '{key}'"
+            + (key == "format" ? $". Train on it with --weights {NextCommand.Quoted(Path)}" : ""));
 
     /// <summary>What its card must say as JSON.</summary>
     public T Required<T>(string key, JsonSerializerOptions? json = null) =>
@@ -78,7 +80,8 @@ internal sealed record ModelFile(IReadOnlyDictionary<string, string> Card, IRead
 
     /// <summary>The tensors whose names begin so, without that beginning.</summary>
     public Dictionary<string, Tensor> Part(string prefix) =>
-        Tensors.Where(item => item.Key.StartsWith(prefix, StringComparison.Ordinal)).ToDictionary(item => item.Key[prefix.Length..], item => item.Value);
+        Tensors.Where(item => item.Key.StartsWith(prefix, StringComparison.Ordinal))
+            .ToDictionary(item => item.Key[prefix.Length..], item => item.Value);
 
     /// <summary>The network whose tensors stand under <c>backbone.</c>.</summary>
     public Backbone Backbone()

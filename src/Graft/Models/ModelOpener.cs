@@ -17,8 +17,10 @@ public static class ModelOpener
     public static Backbone Create(BackboneSpec spec, int? classes = null) =>
         spec.Name == GraphBackbone.ArchitectureName ? GraphBackbone.Of(spec) : BackboneCatalogue.Create(spec, classes);
 
-    /// <summary>Loads a checkpoint into the architecture that it is of; a file that holds a whole network, as that network; a run, as its network.</summary>
-    /// <param name="path">safetensors (or the index of several), .pt, .pth, .th, .bin; .h5, .keras, .caffemodel, .onnx, TorchScript; a run's folder.</param>
+    /// <summary>Loads a checkpoint into the architecture that it is of; a file that holds a whole network, as that network; a run, as its
+    /// network.</summary>
+    /// <param name="path">safetensors (or the index of several), .pt, .pth, .th, .bin; .h5, .keras, .caffemodel, .onnx, TorchScript; a run's
+    /// folder.</param>
     /// <param name="name">The architecture, where the checkpoint does not tell.</param>
     /// <param name="size">Pixels of the square input, where the network takes several.</param>
     /// <returns>The backbone, and what was noticed while its tensors were matched.</returns>
@@ -29,7 +31,8 @@ public static class ModelOpener
         return (backbone, notes);
     }
 
-    /// <summary>The same, with the input that is asked for; where neither that nor the file says what pictures go through, the last note says what was taken.</summary>
+    /// <summary>The same, with the input that is asked for; where neither that nor the file says what pictures go through, the last note says what
+    /// was taken.</summary>
     public static (Backbone Backbone, IReadOnlyList<string> Notes) Load(string path, string? name, InputOptions input)
     {
         path = SavedRun.FileOf(ModelHub.Resolve(path));
@@ -55,19 +58,23 @@ public static class ModelOpener
         var headName = BackboneCatalogue.Cards.FirstOrDefault(card => card.Name == name)?.Head ?? "head";
         var classes = state.TryGetValue(headName + ".weight", out var head) && head.Dimensions is 2 or 4 ? (int?)head.Shape[0] : null;
         var backbone = Create(BackboneSpec.Of(name, options), classes);
-        if (state.TryGetValue("encoder.pos_embedding", out var positions) && backbone.State().GetValueOrDefault("encoder.pos_embedding") is { } own && own.Shape[1] != positions.Shape[1])
+        if (state.TryGetValue("encoder.pos_embedding", out var positions) && backbone.State().GetValueOrDefault("encoder.pos_embedding") is { } own
+            && own.Shape[1] != positions.Shape[1])
             state = new Dictionary<string, Tensor>(state) { ["encoder.pos_embedding"] = VisionTransformer.Interpolate(positions, own.Shape[1]) };
         var match = CheckpointMatcher.Load(backbone, state, path);
         var card = BackboneCatalogue.Cards.FirstOrDefault(card => card.Name == name);
-        backbone.Provenance = ModelCard.Origin(path, file.Card, card?.Licence ?? "", classes is { } n ? $"{n} classes ({Path.GetFileNameWithoutExtension(path)})" : Path.GetFileNameWithoutExtension(path));
+        backbone.Provenance = ModelCard.Origin(path, file.Card, card?.Licence ?? "",
+            classes is { } n ? $"{n} classes ({Path.GetFileNameWithoutExtension(path)})" : Path.GetFileNameWithoutExtension(path));
         backbone.TaskCard = ModelCard.Task(file.Card);
         backbone.ClassNames = ModelCard.Classes(file.Card, backbone.UpstreamClasses);
         var guessed = false;
         if (ModelCard.Preprocessing(file.Card) is { } saved) backbone.Preprocessing = saved;
-        else if (file.Card.GetValueOrDefault("input")?.Contains("x/127.5-1", StringComparison.Ordinal) == true) backbone.Preprocessing = backbone.Preprocessing with { Normalize = Normalize.Symmetric };
+        else if (file.Card.GetValueOrDefault("input")?.Contains("x/127.5-1", StringComparison.Ordinal) == true) backbone.Preprocessing =
+            backbone.Preprocessing with { Normalize = Normalize.Symmetric };
         else if (HuggingFaceCard.Preprocessing(path, backbone.Preprocessing) is { } published) backbone.Preprocessing = published;
         // A published file is what its card speaks of.
-        else guessed = card is not { Sha256.Length: > 0, Preprocessing: not null } || !backbone.Provenance.Sha256.StartsWith(card.Sha256, StringComparison.OrdinalIgnoreCase);
+        else guessed = card is not { Sha256.Length: > 0, Preprocessing: not null }
+            || !backbone.Provenance.Sha256.StartsWith(card.Sha256, StringComparison.OrdinalIgnoreCase);
         return (backbone, note is null ? match : [.. match, note], guessed);
     }
 }

@@ -17,7 +17,8 @@ internal static class SavedRun
     {
         if (!Directory.Exists(path)) return path;
         if (RunFolder.Models.Select(name => Path.Combine(path, name)).FirstOrDefault(File.Exists) is { } found) return found;
-        throw new GraftException(File.Exists(Path.Combine(path, "run.json")) ? $"{path} has no {RunFolder.Models[0]}: its training did not finish. Go on with: {NextCommand.Of("train", "--resume", path)}"
+        throw new GraftException(File.Exists(Path.Combine(path, "run.json"))
+            ? $"{path} has no {RunFolder.Models[0]}: its training did not finish. Go on with: {NextCommand.Of("train", "--resume", path)}"
             : $"{path} is no run folder (it has neither run.json nor {RunFolder.Models[0]}): it is {ForeignFile.Folder(path)}");
     }
 
@@ -44,18 +45,22 @@ internal static class SavedRun
         using (Initialisers.Skip())
         using (var body = ModelOpener.Create(BackboneSpec.Of(saved.Required("architecture"), metadata)))
         {
-            if (saved.Tensors.GetValueOrDefault("head.weight") is not { Dimensions: 2 } weight || saved.Tensors.GetValueOrDefault("head.bias") is not { } bias) aside = "is not linear";
+            if (saved.Tensors.GetValueOrDefault("head.weight") is not { Dimensions: 2 } weight
+                || saved.Tensors.GetValueOrDefault("head.bias") is not { } bias) aside = "is not linear";
             else if (stage != body.Stages[^1].Name) aside = $"stands on its stage {stage}";
-            else if (Joined(body, metadata, weight.Shape[0]) is not { } name) aside = $"has no place in {body.Architecture}, whose own classifier is no dense layer";
+            else if (Joined(body, metadata,
+                weight.Shape[0]) is not { } name) aside = $"has no place in {body.Architecture}, whose own classifier is no dense layer";
             else
             {
                 var temperature = double.Parse(saved.Required("temperature"), CultureInfo.InvariantCulture);
                 using var mode = Autograd.NoGrad();
-                (tensors[$"{name}.weight"], tensors[$"{name}.bias"]) = (TensorScope.Detach(weight * temperature), TensorScope.Detach(bias * temperature));
+                (tensors[$"{name}.weight"], tensors[$"{name}.bias"]) =
+                    (TensorScope.Detach(weight * temperature), TensorScope.Detach(bias * temperature));
             }
         }
         if (aside is not null) metadata.Remove("classes");
-        return (saved with { Tensors = tensors, Card = metadata }, aside is null ? null : $"its head ({kind.ToLowerInvariant()}) {aside}: the backbone alone is taken");
+        return (saved with { Tensors = tensors, Card = metadata },
+            aside is null ? null : $"its head ({kind.ToLowerInvariant()}) {aside}: the backbone alone is taken");
     }
 
     /// <summary>The name that the head gets as the network's own classifier; null where the architecture has no such place.</summary>
@@ -65,7 +70,8 @@ internal static class SavedRun
         {
             var whole = GraphBackbone.WithHead(graph, classes, out var layer);
             using var made = new GraphBackbone(whole, whole.Zeros(), body.Preprocessing);
-            if (!made.Stages.Select(stage => (stage.Name, stage.Channels)).SequenceEqual(body.Stages.Select(stage => (stage.Name, stage.Channels)))) return null;
+            if (!made.Stages.Select(stage => (stage.Name, stage.Channels))
+                .SequenceEqual(body.Stages.Select(stage => (stage.Name, stage.Channels)))) return null;
             (metadata["graph"], metadata["ends"]) = (whole.ToJson(), "scores");
             return layer;
         }
@@ -80,14 +86,16 @@ internal static class SavedRun
             throw new GraftException($"it was trained by graft fewshot with the method '{method}', whose file holds no network that gives features of a picture: give the weights that it began with, or a run of protonet, matching, relation, local or siamese");
         var tensors = saved.Part("embedder.");
         var metadata = new Dictionary<string, string>(saved.Card) { ["format"] = ModelCard.Network };
-        if (metadata.GetValueOrDefault("grey") == "yes" && ModelCard.Preprocessing(metadata) is { } stated && !stated.Steps.Any(step => step is Grayscale))
+        if (metadata.GetValueOrDefault("grey") == "yes" && ModelCard.Preprocessing(metadata) is { } stated
+            && !stated.Steps.Any(step => step is Grayscale))
             metadata["preprocessing"] = (stated with { Steps = [new Grayscale(), .. stated.Steps] }).ToJson();
         if (metadata["architecture"] == "convnet" && metadata.GetValueOrDefault("channels") == "1")
         {
             // An upstream sees three channels: of a grey picture they are equal, and a third of the weight on each gives the same.
             metadata.Remove("channels");
             using var mode = Autograd.NoGrad();
-            foreach (var (name, weight) in tensors.Where(item => item.Key.StartsWith("block1.", StringComparison.Ordinal) && item.Value is { Dimensions: 4 }).ToList())
+            foreach (var (name, weight) in tensors.Where(item => item.Key.StartsWith("block1.", StringComparison.Ordinal)
+                && item.Value is { Dimensions: 4 }).ToList())
                 tensors[name] = TensorScope.Detach((weight / 3.0).Expand([weight.Shape[0], 3, weight.Shape[2], weight.Shape[3]]).Contiguous());
         }
         return saved with { Tensors = tensors, Card = metadata };

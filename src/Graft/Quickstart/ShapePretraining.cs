@@ -6,7 +6,8 @@ using Graft.Transfer;
 
 namespace Graft.Quickstart;
 
-/// <summary>How the small network that comes with the library, <c>shapes</c>, was made: a ConvNet pretrained on <see cref="ShapeWorld.Upstream"/>.</summary>
+/// <summary>How the small network that comes with the library, <c>shapes</c>, was made: a ConvNet pretrained on
+/// <see cref="ShapeWorld.Upstream"/>.</summary>
 internal static class ShapePretraining
 {
     private const int PicturesOfEach = 700, Epochs = 14;
@@ -23,10 +24,12 @@ internal static class ShapePretraining
             TorchRuntime.ManualSeed(seed);
             using var backbone = BackboneCatalogue.Create("convnet");
             var plan = Strategies.Scratch(backbone, train.Count);
-            plan = plan with { Phases = [plan.Phases[0] with { Epochs = Epochs, BatchSize = 64, Augmentation = [new RandomCrop(ShapeWorld.Side, 3), new HorizontalFlip()] }] };
+            plan = plan with { Phases = [plan.Phases[0] with { Epochs = Epochs, BatchSize = 64,
+                Augmentation = [new RandomCrop(ShapeWorld.Side, 3), new HorizontalFlip()] }] };
             var trainer = new PlanRunner(backbone, plan, train, held, new PlanOptions { Seed = seed, EpochEnded = epochEnded, Progress = progress });
             trainer.Run();
-            var tensors = backbone.State().Concat(trainer.Head.State().Select(item => new KeyValuePair<string, Tensor>("head." + item.Key, item.Value)));
+            var tensors = backbone.State().Concat(trainer.Head.State()
+                .Select(item => new KeyValuePair<string, Tensor>("head." + item.Key, item.Value)));
             Safetensors.Write(path, tensors, new Dictionary<string, string>
             {
                 ["architecture"] = "convnet", ["widths"] = backbone.Spec["widths"]!, ["side"] = backbone.Spec["side"]!, ["licence"] = "MIT",

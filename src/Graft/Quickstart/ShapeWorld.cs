@@ -12,7 +12,8 @@ internal static class ShapeWorld
     public const int Side = 32;
 
     /// <summary>What the embedded backbone is pretrained on.</summary>
-    public static IReadOnlyList<string> Upstream { get; } = ["circle", "triangle", "square", "pentagon", "star5", "cross", "ring", "flower5", "crescent", "bars", "heart", "ellipse", "drop", "bolt"];
+    public static IReadOnlyList<string> Upstream { get;
+        } = ["circle", "triangle", "square", "pentagon", "star5", "cross", "ring", "flower5", "crescent", "bars", "heart", "ellipse", "drop", "bolt"];
 
     /// <summary>What the quickstart adapts it to.</summary>
     public static IReadOnlyList<string> Downstream { get; } = ["star4", "clover", "arrow", "frame", "halfdisc", "gear"];
@@ -72,7 +73,8 @@ internal static class ShapeWorld
         var (sin, cos) = Math.SinCos(rng.Next(-0.6, 0.6));
         var (size, cx, cy) = (rng.Next(7, 12), Side / 2.0 + rng.Next(-4, 4), Side / 2.0 + rng.Next(-4, 4));
         var stretch = rng.Next(0.85, 1.18);
-        var strokes = Enumerable.Range(0, 3).Select(_ => (X: rng.Next(0, Side), Y: rng.Next(0, Side), A: rng.Next(0, 6.28), L: rng.Next(4, 12), C: rng.Next(20, 235))).ToArray();
+        var strokes = Enumerable.Range(0, 3)
+            .Select(_ => (X: rng.Next(0, Side), Y: rng.Next(0, Side), A: rng.Next(0, 6.28), L: rng.Next(4, 12), C: rng.Next(20, 235))).ToArray();
         for (var y = 0; y < Side; y++)
         {
             for (var x = 0; x < Side; x++)
@@ -85,7 +87,8 @@ internal static class ShapeWorld
                     if (Inside(shape, (cos * dx + sin * dy) * stretch, (cos * dy - sin * dx) / stretch)) covered++;
                 }
                 var mix = 0.25 * (1 + Math.Sin(wave * (x * Math.Cos(tilt) + y * Math.Sin(tilt)) * 2 + phase));
-                var stroke = strokes.FirstOrDefault(line => Math.Abs((x - line.X) * Math.Sin(line.A) - (y - line.Y) * Math.Cos(line.A)) < 0.6 && Math.Abs((x - line.X) * Math.Cos(line.A) + (y - line.Y) * Math.Sin(line.A)) < line.L);
+                var stroke = strokes.FirstOrDefault(line => Math.Abs((x - line.X) * Math.Sin(line.A) - (y - line.Y) * Math.Cos(line.A)) < 0.6
+                    && Math.Abs((x - line.X) * Math.Cos(line.A) + (y - line.Y) * Math.Sin(line.A)) < line.L);
                 for (var c = 0; c < 3; c++)
                 {
                     var under = stroke.L > 0 ? stroke.C : ground[c] * (1 - mix) + other[c] * mix;

@@ -50,7 +50,8 @@ internal static class GradCam
             {
                 var v = Sample(heat, (y + 0.5) * rows / seen.Height - 0.5, (x + 0.5) * columns / seen.Width - 0.5);
                 // From blue by green to red, fading out where there is little.
-                double r = Math.Clamp(2 * v - 0.6, 0, 1), g = Math.Clamp(1 - Math.Abs(2 * v - 1), 0, 1), b = Math.Clamp(1 - 2 * v, 0, 1), alpha = 0.15 + 0.45 * v;
+                double r = Math.Clamp(2 * v - 0.6, 0, 1), g = Math.Clamp(1 - Math.Abs(2 * v - 1), 0, 1), b = Math.Clamp(1 - 2 * v, 0, 1),
+                    alpha = 0.15 + 0.45 * v;
                 var at = 3 * (y * seen.Width + x);
                 to[at] = (byte)((1 - alpha) * from[at] + alpha * 255 * r);
                 to[at + 1] = (byte)((1 - alpha) * from[at + 1] + alpha * 255 * g);

@@ -8,8 +8,10 @@ using Graft.Torch;
 
 namespace Graft.Transfer;
 
-/// <summary>A row of a run's history. Of several labels the validation's accuracy is its mean average precision, of numbers R²; training's is then not counted.</summary>
-public sealed record EpochRecord(int Phase, string Name, int Epoch, double Loss, double TrainAccuracy, double ValidationLoss, double ValidationAccuracy, double Rate, double Seconds);
+/// <summary>A row of a run's history. Of several labels the validation's accuracy is its mean average precision, of numbers R²; training's is then
+/// not counted.</summary>
+public sealed record EpochRecord(int Phase, string Name, int Epoch, double Loss, double TrainAccuracy, double ValidationLoss,
+    double ValidationAccuracy, double Rate, double Seconds);
 
 /// <summary>How a plan is carried out.</summary>
 internal sealed record PlanOptions
@@ -79,7 +81,8 @@ internal sealed class PlanRunner(Backbone backbone, Plan plan, Dataset train, Da
     /// <summary>The training pictures that it was fitted to.</summary>
     public IReadOnlyList<int> FitIndices { get; private set; } = [];
 
-    private int FeatureStage => plan.FeatureStage is { } name ? backbone.Stages.ToList().FindIndex(stage => stage.Name == name) : backbone.Stages.Count - 1;
+    private int FeatureStage => plan.FeatureStage is { } name ? backbone.Stages.ToList().FindIndex(stage => stage.Name == name)
+        : backbone.Stages.Count - 1;
 
     /// <summary>Runs every phase, from where a stopped run was.</summary>
     /// <exception cref="OperationCanceledException">Cancelled; the state is saved.</exception>
@@ -131,7 +134,8 @@ internal sealed class PlanRunner(Backbone backbone, Plan plan, Dataset train, Da
         Notes.AddRange(features.Notes);
         train.RequireEveryClass(features.Indices, features.Broken);
         _trainItems = features.Indices;
-        Fit = HeadFitter.Fit(features.Stage(backbone, FeatureStage), train.Targets.Subset(features.Indices), new HeadOptions { Kind = plan.Head, Seed = options.Seed, Balanced = options.Balanced });
+        Fit = HeadFitter.Fit(features.Stage(backbone, FeatureStage), train.Targets.Subset(features.Indices),
+            new HeadOptions { Kind = plan.Head, Seed = options.Seed, Balanced = options.Balanced });
         FitIndices = features.Indices;
         Notes.AddRange(Fit.Notes.Except(Notes));
         _head?.Dispose();
@@ -147,7 +151,8 @@ internal sealed class PlanRunner(Backbone backbone, Plan plan, Dataset train, Da
         using var objective = new SupervisedObjective(backbone, Head, phase, FeatureStage, options.Device, ClassWeights());
         var training = new Trainer<Batch>(objective, feed, heldOut, phase.Optimisation(), new TrainingContext
         {
-            Seed = options.Seed, State = state, Phase = number, Name = phase.Name, Folder = options.Folder, Device = options.Device, Progress = options.Progress, Cancel = options.Cancel,
+            Seed = options.Seed, State = state, Phase = number, Name = phase.Name, Folder = options.Folder, Device = options.Device,
+                Progress = options.Progress, Cancel = options.Cancel,
             // A solved head is the first candidate: what follows must be better to be kept.
             LookFirst = Fit is not null,
             Looked = look =>
@@ -159,7 +164,8 @@ internal sealed class PlanRunner(Backbone backbone, Plan plan, Dataset train, Da
         if (!training.Finished) throw new OperationCanceledException(options.Cancel);
     }
 
-    private static EpochRecord Record(Look look, Phase phase) => new(look.Phase, look.Name, look.Epoch, look.Loss, look.Shares.GetValueOrDefault("right", double.NaN),
+    private static EpochRecord Record(Look look, Phase phase) =>
+        new(look.Phase, look.Name, look.Epoch, look.Loss, look.Shares.GetValueOrDefault("right", double.NaN),
         look.Score?.Loss ?? double.NaN, look.Score?.Value ?? double.NaN, phase.HeadRate * look.RateFactor, look.Seconds);
 
     private void NoteBroken(IEnumerable<BrokenPicture> broken)
@@ -198,7 +204,8 @@ internal sealed class PlanRunner(Backbone backbone, Plan plan, Dataset train, Da
             (_validationItems, var broken) = _validationStore.Check(options.Cancel);
             NoteBroken(broken);
         }
-        return _validationItems!.Length == 0 ? null : new PictureFeed(_validationStore, _validationItems, backbone.Preprocessing, HeldOutBatch, options.Seed, shuffle: false);
+        return _validationItems!.Length == 0 ? null
+            : new PictureFeed(_validationStore, _validationItems, backbone.Preprocessing, HeldOutBatch, options.Seed, shuffle: false);
     }
 
     private Feed<Batch> TrainingFeed(Phase phase)
@@ -207,7 +214,8 @@ internal sealed class PlanRunner(Backbone backbone, Plan plan, Dataset train, Da
         if (phase is { TrainFrom: > 0, Views: > 0 })
         {
             var from = Math.Min(phase.TrainFrom, FeatureStage + 1);
-            var extraction = new FeatureExtractor(backbone, options.Cache, options.Device).Activations(train, preprocessing, from, phase.Views, options.Seed, Report("frozen stages"), options.Cancel);
+            var extraction = new FeatureExtractor(backbone, options.Cache, options.Device)
+                .Activations(train, preprocessing, from, phase.Views, options.Seed, Report("frozen stages"), options.Cancel);
             NoteBroken(extraction.Broken);
             train.RequireEveryClass(extraction.Indices, extraction.Broken);
             CheckNorms(phase, extraction.Indices.Length);

@@ -25,7 +25,8 @@ internal sealed partial class ReportBuilder
             </div>
             <div class="row">
             """);
-        void Chart(string title, string id) => body.Append(CultureInfo.InvariantCulture, $"<section><h2>{Html(title)}</h2><div class=\"chart\" id=\"{id}\"></div></section>");
+        void Chart(string title, string id) =>
+            body.Append(CultureInfo.InvariantCulture, $"<section><h2>{Html(title)}</h2><div class=\"chart\" id=\"{id}\"></div></section>");
         if (run.History.Count > 0)
         {
             Chart("Loss", "loss");
@@ -51,7 +52,8 @@ internal sealed partial class ReportBuilder
             string[] headers = ["column", "mean absolute error", "of the mean", "root mean squared error", "R²"];
             Table(body, "Column by column, with 95% intervals", headers, numbers.PerColumn.Select(found => new[]
             {
-                found.Name, Rough(found.Mae, found.MaeInterval), FormattableString.Invariant($"{found.MeanMae:G4}"), Rough(found.Rmse, found.RmseInterval),
+                found.Name, Rough(found.Mae, found.MaeInterval), FormattableString.Invariant($"{found.MeanMae:G4}"),
+                    Rough(found.Rmse, found.RmseInterval),
                 $"{Text(found.RSquared)} ({Between(found.RSquaredInterval)})",
             }));
         }
@@ -75,15 +77,18 @@ internal sealed partial class ReportBuilder
         LabelMetrics found => [(Text(found.MeanAveragePrecision), $"mean average precision ({Between(found.Interval)})"),
             (Text(found.MicroF1), "micro F1"), (Text(found.MacroF1), "macro F1"), (Percent(found.Exact), "pictures with every label right")],
         NumberMetrics found => [
-            (Text(found.RSquared), found.PerColumn.Count == 1 ? $"R² ({Between(found.PerColumn[0].RSquaredInterval)})" : "R², the mean over the columns"),
-            (FormattableString.Invariant($"{found.Mae:G4}"), "mean absolute error"), (FormattableString.Invariant($"{found.Rmse:G4}"), "root mean squared error")],
+            (Text(found.RSquared), found.PerColumn.Count == 1 ? $"R² ({Between(found.PerColumn[0].RSquaredInterval)})"
+                : "R², the mean over the columns"),
+            (FormattableString.Invariant($"{found.Mae:G4}"), "mean absolute error"),
+                (FormattableString.Invariant($"{found.Rmse:G4}"), "root mean squared error")],
         _ => [],
     };
 
     // The first column is a name, the others are numbers.
     private static void Table(StringBuilder body, string title, string[] headers, IEnumerable<string[]> rows)
     {
-        static string Cells(string tag, string[] cells) => string.Concat(cells.Select((cell, k) => $"<{tag}{(k == 0 ? "" : " class=\"n\"")}>{Html(cell)}</{tag}>"));
+        static string Cells(string tag, string[] cells) =>
+            string.Concat(cells.Select((cell, k) => $"<{tag}{(k == 0 ? "" : " class=\"n\"")}>{Html(cell)}</{tag}>"));
         body.Append(CultureInfo.InvariantCulture, $"<section><h2>{title}</h2><div class=\"scroll\"><table><tr>{Cells("th", headers)}</tr>");
         foreach (var row in rows) body.Append(CultureInfo.InvariantCulture, $"<tr>{Cells("td", row)}</tr>");
         body.Append("</table></div></section>");
@@ -123,6 +128,7 @@ internal sealed partial class ReportBuilder
             figures.Append(CultureInfo.InvariantCulture, $"<b>{Html(said.Length > 0 ? said : "nothing")}</b>, is {Html(truth.Length > 0 ? truth : "nothing")}");
             figures.Append(CultureInfo.InvariantCulture, $"<br>{Html(name)}</figcaption></figure>");
         }
-        if (figures.Length > 0) body.Append(CultureInfo.InvariantCulture, $"<section><h2>The farthest off</h2><div class=\"pictures\">{figures}</div></section>");
+        if (figures.Length > 0) body.Append(
+            CultureInfo.InvariantCulture, $"<section><h2>The farthest off</h2><div class=\"pictures\">{figures}</div></section>");
     }
 }

@@ -8,7 +8,8 @@ using Graft.Models.Zoo;
 namespace Graft.Transfer;
 
 /// <summary>A finished run. <c>Accuracy</c> is of classes; of several labels it is the mean average precision, of numbers R².</summary>
-public sealed record TrainResult(string Run, string Strategy, IReadOnlyList<string> Classes, int TrainImages, int ValImages, double Accuracy, double Seconds, TaskMetrics Judged, Plan Plan, Advice? Advice,
+public sealed record TrainResult(string Run, string Strategy, IReadOnlyList<string> Classes, int TrainImages, int ValImages, double Accuracy,
+    double Seconds, TaskMetrics Judged, Plan Plan, Advice? Advice,
     IReadOnlyList<BrokenPicture> Broken, IReadOnlyList<string> Notes, long TrainableParameters, string? Report)
 {
     /// <summary>Of a run on classes.</summary>

@@ -112,12 +112,14 @@ public sealed record TrainOptions
         return this;
     }
 
-    internal static GraftException BesidePlan() => Bounds.Refuse("--strategy and --head beside --plan FILE: the plan says both. Edit them there (strategy, head), or leave the plan out");
+    internal static GraftException BesidePlan() =>
+        Bounds.Refuse("--strategy and --head beside --plan FILE: the plan says both. Edit them there (strategy, head), or leave the plan out");
 
     /// <summary>The same, from whatever folder it is read: a resumed run must not find other files under the same names.</summary>
     internal TrainOptions Absolute() => this with
     {
-        Data = RunFolder.Absolute(Data)!, Validation = RunFolder.Absolute(Validation), PlanFile = RunFolder.Absolute(PlanFile), Weights = Weights is null ? null : RunFolder.Absolute(ModelHub.Resolve(Weights)),
+        Data = RunFolder.Absolute(Data)!, Validation = RunFolder.Absolute(Validation), PlanFile = RunFolder.Absolute(PlanFile),
+            Weights = Weights is null ? null : RunFolder.Absolute(ModelHub.Resolve(Weights)),
         Input = Input with { Labels = RunFolder.Absolute(Input.Labels) },
     };
 }

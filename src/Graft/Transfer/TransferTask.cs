@@ -54,7 +54,9 @@ public sealed class TransferTask(TrainOptions options)
         }
         else if (splits is { Validation: null, Test: { } test })
         {
-            splits = splits with { Notes = splits.Notes.With(new DatasetNotes([], [$"{options.Data} has no val part: the {test.Count} pictures of its test part are what is validated on"])) };
+            splits = splits with { Notes =
+                splits.Notes.With(new DatasetNotes([],
+                [$"{options.Data} has no val part: the {test.Count} pictures of its test part are what is validated on"])) };
         }
         if (validation is null) (train, validation) = train.SplitStratified(0.2, options.SplitSeed ?? options.Seed);
         return (train, validation, splits);
@@ -102,7 +104,9 @@ public sealed class TransferTask(TrainOptions options)
         {
             Log?.Invoke("Measuring what would serve best");
             var clock = Stopwatch.StartNew();
-            advice = new Advisor(backbone, Cache, Device.Parse(options.Device)).Advise(train, options.Seed, (done, total) => Progress?.Invoke(new ProgressReport("features", done, total, done / Math.Max(1e-9, clock.Elapsed.TotalSeconds))), Cancel);
+            advice = new Advisor(backbone, Cache, Device.Parse(options.Device))
+                .Advise(train, options.Seed, (done, total) =>
+                Progress?.Invoke(new ProgressReport("features", done, total, done / Math.Max(1e-9, clock.Elapsed.TotalSeconds))), Cancel);
             strategy = advice.Strategy;
         }
         var plan = Strategies.ByName(strategy, backbone, train.Count, head);
@@ -116,7 +120,8 @@ public sealed class TransferTask(TrainOptions options)
         {
             var nothing = $"--epochs {epochs} has nothing to act on: the strategy '{plan.Strategy}' solves its head, and takes no gradient steps";
             // What auto would come to could not be known.
-            if (options.PlanFile is not null || options.Strategy != "auto") throw Bounds.Refuse($"{nothing}. Leave it out, or choose another strategy");
+            if (options.PlanFile is not null
+                || options.Strategy != "auto") throw Bounds.Refuse($"{nothing}. Leave it out, or choose another strategy");
             Log?.Invoke(nothing);
         }
         return plan with { Phases = [.. plan.Phases.Select(phase => phase.Solve ? phase : phase with { Epochs = epochs })] };
@@ -145,8 +150,10 @@ public sealed class TransferTask(TrainOptions options)
         IReadOnlyList<string> unjudged = validation.Count > 0 ? [] : [$"nothing was held out{(train.Targets is ClassTargets ? ", for no class has a second picture" : "")}: how often the model is right is not known. Give pictures to judge by with --val DIR"];
         var record = new RunRecord
         {
-            Status = "running", Options = options.Absolute() with { Out = run }, Plan = plan, Advice = advice, Classes = train.Targets.Names, Task = train.Targets.Kind, TrainImages = train.Count, ValImages = validation.Count,
-            DataFingerprint = fingerprint, Upstream = upstream.Provenance, Architecture = upstream.Spec.ToString(), Environment = DescribeEnvironment(device), Notes = loadNotes,
+            Status = "running", Options = options.Absolute() with { Out = run }, Plan = plan, Advice = advice, Classes = train.Targets.Names,
+                Task = train.Targets.Kind, TrainImages = train.Count, ValImages = validation.Count,
+            DataFingerprint = fingerprint, Upstream = upstream.Provenance, Architecture = upstream.Spec.ToString(),
+                Environment = DescribeEnvironment(device), Notes = loadNotes,
         };
         Directory.CreateDirectory(run);
         if (!resume) Learning.RunFolder.Clear(run);
@@ -158,7 +165,8 @@ public sealed class TransferTask(TrainOptions options)
         PlanRunner trainer = null!;
         trainer = new PlanRunner(backbone, plan, train, validation, new PlanOptions
         {
-            Seed = options.Seed, Folder = run, Resume = resume, Cache = Cache, Device = device, Balanced = options.Balanced, Strict = options.Strict, Progress = Progress, Cancel = Cancel,
+            Seed = options.Seed, Folder = run, Resume = resume, Cache = Cache, Device = device, Balanced = options.Balanced, Strict = options.Strict,
+                Progress = Progress, Cancel = Cancel,
             EpochEnded = epoch =>
             {
                 // Epochs of the whole run, those before a resumption included.
@@ -185,7 +193,8 @@ public sealed class TransferTask(TrainOptions options)
         var unchanged = ReferenceEquals(backbone, upstream);
         var validating = Stopwatch.StartNew();
         var extraction = new FeatureExtractor(backbone, unchanged ? Cache : null, device).Pooled(validation, backbone.Preprocessing, cancel: Cancel,
-            progress: (done, total) => Progress?.Invoke(new ProgressReport("validation", done, total, done / Math.Max(1e-9, validating.Elapsed.TotalSeconds))));
+            progress: (done, total) => Progress?.Invoke(
+                new ProgressReport("validation", done, total, done / Math.Max(1e-9, validating.Elapsed.TotalSeconds))));
         foreach (var broken in extraction.Broken.Where(broken => !trainer.Broken.Contains(broken)))
         {
             if (options.Strict) throw new GraftException($"{broken.File}: {broken.Error} (--strict)");
@@ -197,14 +206,17 @@ public sealed class TransferTask(TrainOptions options)
         var truth = validation.Targets.Subset(extraction.Indices);
         var judge = Judge.Of(trainer, train, plan, answers, truth);
         // Numbers come out of the saved head in their own units.
-        using var classifier = new Classifier(backbone, trainer.Head is LinearHead { Units: not null } inUnits ? inUnits.Folded() : trainer.Head, stage, train.Targets.Names) { Thresholds = judge.Thresholds, Residuals = judge.Residuals };
+        using var classifier = new Classifier(backbone, trainer.Head is LinearHead { Units: not null } inUnits ? inUnits.Folded() : trainer.Head,
+            stage, train.Targets.Names) { Thresholds = judge.Thresholds, Residuals = judge.Residuals };
         classifier.Save(Path.Combine(run, Classifier.FileName), Card(record));
         var program = Program(classifier, run);
         var metrics = TaskMetrics.Of(answers, truth, judge.Thresholds);
-        var trainable = trainer.Head.ParameterCount + plan.Phases.Where(phase => !phase.Solve).Select(phase => backbone.Stages.Skip(phase.TrainFrom).Sum(found => found.ParameterCount)).DefaultIfEmpty(0).Max();
+        var trainable = trainer.Head.ParameterCount + plan.Phases.Where(phase => !phase.Solve)
+            .Select(phase => backbone.Stages.Skip(phase.TrainFrom).Sum(found => found.ParameterCount)).DefaultIfEmpty(0).Max();
         record = record with
         {
-            Status = "finished", Metrics = metrics as Metrics, LabelMetrics = metrics as LabelMetrics, NumberMetrics = metrics as NumberMetrics, History = trainer.History, HeadGrid = trainer.Fit?.Grid ?? [], Seconds = clock.Elapsed.TotalSeconds, Broken = trainer.Broken,
+            Status = "finished", Metrics = metrics as Metrics, LabelMetrics = metrics as LabelMetrics, NumberMetrics = metrics as NumberMetrics,
+                History = trainer.History, HeadGrid = trainer.Fit?.Grid ?? [], Seconds = clock.Elapsed.TotalSeconds, Broken = trainer.Broken,
             Notes = [.. loadNotes, .. unjudged, .. judge.Notes, .. program, .. trainer.Notes, .. splits.Notes.Lines],
         };
         string? report = null;
@@ -218,7 +230,9 @@ public sealed class TransferTask(TrainOptions options)
         record.Write(run);
         File.Delete(Path.Combine(run, TrainingState.FileName));
         extraction.Rows.Dispose();
-        return new TrainResult(run, plan.Strategy, train.Targets.Names, train.Count, validation.Count, metrics.Score.Value, record.Seconds, metrics, plan, advice, trainer.Broken, record.Notes, trainable, report) { DataNotes = splits.Notes, Answers = answers, Indices = extraction.Indices };
+        return new TrainResult(run, plan.Strategy, train.Targets.Names, train.Count, validation.Count, metrics.Score.Value, record.Seconds, metrics,
+            plan, advice, trainer.Broken, record.Notes, trainable, report) { DataNotes = splits.Notes, Answers = answers,
+            Indices = extraction.Indices };
     }
 
     /// <summary>The figure that stands for all in a task, as a word.</summary>
@@ -274,7 +288,9 @@ public sealed class TransferTask(TrainOptions options)
 
     internal static Dictionary<string, string> DescribeEnvironment(Device device) => new()
     {
-        ["graft"] = typeof(TransferTask).Assembly.GetName().Version?.ToString(3) ?? "", ["libtorch"] = TorchRuntime.Version, ["dotnet"] = Environment.Version.ToString(),
-        ["system"] = RuntimeInformation.OSDescription, ["processor"] = $"{RuntimeInformation.ProcessArchitecture}, {Environment.ProcessorCount} cores", ["device"] = device.ToString(),
+        ["graft"] = typeof(TransferTask).Assembly.GetName().Version?.ToString(3) ?? "", ["libtorch"] = TorchRuntime.Version,
+            ["dotnet"] = Environment.Version.ToString(),
+        ["system"] = RuntimeInformation.OSDescription,
+            ["processor"] = $"{RuntimeInformation.ProcessArchitecture}, {Environment.ProcessorCount} cores", ["device"] = device.ToString(),
     };
 }

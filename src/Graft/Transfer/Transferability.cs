@@ -16,7 +16,8 @@ internal static class Transferability
     public static double LogMe(Tensor features, int[] labels, int classes) =>
         LogMe(features, [.. Enumerable.Range(0, classes).Select(c => labels.Select(label => label == c ? 1.0 : 0.0).ToArray())]);
 
-    /// <summary>The same of any targets: the mean over the labels' indicators, or over the columns of numbers, each of mean 0 and variance 1.</summary>
+    /// <summary>The same of any targets: the mean over the labels' indicators, or over the columns of numbers, each of mean 0 and variance
+    /// 1.</summary>
     public static double LogMe(Tensor features, Targets targets) => targets switch
     {
         LabelTargets labels => LogMe(features, [.. labels.Names.Select((_, c) => labels.Sets.Select(set => set.Contains(c) ? 1.0 : 0.0).ToArray())]),
@@ -117,7 +118,9 @@ internal static class Transferability
         using var store = new PictureStore(data.Subset(chosen), 0);
         var (usable, _) = store.Check();
         if (usable.Length == 0) return null;
-        double[][] Statistics() => [.. norms.Select(norm => norm.NamedSlots().ToDictionary(slot => slot.Name, slot => slot.Slot.Value.ToArray<double>())).Select(slots => (double[])[.. slots["running_mean"], .. slots["running_var"]])];
+        double[][] Statistics() => [.. norms.Select(norm => norm.NamedSlots()
+            .ToDictionary(slot => slot.Name, slot => slot.Slot.Value.ToArray<double>()))
+            .Select(slots => (double[])[.. slots["running_mean"], .. slots["running_var"]])];
         var upstream = Statistics();
         // One pass in training mode with momentum 1 over all pictures at once would be exact; batches of 16, averaged, are close.
         var sums = upstream.Select(values => new double[values.Length]).ToArray();

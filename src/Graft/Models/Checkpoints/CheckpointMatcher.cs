@@ -10,12 +10,14 @@ internal static class CheckpointMatcher
     /// <summary>Names without the prefix that wrappers put before all of them, such as <c>module.</c>.</summary>
     public static IReadOnlyDictionary<string, Tensor> Bare(IReadOnlyDictionary<string, Tensor> state)
     {
-        while (state.Count > 0 && s_prefixes.FirstOrDefault(prefix => state.Keys.All(name => name.StartsWith(prefix, StringComparison.Ordinal))) is { } found)
+        while (state.Count > 0 && s_prefixes.FirstOrDefault(prefix =>
+            state.Keys.All(name => name.StartsWith(prefix, StringComparison.Ordinal))) is { } found)
             state = state.ToDictionary(item => item.Key[found.Length..], item => item.Value);
         return state;
     }
 
-    /// <summary>Brings every tensor to its place; the module may share memory with <paramref name="state"/>, which nobody should write to afterwards.</summary>
+    /// <summary>Brings every tensor to its place; the module may share memory with <paramref name="state"/>, which nobody should write to
+    /// afterwards.</summary>
     /// <returns>What was noticed: tensors left unused, and counters that older checkpoints lack.</returns>
     /// <exception cref="GraftException">A tensor is missing or has another shape; every one is named.</exception>
     public static IReadOnlyList<string> Load(Module module, IReadOnlyDictionary<string, Tensor> state, string from)
@@ -54,7 +56,8 @@ internal static class CheckpointMatcher
         foreach (var (name, slot) in slots)
         {
             if (!state.TryGetValue(name, out var value)) continue;
-            if (value.Type != slot.Value.Type || value.Device != slot.Value.Device || !value.IsContiguous || value.RequiresGrad || !taken.Add(value.Data)) { slot.Value.CopyInPlace(value); continue; }
+            if (value.Type != slot.Value.Type || value.Device != slot.Value.Device || !value.IsContiguous || value.RequiresGrad
+                || !taken.Add(value.Data)) { slot.Value.CopyInPlace(value); continue; }
             var trainable = slot.Value.RequiresGrad;
             slot.Value.Dispose();
             slot.Value = TensorScope.Detach(value.Detach());

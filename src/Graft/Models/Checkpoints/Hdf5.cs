@@ -43,12 +43,14 @@ internal sealed class Hdf5
         public Node? Child(string name)
         {
             Node? at = this;
-            foreach (var part in name.Split('/', StringSplitOptions.RemoveEmptyEntries)) at = at is not null && at.Links.TryGetValue(part, out var found) ? found.Value : null;
+            foreach (var part in name.Split('/', StringSplitOptions.RemoveEmptyEntries)) at = at is not null
+                && at.Links.TryGetValue(part, out var found) ? found.Value : null;
             return at;
         }
 
         /// <summary>An attribute that is text, or null.</summary>
-        public string? Text(string name) => Values.GetValueOrDefault(name) switch { string text => text, string[] { Length: 1 } list => list[0], _ => null };
+        public string? Text(string name) =>
+            Values.GetValueOrDefault(name) switch { string text => text, string[] { Length: 1 } list => list[0], _ => null };
 
         /// <summary>An attribute that is a list of texts, or null.</summary>
         public string[]? Texts(string name) => Values.GetValueOrDefault(name) switch { string[] list => list, string text => [text], _ => null };
@@ -123,7 +125,8 @@ internal sealed class Hdf5
 
     private bool Has(long at, long count) => at >= 0 && count >= 0 && at <= _file.Length - count;
 
-    private ReadOnlySpan<byte> Bytes(long at, long count) => Has(at, count) ? _file.AsSpan((int)at, (int)count) : throw Bad($"{count} bytes at {at} lie beyond its end: it is cut off or damaged");
+    private ReadOnlySpan<byte> Bytes(long at, long count) => Has(at, count) ? _file.AsSpan((int)at, (int)count)
+        : throw Bad($"{count} bytes at {at} lie beyond its end: it is cut off or damaged");
 
     private int Byte(long at) => Bytes(at, 1)[0];
 
@@ -133,7 +136,8 @@ internal sealed class Hdf5
 
     private long Number(long at, int size)
     {
-        var value = size switch { 1 => Byte(at), 2 => U16(at), 4 => U32(at), 8 => BinaryPrimitives.ReadInt64LittleEndian(Bytes(at, 8)), _ => throw Bad($"a number of {size} bytes") };
+        var value = size switch { 1 => Byte(at), 2 => U16(at), 4 => U32(at), 8 => BinaryPrimitives.ReadInt64LittleEndian(Bytes(at, 8)),
+            _ => throw Bad($"a number of {size} bytes") };
         return size == 4 && value == uint.MaxValue ? -1 : value;
     }
 
@@ -208,7 +212,8 @@ internal sealed class Hdf5
             case 0x01: node.Data = (node.Data ?? Empty) with { Shape = Shape(at) }; break;
             case 0x03: node.Data = (node.Data ?? Empty) with { Type = ReadType(at) }; break;
             case 0x06: Link(node, at, depth); break;
-            case 0x02 when Byte(at) == 0 && (_ = Byte(at + 1)) >= 0 && LinkHeap(at) != -1: throw Bad("it keeps a group's names in a fractal heap (libver='latest'): save it again with h5py's default");
+            case 0x02 when Byte(at) == 0 && (_ = Byte(at + 1)) >= 0
+                && LinkHeap(at) != -1: throw Bad("it keeps a group's names in a fractal heap (libver='latest'): save it again with h5py's default");
             case 0x08: node.Data = (node.Data ?? Empty) with { Layout = ReadLayout(at) }; break;
             case 0x0b: node.Data = (node.Data ?? Empty) with { Filters = ReadFilters(at) }; break;
             case 0x0c: Attribute(node, at, size); break;
@@ -236,7 +241,8 @@ internal sealed class Hdf5
         var (kind, bits) = (Byte(at) & 0x0f, Byte(at + 1));
         var size = (int)U32(at + 4);
         if (kind == 9) return new DataType(9, size, false, false, (bits & 0x0f) == 1);
-        return kind is 0 or 1 or 3 ? new DataType(kind, size, (bits & 8) != 0, (bits & 1) != 0 && kind != 3, false) : new DataType(kind, size, false, false, false);
+        return kind is 0 or 1 or 3 ? new DataType(kind, size, (bits & 8) != 0, (bits & 1) != 0 && kind != 3, false)
+            : new DataType(kind, size, false, false, false);
     }
 
     private Layout ReadLayout(long at)
@@ -248,7 +254,8 @@ internal sealed class Hdf5
             var address = kind == 0 ? -1 : Offset(at + 8);
             var p = at + 8 + (kind == 0 ? 0 : _offsetSize);
             long[] sizes = [.. Enumerable.Range(0, rank).Select(k => (long)U32(p + 4 * k))];
-            return kind == 0 ? new Layout(0, -1, Bytes(p + 4 * rank + 4, U32(p + 4 * rank)).ToArray(), []) : new Layout(kind, address, [], kind == 2 ? sizes[..^1] : []);
+            return kind == 0 ? new Layout(0, -1, Bytes(p + 4 * rank + 4, U32(p + 4 * rank)).ToArray(), [])
+                : new Layout(kind, address, [], kind == 2 ? sizes[..^1] : []);
         }
         if (version is not 3) throw Bad($"a dataset's layout of version {version} (libver='latest'): save it again with h5py's default");
         switch (Byte(at + 1))
@@ -387,7 +394,8 @@ internal sealed class Hdf5
         var data = node.Data ?? throw Bad("a group stands where values should");
         var type = (data.Type.Class, data.Type.Size, data.Type.Signed) switch
         {
-            (1, 4, _) => DType.Float32, (1, 8, _) => DType.Float64, (1, 2, _) => DType.Float16, (0, 8, _) => DType.Int64, (0, 4, _) => DType.Int32, (0, 2, true) => DType.Int16, (0, 1, true) => DType.Int8, (0, 1, false) => DType.UInt8,
+            (1, 4, _) => DType.Float32, (1, 8, _) => DType.Float64, (1, 2, _) => DType.Float16, (0, 8, _) => DType.Int64, (0, 4, _) => DType.Int32,
+                (0, 2, true) => DType.Int16, (0, 1, true) => DType.Int8, (0, 1, false) => DType.UInt8,
             _ => throw Bad($"values of class {data.Type.Class} with {data.Type.Size} bytes are no weights"),
         };
         if (data.Type.BigEndian) throw Bad("big-endian values: save it again on a little-endian machine");

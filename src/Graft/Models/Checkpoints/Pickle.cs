@@ -9,7 +9,8 @@ internal sealed record PickleGlobal(string Module, string Name)
     public override string ToString() => $"{Module}.{Name}";
 }
 
-/// <summary>An object of a class whose code would have to run: a placeholder, whatever the pickle puts into it. No tensor can be made of it.</summary>
+/// <summary>An object of a class whose code would have to run: a placeholder, whatever the pickle puts into it. No tensor can be made of
+/// it.</summary>
 internal sealed record PickledObject(PickleGlobal Class);
 
 /// <summary>
@@ -43,7 +44,8 @@ internal sealed class Pickle(Func<PickleGlobal, object?[], object?> call, Func<o
                 if (_stack.Count > StackLimit) throw new InvalidDataException("the pickle's stack grows without end");
             }
         }
-        catch (Exception reason) when (reason is ArgumentOutOfRangeException or InvalidCastException or KeyNotFoundException or NullReferenceException or OverflowException or IndexOutOfRangeException)
+        catch (Exception reason) when (reason is ArgumentOutOfRangeException or InvalidCastException or KeyNotFoundException
+            or NullReferenceException or OverflowException or IndexOutOfRangeException)
         {
             throw new InvalidDataException($"the pickle is malformed at byte {reader.At}", reason);
         }
@@ -155,7 +157,8 @@ internal sealed class Pickle(Func<PickleGlobal, object?[], object?> call, Func<o
     // Above 64 bits: the states of random generators. Nobody reads them.
     private static object Long(ReadOnlySpan<byte> bytes) => bytes.Length <= 8 ? (long)new System.Numerics.BigInteger(bytes) : bytes.ToArray();
 
-    private static PickleGlobal Global(string module, string name) => PickleNames.Runs(module, name) ? throw PickleNames.Refusal(new PickleGlobal(module, name)) : new PickleGlobal(module, name);
+    private static PickleGlobal Global(string module, string name) => PickleNames.Runs(module, name)
+        ? throw PickleNames.Refusal(new PickleGlobal(module, name)) : new PickleGlobal(module, name);
 
     // An object made without a call: cls.__new__(cls, …) runs no code of the file's choosing.
     private object? Make(PickleGlobal type, object?[] arguments) => PickleNames.IsContainer(type) ? call(type, arguments) : new PickledObject(type);

@@ -13,7 +13,8 @@ internal static class PyTorchCheckpoint
     private static readonly Dictionary<string, DType> s_storages = new()
     {
         ["FloatStorage"] = DType.Float32, ["DoubleStorage"] = DType.Float64, ["HalfStorage"] = DType.Float16, ["BFloat16Storage"] = DType.BFloat16,
-        ["LongStorage"] = DType.Int64, ["IntStorage"] = DType.Int32, ["ShortStorage"] = DType.Int16, ["CharStorage"] = DType.Int8, ["ByteStorage"] = DType.UInt8, ["BoolStorage"] = DType.Bool,
+        ["LongStorage"] = DType.Int64, ["IntStorage"] = DType.Int32, ["ShortStorage"] = DType.Int16, ["CharStorage"] = DType.Int8,
+            ["ByteStorage"] = DType.UInt8, ["BoolStorage"] = DType.Bool,
     };
 
     // Deeper than any wrapper; a pickle may hold itself.
@@ -45,7 +46,8 @@ internal static class PyTorchCheckpoint
         }
     }
 
-    /// <summary>A reader of pickles that notes every storage it is told of, in <paramref name="storages"/>: those of what is passed over too.</summary>
+    /// <summary>A reader of pickles that notes every storage it is told of, in <paramref name="storages"/>: those of what is passed over
+    /// too.</summary>
     private static Pickle NewPickle(Dictionary<string, StorageId>? storages = null) => new(Call, id =>
     {
         // The older format tells a module's class with its source.
@@ -65,22 +67,27 @@ internal static class PyTorchCheckpoint
 
     private static Described Describe(object?[] arguments)
     {
-        if (arguments is not [StorageId storage, long offset, object?[] shape, object?[] strides, ..] || shape.Length != strides.Length || shape.Length > 16)
+        if (arguments is not [StorageId storage, long offset, object?[] shape, object?[] strides, ..] || shape.Length != strides.Length
+            || shape.Length > 16)
             throw new InvalidDataException("a tensor is described wrongly");
-        return new Described(storage.Key, storage.Type, checked(storage.Start + offset), [.. shape.Select(size => (long)size!)], [.. strides.Select(size => (long)size!)], storage.Count);
+        return new Described(storage.Key, storage.Type, checked(storage.Start + offset), [.. shape.Select(size => (long)size!)],
+            [.. strides.Select(size => (long)size!)], storage.Count);
     }
 
     // ('storage', torch.FloatStorage, key, location, count[, view: None or (its key, start, count)])
-    private static StorageId Persistent(object? id) => id is object?[] and ["storage", PickleGlobal type, string key, _, long count, .. var rest] && s_storages.TryGetValue(type.Name, out var found) && count >= 0
+    private static StorageId Persistent(object? id) => id is object?[] and ["storage", PickleGlobal type, string key, _, long count, .. var rest]
+        && s_storages.TryGetValue(type.Name, out var found) && count >= 0
         ? new StorageId(key, found, count, rest is [object?[] and [_, long start, _]] ? start : 0)
         : throw new InvalidDataException("a storage is described wrongly");
 
     private static Dictionary<string, Tensor> ReadZip(string path)
     {
         using var archive = ZipFile.OpenRead(path);
-        var index = archive.Entries.FirstOrDefault(entry => entry.FullName.EndsWith("/data.pkl", StringComparison.Ordinal) || entry.FullName == "data.pkl")
+        var index = archive.Entries.FirstOrDefault(entry => entry.FullName.EndsWith("/data.pkl", StringComparison.Ordinal)
+            || entry.FullName == "data.pkl")
             ?? throw new InvalidDataException(archive.Entries.Any(entry => entry.FullName.EndsWith(".npy", StringComparison.Ordinal))
-                ? "it is a zip archive of NumPy arrays (.npz): save them as safetensors (safetensors.numpy.save_file)" : "it is a zip archive without data.pkl: if a checkpoint lies in it, unpack it");
+                ? "it is a zip archive of NumPy arrays (.npz): save them as safetensors (safetensors.numpy.save_file)"
+                    : "it is a zip archive without data.pkl: if a checkpoint lies in it, unpack it");
         if (archive.Entries.Any(entry => entry.FullName.Contains("/code/", StringComparison.Ordinal))) throw new InvalidDataException("it is a TorchScript archive, not a state dict: save model.state_dict() in PyTorch");
         var root = NewPickle().Read(Bytes(index, path), out _);
         var prefix = index.FullName[..^"data.pkl".Length];
@@ -89,9 +96,12 @@ internal static class PyTorchCheckpoint
         return Build(root, described =>
         {
             // Unpacked and aligned, a tensor stands on the file itself.
-            if (stored.TryGetValue($"{prefix}data/{described.Key}", out var place) && place.Length == checked(described.StorageCount * described.Type.Size()) && place.Offset % described.Type.Size() == 0 && place.Length > 0)
+            if (stored.TryGetValue($"{prefix}data/{described.Key}", out var place)
+                && place.Length == checked(described.StorageCount * described.Type.Size()) && place.Offset % described.Type.Size() == 0
+                && place.Length > 0)
                 return file.Tensor(place.Offset, described.Type, [described.StorageCount]);
-            var entry = archive.GetEntry($"{prefix}data/{described.Key}") ?? throw new InvalidDataException($"storage {described.Key} is missing from the archive");
+            var entry = archive.GetEntry($"{prefix}data/{described.Key}")
+                ?? throw new InvalidDataException($"storage {described.Key} is missing from the archive");
             if (entry.Length != checked(described.StorageCount * described.Type.Size())) throw new InvalidDataException($"storage {described.Key} should have {described.StorageCount} elements and has {entry.Length} bytes");
             using var stream = entry.Open();
             return ReadStorage(stream, described, path, entry.CompressedLength == entry.Length);
@@ -110,7 +120,8 @@ internal static class PyTorchCheckpoint
     private static unsafe Tensor ReadStorage(Stream stream, Described described, string path, bool stored)
     {
         var bytes = checked(described.StorageCount * described.Type.Size());
-        if (stored && bytes > new FileInfo(path).Length) throw new InvalidDataException($"storage {described.Key} says that it has {bytes} bytes, more than the file");
+        if (stored && bytes > new FileInfo(path)
+            .Length) throw new InvalidDataException($"storage {described.Key} says that it has {bytes} bytes, more than the file");
         var tensor = Ops.Empty([described.StorageCount], dtype: described.Type);
         const int Piece = 1 << 26;
         for (long at = 0; at < bytes; at += Piece) stream.ReadExactly(new Span<byte>((byte*)tensor.Data + at, (int)Math.Min(Piece, bytes - at)));
@@ -144,13 +155,15 @@ internal static class PyTorchCheckpoint
             if (at > data.Length - 8) throw new InvalidDataException("it is cut off");
             var count = BinaryPrimitives.ReadInt64LittleEndian(data[at..]);
             at += 8;
-            if (!storages.TryGetValue(key, out var about)) throw new InvalidDataException($"storage {key} belongs to no tensor: its length cannot be known");
+            if (!storages.TryGetValue(key,
+                out var about)) throw new InvalidDataException($"storage {key} belongs to no tensor: its length cannot be known");
             var bytes = count < 0 || count > data.Length ? -1 : count * about.Type.Size();
             if (count != about.Count || bytes < 0 || bytes > data.Length - at) throw new InvalidDataException($"storage {key} says that it has {count} elements, beyond the end: it is cut off");
             starts[key] = at;
             at += (int)bytes;
         }
-        return Build(root, about => starts.TryGetValue(about.Key, out var start) && storages[about.Key] is var stored && (stored.Type, stored.Count) == (about.Type, about.StorageCount)
+        return Build(root, about => starts.TryGetValue(about.Key, out var start) && storages[about.Key] is var stored
+            && (stored.Type, stored.Count) == (about.Type, about.StorageCount)
             ? file.Tensor(start, about.Type, [about.StorageCount])
             : throw new InvalidDataException($"storage {about.Key} is missing, or described in two ways"));
     }
@@ -167,8 +180,10 @@ internal static class PyTorchCheckpoint
             if (key is not string name || value is not Described described) continue;
             var place = (described.Key, described.Type, described.StorageCount);
             if (!storages.TryGetValue(place, out var storage)) storages[place] = storage = read(described);
-            var last = described.Shape.Zip(described.Strides, (size, stride) => checked((size - 1) * stride)).Aggregate(described.Offset, (sum, step) => checked(sum + step));
-            if (described.Offset < 0 || described.Shape.Any(size => size < 0) || described.Strides.Any(stride => stride < 0) || (described.Shape.All(size => size > 0) && last >= described.StorageCount))
+            var last = described.Shape.Zip(described.Strides, (size, stride) => checked((size - 1) * stride))
+                .Aggregate(described.Offset, (sum, step) => checked(sum + step));
+            if (described.Offset < 0 || described.Shape.Any(size => size < 0) || described.Strides.Any(stride => stride < 0)
+                || (described.Shape.All(size => size > 0) && last >= described.StorageCount))
                 throw new InvalidDataException($"tensor '{name}' reaches beyond its storage");
             tensors[name] = s_asStrided.Invoke(storage, described.Shape, described.Strides, described.Offset)[0];
         }
@@ -177,9 +192,12 @@ internal static class PyTorchCheckpoint
     }
 
     // A wrapper's state dict comes before tensors that stand beside it, such as a random generator's state.
-    private static Dictionary<object, object?>? Unwrap(object? value, int depth = 0) => value is not Dictionary<object, object?> map || depth > DepthLimit ? null
-        : s_wrappers.Where(map.ContainsKey).Select(name => Unwrap(map[name], depth + 1)).FirstOrDefault(found => found is not null) ?? (map.Values.Any(item => item is Described) ? map : null);
+    private static Dictionary<object, object?>? Unwrap(object? value, int depth = 0) => value is not Dictionary<object, object?> map
+        || depth > DepthLimit ? null
+        : s_wrappers.Where(map.ContainsKey).Select(name => Unwrap(map[name], depth + 1)).FirstOrDefault(found => found is not null)
+            ?? (map.Values.Any(item => item is Described) ? map : null);
 
     private static PickledObject? Whole(object? value) => value as PickledObject
-        ?? (value is Dictionary<object, object?> map ? s_wrappers.Select(name => map.GetValueOrDefault(name)).OfType<PickledObject>().FirstOrDefault() : null);
+        ?? (value is Dictionary<object, object?> map ? s_wrappers.Select(name => map.GetValueOrDefault(name)).OfType<PickledObject>()
+            .FirstOrDefault() : null);
 }

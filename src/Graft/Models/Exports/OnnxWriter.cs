@@ -31,7 +31,8 @@ internal sealed class OnnxWriter
     {
         var writer = new OnnxWriter(graph);
         writer.Build(weights, normalize, answers);
-        var model = new Model { IrVersion = 8, ProducerName = "Graft", ProducerVersion = typeof(OnnxWriter).Assembly.GetName().Version?.ToString(3) ?? "", Graph = writer._made };
+        var model = new Model { IrVersion = 8, ProducerName = "Graft", ProducerVersion = typeof(OnnxWriter).Assembly.GetName().Version?.ToString(3)
+            ?? "", Graph = writer._made };
         model.OpsetImport.Add(new OperatorSet { Domain = "", Version = Opset });
         foreach (var (key, value) in metadata) model.MetadataProps.Add(new Entry { Key = key, Value = value });
         return model.ToByteArray();
@@ -70,7 +71,8 @@ internal sealed class OnnxWriter
     private static ValueInfo Info(string name, long[] shape)
     {
         var type = new TensorType { ElemType = 1, Shape = new TensorShape() };
-        for (var k = 0; k < shape.Length; k++) type.Shape.Dim.Add(k == 0 ? new Dimension { DimParam = "batch" } : new Dimension { DimValue = shape[k] });
+        for (var k = 0; k < shape.Length; k++) type.Shape.Dim.Add(
+            k == 0 ? new Dimension { DimParam = "batch" } : new Dimension { DimValue = shape[k] });
         return new ValueInfo { Name = name, Type = new Models.Imports.Onnx.Type { TensorType = type } };
     }
 
@@ -81,14 +83,17 @@ internal sealed class OnnxWriter
         if (ready.Type is DType.Float16 or DType.BFloat16 or DType.Float64) ready = ready.To(DType.Float32);
         var made = new Models.Imports.Onnx.Tensor
         {
-            Name = name, DataType = ready.Type switch { DType.Float32 => 1, DType.Int64 => 7, DType.Int32 => 6, DType.Bool => 9, DType.UInt8 => 2, _ => throw new GraftException($"the weight '{name}' is of the type {ready.Type}, which is not written") },
+            Name = name, DataType = ready.Type switch { DType.Float32 => 1, DType.Int64 => 7, DType.Int32 => 6, DType.Bool => 9, DType.UInt8 => 2,
+                _ => throw new GraftException($"the weight '{name}' is of the type {ready.Type}, which is not written") },
             RawData = ByteString.CopyFrom(new ReadOnlySpan<byte>((void*)ready.Data, checked((int)ready.Bytes))),
         };
         made.Dims.AddRange(ready.Shape);
         return made;
     }
 
-    private string Fixed(float[] values, params long[] shape) => Fixed($"f {string.Join(' ', values.Select(value => BitConverter.SingleToInt32Bits(value)))} {string.Join('x', shape)}", () => TorchTensor.From(values, shape));
+    private string Fixed(float[] values, params long[] shape) =>
+        Fixed($"f {string.Join(' ', values.Select(value => BitConverter.SingleToInt32Bits(value)))} {string.Join('x', shape)}",
+        () => TorchTensor.From(values, shape));
 
     private string Fixed(float value) => Fixed($"s {BitConverter.SingleToInt32Bits(value)}", () => TorchTensor.From([value]).Reshape([]));
 
@@ -129,7 +134,8 @@ internal sealed class OnnxWriter
         return [.. node.Output];
     }
 
-    private GraftException No(string what) => new($"{_node.Op}{(_node.Layer.Length > 0 ? $" of '{_node.Layer}'" : "")} cannot be written as ONNX: {what}");
+    private GraftException No(string what) =>
+        new($"{_node.Op}{(_node.Layer.Length > 0 ? $" of '{_node.Layer}'" : "")} cannot be written as ONNX: {what}");
 
     private object? Item(int k) => k < _node.Inputs.Count && _node.Inputs[k] is Literal literal ? literal.Value : null;
 
@@ -149,9 +155,12 @@ internal sealed class OnnxWriter
 
     private bool Given(int k) => k < _node.Inputs.Count && _node.Inputs[k] is Reference or Weight;
 
-    private string[] Ins(int k) => [.. ((Operands)_node.Inputs[k]).Items.Select(item => item switch { Reference reference => _names[reference.Name], Weight weight => _names[weight.Name], _ => "" })];
+    private string[] Ins(int k) =>
+        [.. ((Operands)_node.Inputs[k])
+        .Items.Select(item => item switch { Reference reference => _names[reference.Name], Weight weight => _names[weight.Name], _ => "" })];
 
-    private long[] Shape(int k) => _node.Inputs[k] switch { Reference reference => _graph.Shapes[reference.Name], Weight weight => _graph.Weights[weight.Name].Shape, _ => [] };
+    private long[] Shape(int k) =>
+        _node.Inputs[k] switch { Reference reference => _graph.Shapes[reference.Name], Weight weight => _graph.Weights[weight.Name].Shape, _ => [] };
 
     private long[] Result => _graph.Shapes[_node.Outputs[0]];
 
@@ -165,12 +174,16 @@ internal sealed class OnnxWriter
         {
             case "aten::conv2d" or "aten::conv1d":
                 var n = Shape(1).Length - 2;
-                return [Add("Conv", Given(2) ? [In(0), In(1), In(2)] : [In(0), In(1)], ("kernel_shape", Shape(1)[2..]), ("strides", List(3, Ones(n))), ("pads", Twice(List(4, new long[n]))), ("dilations", List(5, Ones(n))), ("group", Whole(6, 1)))];
+                return [Add("Conv", Given(2) ? [In(0), In(1), In(2)] : [In(0), In(1)], ("kernel_shape", Shape(1)[2..]),
+                    ("strides", List(3, Ones(n))), ("pads", Twice(List(4, new long[n]))), ("dilations", List(5, Ones(n))), ("group", Whole(6, 1)))];
             case "aten::conv_transpose2d":
-                return [Add("ConvTranspose", Given(2) ? [In(0), In(1), In(2)] : [In(0), In(1)], ("kernel_shape", Shape(1)[2..]), ("strides", List(3, Ones(2))), ("pads", Twice(List(4, [0, 0]))), ("output_padding", List(5, [0, 0])), ("group", Whole(6, 1)), ("dilations", List(7, Ones(2))))];
+                return [Add("ConvTranspose", Given(2) ? [In(0), In(1), In(2)] : [In(0), In(1)], ("kernel_shape", Shape(1)[2..]),
+                    ("strides", List(3, Ones(2))), ("pads", Twice(List(4, [0, 0]))), ("output_padding", List(5, [0, 0])), ("group", Whole(6, 1)),
+                    ("dilations", List(7, Ones(2))))];
             case "aten::batch_norm":
                 var channels = Shape(0)[1];
-                var (scale, shift) = (Given(1) ? In(1) : Fixed([.. Enumerable.Repeat(1f, (int)channels)], channels), Given(2) ? In(2) : Fixed(new float[channels], channels));
+                var (scale, shift) = (Given(1) ? In(1) : Fixed([.. Enumerable.Repeat(1f, (int)channels)], channels),
+                    Given(2) ? In(2) : Fixed(new float[channels], channels));
                 return [Add("BatchNormalization", [In(0), scale, shift, In(3), In(4)], ("epsilon", Real(7, 1e-5)))];
             case "aten::linear": return [Linear(In(0), In(1), Given(2) ? In(2) : null)];
             case "aten::addmm": return [Add("Gemm", [In(1), In(2), In(0)])];
@@ -191,10 +204,12 @@ internal sealed class OnnxWriter
             case "aten::softplus": return [Add("Softplus", In(0))];
             case "aten::mish": return [Add("Mul", In(0), Add("Tanh", Add("Softplus", In(0))))];
             case "aten::leaky_relu": return [Add("LeakyRelu", [In(0)], ("alpha", Real(1, 0.01)))];
-            case "aten::prelu": return [Add("PRelu", In(0), Shape(0).Length > 2 ? Add("Reshape", In(1), Fixed([-1, .. Ones(Shape(0).Length - 2)])) : In(1))];
+            case "aten::prelu": return [Add("PRelu", In(0), Shape(0)
+                .Length > 2 ? Add("Reshape", In(1), Fixed([-1, .. Ones(Shape(0).Length - 2)])) : In(1))];
             case "aten::hardtanh": return [Clip(Real(1, -1), Real(2, 1))];
             case "aten::relu6": return [Clip(0, 6)];
-            case "aten::clamp": return [Clip(Item(1) is null ? double.NegativeInfinity : Real(1, 0), Item(2) is null ? double.PositiveInfinity : Real(2, 0))];
+            case "aten::clamp": return [Clip(Item(1) is null ? double.NegativeInfinity : Real(1, 0),
+                Item(2) is null ? double.PositiveInfinity : Real(2, 0))];
             case "aten::hardsigmoid": return [Add("HardSigmoid", [In(0)], ("alpha", 1 / 6.0), ("beta", 0.5))];
             case "aten::hardswish": return [Add("HardSwish", In(0))];
             case "aten::silu": return [Add("Mul", In(0), Add("Sigmoid", In(0)))];
@@ -210,11 +225,14 @@ internal sealed class OnnxWriter
             case "aten::square": return [Add("Mul", In(0), In(0))];
             case "aten::maximum": return [Add("Max", In(0), In(1))];
             case "aten::minimum": return [Add("Min", In(0), In(1))];
-            case "aten::max_pool2d": return [Add("MaxPool", [In(0)], ("kernel_shape", List(1, [1, 1])), ("strides", List(2, List(1, [1, 1]))), ("pads", Twice(List(3, [0, 0]))), ("dilations", List(4, [1, 1])), ("ceil_mode", Whole(5, 0)))];
+            case "aten::max_pool2d": return [Add("MaxPool", [In(0)], ("kernel_shape", List(1, [1, 1])), ("strides", List(2, List(1, [1, 1]))),
+                ("pads", Twice(List(3, [0, 0]))), ("dilations", List(4, [1, 1])), ("ceil_mode", Whole(5, 0)))];
             case "aten::avg_pool2d" or "aten::avg_pool3d": return [AveragePool()];
             case "aten::adaptive_avg_pool2d": return [AdaptivePool()];
-            case "aten::mean": return Item(1) is long[] over ? [Add("ReduceMean", [In(0)], ("axes", over), ("keepdims", Whole(2, 0)))] : throw No("a mean over everything mixes the pictures of a batch");
-            case "aten::sum": return Item(1) is long[] summed ? [Add("ReduceSum", [In(0), Fixed(summed)], ("keepdims", Whole(2, 0)))] : throw No("a sum over everything mixes the pictures of a batch");
+            case "aten::mean": return Item(1) is long[] over ? [Add("ReduceMean", [In(0)], ("axes", over), ("keepdims", Whole(2, 0)))]
+                : throw No("a mean over everything mixes the pictures of a batch");
+            case "aten::sum": return Item(1) is long[] summed ? [Add("ReduceSum", [In(0), Fixed(summed)], ("keepdims", Whole(2, 0)))]
+                : throw No("a sum over everything mixes the pictures of a batch");
             case "aten::amax": return [Add("ReduceMax", [In(0)], ("axes", List(1, [])), ("keepdims", Whole(2, 0)))];
             case "aten::amin": return [Add("ReduceMin", [In(0)], ("axes", List(1, [])), ("keepdims", Whole(2, 0)))];
             case "aten::cat": return [Add("Concat", Ins(0), ("axis", Whole(1, 0) is var axis && axis < 0 ? axis + Result.Length : axis))];
@@ -222,14 +240,19 @@ internal sealed class OnnxWriter
             case "aten::flatten" or "aten::reshape" or "aten::view": return [Add("Reshape", In(0), Fixed([-1, .. Target()]))];
             case "aten::permute": return [Add("Transpose", [In(0)], ("perm", List(1, []).Select(k => k < 0 ? k + Shape(0).Length : k).ToArray()))];
             case "aten::transpose" or "aten::t": return [Transpose()];
-            case "aten::unsqueeze": return [Add("Unsqueeze", In(0), Fixed(Whole(1, 0) is var place && place < 0 ? place + Shape(0).Length + 1 : place))];
-            case "aten::squeeze": return [Item(1) is long squeezed ? Shape(0)[squeezed < 0 ? squeezed + Shape(0).Length : squeezed] == 1 ? Add("Squeeze", In(0), Fixed(squeezed)) : In(0) : Add("Reshape", In(0), Fixed([-1, .. Result.Skip(1)]))];
-            case "aten::select": return [Add("Gather", [In(0), Fixed($"scalar {Whole(2, 0)}", () => TorchTensor.From([Whole(2, 0)]).Reshape([]))], ("axis", Axis(1)))];
+            case "aten::unsqueeze": return [Add("Unsqueeze", In(0),
+                Fixed(Whole(1, 0) is var place && place < 0 ? place + Shape(0).Length + 1 : place))];
+            case "aten::squeeze": return [Item(1) is long squeezed ? Shape(0)[squeezed < 0 ? squeezed + Shape(0).Length : squeezed] == 1
+                ? Add("Squeeze", In(0), Fixed(squeezed)) : In(0) : Add("Reshape", In(0), Fixed([-1, .. Result.Skip(1)]))];
+            case "aten::select": return [Add("Gather", [In(0), Fixed($"scalar {Whole(2, 0)}", () => TorchTensor.From([Whole(2, 0)]).Reshape([]))],
+                ("axis", Axis(1)))];
             case "aten::narrow": return [Slice(In(0), Axis(1), Whole(2, 0), Whole(2, 0) + Whole(3, 0), 1)];
             case "aten::slice": return [Slice(In(0), Axis(1), Whole(2, 0), Item(3) is long end ? end : long.MaxValue, Whole(4, 1))];
             case "aten::chunk": return Pieces(Axis(2), [.. _node.Outputs.Select(name => _graph.Shapes[name][(int)Axis(2)])]);
-            case "aten::split" or "aten::split_with_sizes": return Pieces(Axis(2), [.. _node.Outputs.Select(name => _graph.Shapes[name][(int)Axis(2)])]);
-            case "aten::unbind": return [.. _node.Outputs.Select((_, k) => Add("Gather", [In(0), Fixed($"scalar {k}", () => TorchTensor.From([(long)k]).Reshape([]))], ("axis", Axis(1))))];
+            case "aten::split" or "aten::split_with_sizes": return Pieces(Axis(2),
+                [.. _node.Outputs.Select(name => _graph.Shapes[name][(int)Axis(2)])]);
+            case "aten::unbind": return [.. _node.Outputs.Select((_, k) =>
+                Add("Gather", [In(0), Fixed($"scalar {k}", () => TorchTensor.From([(long)k]).Reshape([]))], ("axis", Axis(1))))];
             case "aten::index_select": return [Add("Gather", [In(0), In(2)], ("axis", Axis(1)))];
             case "aten::flip": return [List(1, []).Aggregate(In(0), (x, at) => AddSlice(x, at, -1, long.MinValue + 1, -1))];
             case "aten::embedding": return [Add("Gather", In(0), In(1))];
@@ -238,9 +261,12 @@ internal sealed class OnnxWriter
             case "aten::constant_pad_nd": return [Pad()];
             case "aten::roll": return [List(1, []).Zip(List(2, [])).Aggregate(In(0), (x, pair) => Roll(x, pair.First, pair.Second))];
             case "aten::layer_norm": return [LayerNorm()];
-            case "aten::upsample_nearest2d": return [Add("Resize", [In(0), "", Fixed(Factors(), 4)], ("mode", "nearest"), ("coordinate_transformation_mode", "asymmetric"), ("nearest_mode", "floor"))];
-            case "aten::upsample_bilinear2d": return [Add("Resize", [In(0), "", Fixed(Factors(), 4)], ("mode", "linear"), ("coordinate_transformation_mode", Whole(2, 0) != 0 ? "align_corners" : "half_pixel"))];
-            case "aten::dropout" or "aten::feature_dropout" or "aten::contiguous" or "aten::clone" or "aten::to" or "aten::alpha_dropout": return [In(0)];
+            case "aten::upsample_nearest2d": return [Add("Resize", [In(0), "", Fixed(Factors(), 4)], ("mode", "nearest"),
+                ("coordinate_transformation_mode", "asymmetric"), ("nearest_mode", "floor"))];
+            case "aten::upsample_bilinear2d": return [Add("Resize", [In(0), "", Fixed(Factors(), 4)], ("mode", "linear"),
+                ("coordinate_transformation_mode", Whole(2, 0) != 0 ? "align_corners" : "half_pixel"))];
+            case "aten::dropout" or "aten::feature_dropout" or "aten::contiguous" or "aten::clone" or "aten::to"
+                or "aten::alpha_dropout": return [In(0)];
             default: throw No("it has no counterpart in Graft's table");
         }
     }
@@ -257,7 +283,8 @@ internal sealed class OnnxWriter
         return bias is null ? product : Add("Add", product, bias);
     }
 
-    private string Clip(double least, double most) => Add("Clip", In(0), double.IsInfinity(least) ? "" : Fixed((float)least), double.IsInfinity(most) ? "" : Fixed((float)most));
+    private string Clip(double least, double most) =>
+        Add("Clip", In(0), double.IsInfinity(least) ? "" : Fixed((float)least), double.IsInfinity(most) ? "" : Fixed((float)most));
 
     private string Scaled(string x, int k) => Real(k, 1) is var factor && factor != 1 ? Add("Mul", x, Fixed((float)factor)) : x;
 
@@ -267,7 +294,8 @@ internal sealed class OnnxWriter
         var x = In(0);
         if (Item(1) is "tanh")
         {
-            var inner = Add("Mul", Add("Add", x, Add("Mul", Add("Mul", Add("Mul", x, x), x), Fixed(0.044715f))), Fixed((float)Math.Sqrt(2 / Math.PI)));
+            var inner = Add("Mul", Add("Add", x, Add("Mul", Add("Mul", Add("Mul", x, x), x), Fixed(0.044715f))),
+                Fixed((float)Math.Sqrt(2 / Math.PI)));
             return Add("Mul", Add("Mul", x, Fixed(0.5f)), Add("Add", Add("Tanh", inner), Fixed(1f)));
         }
         return Add("Mul", Add("Mul", x, Fixed(0.5f)), Add("Add", Add("Erf", Add("Mul", x, Fixed((float)Math.Sqrt(0.5)))), Fixed(1f)));
@@ -279,10 +307,12 @@ internal sealed class OnnxWriter
         if (Item(6) is long divisor)
         {
             // A sum over the window, over a number of one's own.
-            var average = Add("AveragePool", [In(0)], ("kernel_shape", window), ("strides", List(2, window)), ("pads", Twice(List(3, new long[window.Length]))), ("ceil_mode", Whole(4, 0)), ("count_include_pad", 1L));
+            var average = Add("AveragePool", [In(0)], ("kernel_shape", window), ("strides", List(2, window)),
+                ("pads", Twice(List(3, new long[window.Length]))), ("ceil_mode", Whole(4, 0)), ("count_include_pad", 1L));
             return Add("Mul", average, Fixed((float)(window.Aggregate(1.0, (n, size) => n * size) / divisor)));
         }
-        return Add("AveragePool", [In(0)], ("kernel_shape", window), ("strides", List(2, window)), ("pads", Twice(List(3, new long[window.Length]))), ("ceil_mode", Whole(4, 0)), ("count_include_pad", Whole(5, 1)));
+        return Add("AveragePool", [In(0)], ("kernel_shape", window), ("strides", List(2, window)), ("pads", Twice(List(3, new long[window.Length]))),
+            ("ceil_mode", Whole(4, 0)), ("count_include_pad", Whole(5, 1)));
     }
 
     private string AdaptivePool()
@@ -290,12 +320,14 @@ internal sealed class OnnxWriter
         var (to, from) = (List(1, [1, 1]), Shape(0)[2..]);
         if (to.SequenceEqual(from)) return In(0);
         if (to.All(size => size == 1)) return Add("GlobalAveragePool", In(0));
-        if (Enumerable.Range(0, 2).Any(k => from[k] % to[k] != 0)) throw No($"pooling {from[0]}×{from[1]} to {to[0]}×{to[1]} has windows of several sizes");
+        if (Enumerable.Range(0, 2).Any(k =>
+            from[k] % to[k] != 0)) throw No($"pooling {from[0]}×{from[1]} to {to[0]}×{to[1]} has windows of several sizes");
         long[] window = [from[0] / to[0], from[1] / to[1]];
         return Add("AveragePool", [In(0)], ("kernel_shape", window), ("strides", window));
     }
 
-    private IEnumerable<long> Target() => Result.Length > 0 && Result.Skip(1).All(size => size >= 0) ? Result.Skip(1) : throw No("the batch does not stand first");
+    private IEnumerable<long> Target() => Result.Length > 0 && Result.Skip(1).All(size => size >= 0) ? Result.Skip(1)
+        : throw No("the batch does not stand first");
 
     private string Transpose()
     {
@@ -323,7 +355,8 @@ internal sealed class OnnxWriter
             {
                 var axis = rank - 1 - k;
                 if (sides[2 * k] > 0 || sides[2 * k + 1] > 0) throw No("borders that both grow and shrink");
-                if (sides[2 * k] < 0 || sides[2 * k + 1] < 0) x = AddSlice(x, axis, -sides[2 * k], sides[2 * k + 1] < 0 ? sides[2 * k + 1] : long.MaxValue, 1);
+                if (sides[2 * k] < 0 || sides[2 * k + 1] < 0) x =
+                    AddSlice(x, axis, -sides[2 * k], sides[2 * k + 1] < 0 ? sides[2 * k + 1] : long.MaxValue, 1);
             }
             return x;
         }
@@ -342,7 +375,8 @@ internal sealed class OnnxWriter
     private string LayerNorm()
     {
         var size = List(1, []);
-        var (scale, shift) = (Given(2) ? In(2) : Fixed([.. Enumerable.Repeat(1f, (int)size[^1])], size), Given(3) ? In(3) : Fixed(new float[size[^1]], size));
+        var (scale, shift) = (Given(2) ? In(2) : Fixed([.. Enumerable.Repeat(1f, (int)size[^1])], size),
+            Given(3) ? In(3) : Fixed(new float[size[^1]], size));
         return Add("LayerNormalization", [In(0), scale, shift], ("axis", (long)-size.Length), ("epsilon", Real(4, 1e-5)));
     }
 }

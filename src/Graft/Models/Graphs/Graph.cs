@@ -33,7 +33,8 @@ internal sealed record Node(string Layer, string Op, IReadOnlyList<Operand> Inpu
     public IEnumerable<string> Reads => Inputs.SelectMany(References);
 
     /// <summary>Names of the weights that it reads, in order.</summary>
-    public IEnumerable<string> Weights => Inputs.SelectMany(input => input is Operands list ? list.Items : [input]).OfType<Weight>().Select(weight => weight.Name);
+    public IEnumerable<string> Weights => Inputs.SelectMany(input => input is Operands list ? list.Items : [input]).OfType<Weight>()
+        .Select(weight => weight.Name);
 
     private static IEnumerable<string> References(Operand operand) => operand switch
     {
@@ -58,7 +59,8 @@ internal sealed record WeightShape(long[] Shape, DType Type, bool Buffer);
 /// <param name="Output">The result's name.</param>
 /// <param name="Shapes">Of values, the batch as −1.</param>
 /// <param name="Weights">What its nodes read beside one another's results, in the order of first use.</param>
-internal sealed record Graph(string Input, IReadOnlyList<Node> Nodes, string Output, IReadOnlyDictionary<string, long[]> Shapes, IReadOnlyDictionary<string, WeightShape> Weights)
+internal sealed record Graph(string Input,
+    IReadOnlyList<Node> Nodes, string Output, IReadOnlyDictionary<string, long[]> Shapes, IReadOnlyDictionary<string, WeightShape> Weights)
 {
     /// <summary>Layers that own weights or are named by their source, in the order of running.</summary>
     public IReadOnlyList<string> Layers => [.. Nodes.Select(node => node.Layer).Where(layer => layer.Length > 0).Distinct()];
@@ -87,15 +89,22 @@ internal sealed record Graph(string Input, IReadOnlyList<Node> Nodes, string Out
     public Graph UpTo(string value) => (this with { Output = value }).Pruned();
 
     /// <summary>Weights of zero.</summary>
-    public Dictionary<string, Tensor> Zeros() => Weights.ToDictionary(weight => weight.Key, weight => TensorScope.Detach(Ops.Zeros(weight.Value.Shape, dtype: weight.Value.Type)));
+    public Dictionary<string, Tensor> Zeros() =>
+        Weights.ToDictionary(weight => weight.Key, weight => TensorScope.Detach(Ops.Zeros(weight.Value.Shape, dtype: weight.Value.Type)));
 
     /// <summary>As text that <see cref="FromJson"/> reads.</summary>
     public string ToJson() => new JsonObject
     {
         ["input"] = Input, ["output"] = Output,
-        ["nodes"] = new JsonArray([.. Nodes.Select(node => new JsonArray(node.Layer, node.Op, new JsonArray([.. node.Inputs.Select(Write)]), new JsonArray([.. node.Outputs.Select(name => (JsonNode)name)])))]),
-        ["shapes"] = new JsonObject(Shapes.Select(shape => KeyValuePair.Create(shape.Key, (JsonNode?)new JsonArray([.. shape.Value.Select(size => (JsonNode)size)])))),
-        ["weights"] = new JsonObject(Weights.Select(weight => KeyValuePair.Create(weight.Key, (JsonNode?)new JsonArray((int)weight.Value.Type, weight.Value.Buffer, new JsonArray([.. weight.Value.Shape.Select(size => (JsonNode)size)]))))),
+        ["nodes"] = new JsonArray([.. Nodes.Select(node =>
+            new JsonArray(node.Layer, node.Op, new JsonArray([.. node.Inputs.Select(Write)]),
+            new JsonArray([.. node.Outputs.Select(name => (JsonNode)name)])))]),
+        ["shapes"] = new JsonObject(Shapes.Select(shape =>
+            KeyValuePair.Create(shape.Key, (JsonNode?)new JsonArray([.. shape.Value.Select(size => (JsonNode)size)])))),
+        ["weights"] = new JsonObject(Weights.Select(weight =>
+            KeyValuePair.Create(weight.Key,
+            (JsonNode?)new JsonArray((int)weight.Value.Type, weight.Value.Buffer,
+            new JsonArray([.. weight.Value.Shape.Select(size => (JsonNode)size)]))))),
     }.ToJsonString();
 
     private static JsonObject Write(Operand operand) => operand switch
@@ -109,7 +118,8 @@ internal sealed record Graph(string Input, IReadOnlyList<Node> Nodes, string Out
         Literal { Value: double number } => new JsonObject { ["f"] = number.ToString("R") },
         Literal { Value: string text } => new JsonObject { ["s"] = text },
         Literal { Value: long[] numbers } => new JsonObject { ["il"] = new JsonArray([.. numbers.Select(number => (JsonNode)number)]) },
-        Literal { Value: double[] numbers } => new JsonObject { ["fl"] = new JsonArray([.. numbers.Select(number => (JsonNode)number.ToString("R"))]) },
+        Literal { Value: double[] numbers } =>
+            new JsonObject { ["fl"] = new JsonArray([.. numbers.Select(number => (JsonNode)number.ToString("R"))]) },
         Literal { Value: bool[] flags } => new JsonObject { ["bl"] = new JsonArray([.. flags.Select(flag => (JsonNode)flag)]) },
         _ => throw new InvalidOperationException($"a graph holds no {operand}"),
     };
@@ -121,25 +131,34 @@ internal sealed record Graph(string Input, IReadOnlyList<Node> Nodes, string Out
         try
         {
             var root = JsonNode.Parse(text)!;
-            var nodes = root["nodes"]!.AsArray().Select(node => new Node((string)node![0]!, Allowed((string)node[1]!), [.. node[2]!.AsArray().Select(item => Read(item!))], [.. node[3]!.AsArray().Select(name => (string)name!)])).ToArray();
-            return new Graph((string)root["input"]!, nodes, (string)root["output"]!, root["shapes"]!.AsObject().ToDictionary(shape => shape.Key, shape => shape.Value!.AsArray().Select(size => (long)size!).ToArray()),
-                root["weights"]!.AsObject().ToDictionary(weight => weight.Key, weight => new WeightShape(weight.Value![2]!.AsArray().Select(size => (long)size!).ToArray(), (DType)(int)weight.Value![0]!, (bool)weight.Value![1]!)));
+            var nodes = root["nodes"]!.AsArray()
+                .Select(node => new Node((string)node![0]!, Allowed((string)node[1]!), [.. node[2]!.AsArray().Select(item => Read(item!))],
+                [.. node[3]!.AsArray().Select(name => (string)name!)])).ToArray();
+            return new Graph((string)root["input"]!, nodes, (string)root["output"]!, root["shapes"]!.AsObject()
+                .ToDictionary(shape => shape.Key, shape => shape.Value!.AsArray().Select(size => (long)size!).ToArray()),
+                root["weights"]!.AsObject().ToDictionary(weight => weight.Key,
+                    weight => new WeightShape(weight.Value![2]!.AsArray().Select(size => (long)size!).ToArray(), (DType)(int)weight.Value![0]!,
+                    (bool)weight.Value![1]!)));
         }
-        catch (Exception reason) when (reason is JsonException or NullReferenceException or InvalidOperationException or FormatException or ArgumentOutOfRangeException)
+        catch (Exception reason) when (reason is JsonException or NullReferenceException or InvalidOperationException or FormatException
+            or ArgumentOutOfRangeException)
         {
             throw new GraftException($"the graph in the file cannot be read: {reason.Message}", reason);
         }
     }
 
     // libtorch's inner operators check little of what they are given; these do, or come from its own traces.
-    private static readonly HashSet<string> s_inner = ["aten::_convolution", "aten::_softmax", "aten::_log_softmax", "aten::_native_multi_head_attention", "aten::_transformer_encoder_layer_fwd"];
+    private static readonly HashSet<string> s_inner =
+        ["aten::_convolution", "aten::_softmax", "aten::_log_softmax", "aten::_native_multi_head_attention", "aten::_transformer_encoder_layer_fwd"];
 
     /// <summary>Operators that read files, reach memory by strides or skip their checks are not for files to call.</summary>
     internal static string Allowed(string op)
     {
         var kind = op.Split('.')[0];
         var inner = kind.StartsWith("aten::_", StringComparison.Ordinal) && !s_inner.Contains(kind);
-        return kind.StartsWith("aten::", StringComparison.Ordinal) && !inner && kind is not ("aten::from_file" or "aten::set" or "aten::set_" or "aten::set_data" or "aten::as_strided" or "aten::as_strided_" or "aten::resize_" or "aten::resize_as_")
+        return kind.StartsWith("aten::", StringComparison.Ordinal) && !inner
+            && kind is not ("aten::from_file" or "aten::set" or "aten::set_" or "aten::set_data" or "aten::as_strided" or "aten::as_strided_"
+            or "aten::resize_" or "aten::resize_as_")
             ? op : throw new GraftException($"the graph calls {op}, which no network needs: refused");
     }
 

@@ -24,7 +24,8 @@ public sealed class GraphBackbone : Backbone
     /// <param name="preprocessing">What its input has gone through.</param>
     /// <param name="name">To call it by.</param>
     /// <param name="headless">The graph gives features: no layer of it is a classifier.</param>
-    internal GraphBackbone(Graph graph, IReadOnlyDictionary<string, Tensor> weights, Preprocessing preprocessing, string name = "graph", bool headless = false)
+    internal GraphBackbone(Graph graph, IReadOnlyDictionary<string, Tensor> weights, Preprocessing preprocessing, string name = "graph",
+        bool headless = false)
     {
         Graph = graph = headless ? graph : WithoutSoftmax(graph);
         (_name, Preprocessing, Headless) = (name, preprocessing, headless);
@@ -37,7 +38,8 @@ public sealed class GraphBackbone : Backbone
         var parts = StageFinder.Find(graph, end, features);
         foreach (var part in parts)
         {
-            var module = Child("", new GraphModule([.. graph.Nodes.Skip(part.From).Take(part.To - part.From)], input, part.Output, weights, graph.Weights, shared));
+            var module = Child("", new GraphModule([.. graph.Nodes.Skip(part.From).Take(part.To - part.From)], input, part.Output, weights,
+                graph.Weights, shared));
             stages.Add(new Stage(part.Name, part.Channels, [module], module.Forward));
             input = part.Output;
         }
@@ -104,7 +106,8 @@ public sealed class GraphBackbone : Backbone
     }
 
     /// <inheritdoc/>
-    public override BackboneSpec Spec => field ??= new(ArchitectureName, ("name", _name.Replace(' ', '_').Replace('=', '_')), ("digest", _digest), ("graph", _body.ToJson()));
+    public override BackboneSpec Spec =>
+        field ??= new(ArchitectureName, ("name", _name.Replace(' ', '_').Replace('=', '_')), ("digest", _digest), ("graph", _body.ToJson()));
 
     /// <summary>One that a file's metadata describe, with weights of zero.</summary>
     /// <param name="spec">graph, name; ends: scores where the graph ends with its classifier.</param>
@@ -112,7 +115,8 @@ public sealed class GraphBackbone : Backbone
     internal static GraphBackbone Of(BackboneSpec spec)
     {
         var graph = Graph.FromJson(spec["graph"] ?? throw new GraftException("the file names the architecture 'graph' and holds no graph"));
-        return new GraphBackbone(graph, graph.Zeros(), Preprocessing.Small((int)graph.Shapes[graph.Input][^1], Normalize.ImageNet), spec["name"] ?? "graph", spec["ends"] != "scores");
+        return new GraphBackbone(graph, graph.Zeros(), Preprocessing.Small((int)graph.Shapes[graph.Input][^1], Normalize.ImageNet), spec["name"]
+            ?? "graph", spec["ends"] != "scores");
     }
 
     /// <summary>A body with a dense layer on its pooled output, as the classifier that its own weights make it.</summary>
@@ -128,12 +132,15 @@ public sealed class GraphBackbone : Backbone
         {
             // As Pool does it.
             var over = shape.Length == 4 ? new long[] { 2, 3 } : [1];
-            nodes.Add(new Node("", "aten::mean.dim", [new Reference(features), new Literal(over), new Literal(false), new Literal(null)], [features = "graft_pooled"]));
+            nodes.Add(new Node("", "aten::mean.dim", [new Reference(features), new Literal(over), new Literal(false), new Literal(null)],
+                [features = "graft_pooled"]));
             shapes[features] = [-1, shape.Length == 4 ? shape[1] : shape[2]];
         }
-        nodes.Add(new Node(layer, "aten::linear", [new Reference(features), new Weight($"{layer}.weight"), new Weight($"{layer}.bias")], ["graft_scores"]));
+        nodes.Add(new Node(layer, "aten::linear", [new Reference(features), new Weight($"{layer}.weight"), new Weight($"{layer}.bias")],
+            ["graft_scores"]));
         shapes["graft_scores"] = [-1, classes];
-        var weights = new Dictionary<string, WeightShape>(body.Weights) { [$"{layer}.weight"] = new([classes, shapes[features][1]], DType.Float32, false), [$"{layer}.bias"] = new([classes], DType.Float32, false) };
+        var weights = new Dictionary<string, WeightShape>(body.Weights) { [$"{layer}.weight"] =
+            new([classes, shapes[features][1]], DType.Float32, false), [$"{layer}.bias"] = new([classes], DType.Float32, false) };
         return body with { Nodes = nodes, Output = "graft_scores", Shapes = shapes, Weights = weights };
     }
 
@@ -141,7 +148,8 @@ public sealed class GraphBackbone : Backbone
     protected override Backbone CreateSame()
     {
         using var mode = Autograd.NoGrad();
-        return new GraphBackbone(Graph, Weights.ToDictionary(weight => weight.Key, weight => TensorScope.Detach(weight.Value.Detach().Clone())), Preprocessing, _name, Headless);
+        return new GraphBackbone(Graph, Weights.ToDictionary(weight => weight.Key, weight => TensorScope.Detach(weight.Value.Detach().Clone())),
+            Preprocessing, _name, Headless);
     }
 
     /// <summary>Any backbone as a graph with the same names, by a trace: what surgery works on.</summary>
@@ -151,8 +159,10 @@ public sealed class GraphBackbone : Backbone
         backbone.Eval();
         foreach (var norm in backbone.Modules().OfType<INormStatistics>()) norm.Frozen = false;
         var classify = backbone.CanClassify;
-        var (graph, weights) = ScriptGraph.Of(backbone, classify ? backbone.Classify : backbone.Forward, 3, backbone.Preprocessing.Height, backbone.Preprocessing.Width);
-        return new GraphBackbone(graph, weights.ToDictionary(weight => weight.Key, weight => TensorScope.Detach(weight.Value.Clone())), backbone.Preprocessing, backbone.Architecture, !classify) { Provenance = backbone.Provenance, ClassNames = backbone.ClassNames };
+        var (graph, weights) = ScriptGraph.Of(backbone, classify ? backbone.Classify : backbone.Forward, 3, backbone.Preprocessing.Height,
+            backbone.Preprocessing.Width);
+        return new GraphBackbone(graph, weights.ToDictionary(weight => weight.Key, weight => TensorScope.Detach(weight.Value.Clone())),
+            backbone.Preprocessing, backbone.Architecture, !classify) { Provenance = backbone.Provenance, ClassNames = backbone.ClassNames };
     }
 
     /// <summary>The same graph on an input of another size: its shapes are worked out anew.</summary>
@@ -160,14 +170,17 @@ public sealed class GraphBackbone : Backbone
     {
         using var builder = new GraphBuilder(1);
         var input = builder.Input([3, side, side]);
-        var output = Surgery.Replay(builder, backbone.Graph, backbone.Weights.ToDictionary(weight => weight.Key, weight => weight.Value.Detach()), new Dictionary<string, Symbol> { [backbone.Graph.Input] = input }, backbone.Graph.Output);
+        var output = Surgery.Replay(builder, backbone.Graph, backbone.Weights.ToDictionary(weight => weight.Key, weight => weight.Value.Detach()),
+            new Dictionary<string, Symbol> { [backbone.Graph.Input] = input }, backbone.Graph.Output);
         var (graph, weights) = builder.Build(output);
-        return new GraphBackbone(graph, weights.ToDictionary(weight => weight.Key, weight => TensorScope.Detach(weight.Value.Clone())), backbone.Preprocessing, backbone.Name, backbone.Headless) { Provenance = backbone.Provenance, ClassNames = backbone.ClassNames };
+        return new GraphBackbone(graph, weights.ToDictionary(weight => weight.Key, weight => TensorScope.Detach(weight.Value.Clone())),
+            backbone.Preprocessing, backbone.Name, backbone.Headless) { Provenance = backbone.Provenance, ClassNames = backbone.ClassNames };
     }
 
     private static Graph WithoutSoftmax(Graph graph)
     {
-        while (graph.Nodes.Count > 1 && graph.Nodes[^1] is { Kind: "aten::softmax" or "aten::log_softmax", Inputs: [Reference { Name: var before }, ..] } last && last.Outputs[0] == graph.Output)
+        while (graph.Nodes.Count > 1 && graph.Nodes[^1] is { Kind: "aten::softmax" or "aten::log_softmax",
+            Inputs: [Reference { Name: var before }, ..] } last && last.Outputs[0] == graph.Output)
             graph = (graph with { Nodes = [.. graph.Nodes.SkipLast(1)], Output = before }).Pruned();
         return graph;
     }

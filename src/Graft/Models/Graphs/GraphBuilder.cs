@@ -58,7 +58,8 @@ internal sealed class GraphBuilder(long batch, bool twice = false) : IDisposable
     /// <summary>The input: an example of this shape, the batch first.</summary>
     public Symbol Input(long[] shape, DType type = DType.Float32)
     {
-        var example = type == DType.Float32 ? Ops.Linspace(-1.0, 1.0, (int)shape.Aggregate(batch, (n, size) => checked(n * size))).View([batch, .. shape]) : Ops.Zeros([batch, .. shape], dtype: type);
+        var example = type == DType.Float32 ? Ops.Linspace(-1.0, 1.0, (int)shape.Aggregate(batch, (n, size) => checked(n * size)))
+            .View([batch, .. shape]) : Ops.Zeros([batch, .. shape], dtype: type);
         _shapes[_input] = [-1, .. shape];
         var one = example.Narrow(0, 0, 1);
         return new Symbol(new Reference(_input), example, true) { Second = twice ? Ops.Cat([one.Flip([shape.Length]), example, one.Neg()]) : null };
@@ -102,19 +103,22 @@ internal sealed class GraphBuilder(long batch, bool twice = false) : IDisposable
         if (batched && read.Any(symbol => !symbol.Batched && symbol.Second is not null))
             throw new GraftException($"{Place}the batch's size is used as a number: it runs for one batch size only. {Advice}");
         var results = Invoke(found, arguments, symbol => symbol.Example, first: true);
-        var seconds = read.Any(symbol => symbol.Second is not null) ? Invoke(found, arguments, symbol => symbol.Second ?? symbol.Example, first: false) : null;
+        var seconds = read.Any(symbol => symbol.Second is not null)
+            ? Invoke(found, arguments, symbol => symbol.Second ?? symbol.Example, first: false) : null;
         var symbols = new Symbol[results.Length];
         for (var k = 0; k < results.Length; k++)
         {
             var name = $"v{_next++}";
-            symbols[k] = new Symbol(new Reference(name), results[k], batched) { Second = batched || !Same(results[k], seconds?[k]) ? seconds?[k] : null };
+            symbols[k] = new Symbol(new Reference(name), results[k], batched) { Second = batched || !Same(results[k], seconds?[k]) ? seconds?[k]
+                : null };
             if (!results[k].IsDisposed) _shapes[name] = batched ? OfAnyBatch(symbols[k]) : results[k].Shape;
         }
         _nodes.Add(new Node(Layer, op, [.. arguments.Select(Operand)], [.. symbols.Select(symbol => ((Reference)symbol.Operand).Name)]));
         return symbols;
     }
 
-    private static bool Same(Tensor a, Tensor? b) => b is null || (a.Shape.SequenceEqual(b.Shape) && a.ToArray<double>().SequenceEqual(b.ToArray<double>()));
+    private static bool Same(Tensor a, Tensor? b) => b is null
+        || (a.Shape.SequenceEqual(b.Shape) && a.ToArray<double>().SequenceEqual(b.ToArray<double>()));
 
     private string Place => Layer.Length > 0 ? $"layer '{Layer}': " : "";
 
@@ -131,7 +135,8 @@ internal sealed class GraphBuilder(long batch, bool twice = false) : IDisposable
         }
         catch (TorchException reason)
         {
-            throw new GraftException(first ? $"{Place}{reason.Message}" : $"{Place}it runs for a batch of {batch} alone ({reason.Message}). {Advice}", reason);
+            throw new GraftException(first ? $"{Place}{reason.Message}"
+                : $"{Place}it runs for a batch of {batch} alone ({reason.Message}). {Advice}", reason);
         }
     }
 
@@ -142,7 +147,8 @@ internal sealed class GraphBuilder(long batch, bool twice = false) : IDisposable
         var other = symbol.Second.Shape;
         if (other.Length != symbol.Shape.Length)
             throw new GraftException($"{Place}it gives {symbol.Shape.Length} dimensions for a batch of {batch}, {other.Length} for a batch of {_second}");
-        return [.. symbol.Shape.Select((size, at) => size == other[at] ? size : at == 0 && size == batch && other[at] == _second ? -1 : size / batch)];
+        return [.. symbol.Shape.Select((size, at) => size == other[at] ? size : at == 0 && size == batch
+            && other[at] == _second ? -1 : size / batch)];
     }
 
     private static Operand Operand(object? argument) => argument switch
@@ -187,7 +193,8 @@ internal sealed class GraphBuilder(long batch, bool twice = false) : IDisposable
     {
         if (output.Operand is not Reference { Name: var name }) throw new GraftException("the network's output does not depend on its input");
         if (twice) Check(output);
-        var shapes = _weights.ToDictionary(weight => weight.Key, weight => new WeightShape(weight.Value.Shape, weight.Value.Example.Type, _buffers.Contains(weight.Key)));
+        var shapes = _weights.ToDictionary(weight => weight.Key,
+            weight => new WeightShape(weight.Value.Shape, weight.Value.Example.Type, _buffers.Contains(weight.Key)));
         var graph = new Graph(_input, _nodes, name, _shapes, shapes).Pruned();
         return (graph, graph.Weights.Keys.ToDictionary(weight => weight, weight => _weights[weight].Example));
     }

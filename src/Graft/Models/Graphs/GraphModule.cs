@@ -41,7 +41,8 @@ internal sealed class GraphModule : Module, INormStatistics
         _steps = [.. nodes.Select(node =>
         {
             var parts = Graph.Allowed(node.Op).Split('.', 2);
-            return new Step(new Operator(parts[0], parts.Length > 1 ? parts[1] : ""), node.Kind, [.. node.Inputs.Select(Argument)], [.. node.Outputs.Select(name => places[name])]);
+            return new Step(new Operator(parts[0], parts.Length > 1 ? parts[1] : ""), node.Kind, [.. node.Inputs.Select(Argument)],
+                [.. node.Outputs.Select(name => places[name])]);
         })];
         _values = places.Count;
         _output = places[output];

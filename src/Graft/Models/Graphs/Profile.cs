@@ -63,7 +63,8 @@ internal static class Profile
             }
             view = views[graph.Output];
             shape = graph.Shapes[graph.Output][1..];
-            rows.Add(new StageProfile(stage.Name, shape, stage.ParameterCount, operations, view.Field < 0 ? null : view.Field, view.Field < 0 ? null : view.Jump));
+            rows.Add(new StageProfile(stage.Name, shape, stage.ParameterCount, operations, view.Field < 0 ? null : view.Field,
+                view.Field < 0 ? null : view.Jump));
         }
         return rows;
     }
@@ -77,7 +78,8 @@ internal static class Profile
 
     private static long MultiplyAdds(Graph graph, Node node, Func<string, long> size) => node.Kind switch
     {
-        "aten::conv2d" or "aten::conv1d" or "aten::linear" => size(node.Outputs[0]) * WeightShape(graph, node, 1).Skip(1).Aggregate(1L, (n, d) => n * d),
+        "aten::conv2d" or "aten::conv1d" or "aten::linear" => size(node.Outputs[0]) * WeightShape(graph, node, 1).Skip(1)
+            .Aggregate(1L, (n, d) => n * d),
         "aten::matmul" or "aten::bmm" or "aten::mm" => size(node.Outputs[0]) * Math.Abs(WeightShape(graph, node, 0)[^1]),
         "aten::addmm" => size(node.Outputs[0]) * Math.Abs(WeightShape(graph, node, 1)[^1]),
         _ => 0,
@@ -93,7 +95,8 @@ internal static class Profile
             case "aten::max_pool2d": return view.Through(Most(Numbers(1), 1), Most(Numbers(2), Most(Numbers(1), 1)), Most(Numbers(4), 1));
             case "aten::avg_pool2d": return view.Through(Most(Numbers(1), 1), Most(Numbers(2), Most(Numbers(1), 1)), 1);
             // Channels alone weigh by means of the whole picture, but a position still shows what lies around it: the field is that of the content.
-            case "aten::mean" or "aten::adaptive_avg_pool2d" or "aten::linear" or "aten::flatten" when graph.Shapes[node.Outputs[0]].Length < 3: return View.Whole;
+            case "aten::mean" or "aten::adaptive_avg_pool2d" or "aten::linear" or "aten::flatten" when graph.Shapes[node.Outputs[0]]
+                .Length < 3: return View.Whole;
             case "aten::matmul" or "aten::bmm" or "aten::softmax": return View.Whole;
             default: return view;
         }

@@ -23,7 +23,8 @@ internal sealed class ScriptGraph
     private readonly IReadOnlySet<string> _buffers;
     private readonly Dictionary<string, object?> _values = [];
 
-    private ScriptGraph(GraphBuilder builder, JsonElement root, Tensor[] constants, IReadOnlyDictionary<string, Tensor> state, IReadOnlySet<string> buffers) =>
+    private ScriptGraph(GraphBuilder builder, JsonElement root, Tensor[] constants,
+        IReadOnlyDictionary<string, Tensor> state, IReadOnlySet<string> buffers) =>
         (_builder, _root, _constants, _state, _buffers) = (builder, root, constants, state, buffers);
 
     /// <summary>Reads the graph of a trace or an archive; its weights are those of the script.</summary>
@@ -80,11 +81,13 @@ internal sealed class ScriptGraph
             at++;
         }
         foreach (var name in Names(_root.GetProperty("outputs"))) last[name] = int.MaxValue;
-        return last.Where(item => item.Value != int.MaxValue).GroupBy(item => item.Value).ToDictionary(group => group.Key, group => group.Select(item => item.Key).ToList());
+        return last.Where(item => item.Value != int.MaxValue).GroupBy(item => item.Value)
+            .ToDictionary(group => group.Key, group => group.Select(item => item.Key).ToList());
     }
 
     private static IEnumerable<string> Reads(JsonElement node) => Names(node.GetProperty("in")).Concat(node.TryGetProperty("blocks", out var blocks)
-        ? blocks.EnumerateArray().SelectMany(block => block.GetProperty("nodes").EnumerateArray().SelectMany(Reads).Concat(Names(block.GetProperty("outputs")))) : []);
+        ? blocks.EnumerateArray().SelectMany(block => block.GetProperty("nodes").EnumerateArray().SelectMany(Reads)
+            .Concat(Names(block.GetProperty("outputs")))) : []);
 
     private void Forget(string name)
     {
@@ -111,12 +114,14 @@ internal sealed class ScriptGraph
                 var items = (List<object?>)In(0)!;
                 for (var k = 0; k < outputs.Length; k++) _values[outputs[k]] = items[k];
                 return;
-            case "prim::NumToTensor" or "aten::Int" or "aten::ScalarImplicit" or "aten::IntImplicit" or "aten::detach" or "aten::contiguous" or "aten::alias" or "aten::lift_fresh" or "prim::data" or "aten::requires_grad_":
+            case "prim::NumToTensor" or "aten::Int" or "aten::ScalarImplicit" or "aten::IntImplicit" or "aten::detach" or "aten::contiguous"
+                or "aten::alias" or "aten::lift_fresh" or "prim::data" or "aten::requires_grad_":
                 _values[outputs[0]] = In(0);
                 return;
             case "aten::size":
                 var of = (Symbol)In(0)!;
-                _values[outputs[0]] = inputs.Length > 1 ? SizeOf(of, (int)Number(In(1))) : Enumerable.Range(0, of.Shape.Length).Select(k => (object?)SizeOf(of, k)).ToList();
+                _values[outputs[0]] = inputs.Length > 1 ? SizeOf(of, (int)Number(In(1))) : Enumerable.Range(0, of.Shape.Length)
+                    .Select(k => (object?)SizeOf(of, k)).ToList();
                 return;
             case "aten::dim": _values[outputs[0]] = (long)((Symbol)In(0)!).Shape.Length; return;
             case "aten::len": _values[outputs[0]] = In(0) is List<object?> counted ? counted.Count : ((Symbol)In(0)!).Shape[0]; return;
@@ -142,16 +147,19 @@ internal sealed class ScriptGraph
             throw new GraftException($"its graph has {kind}, which depends on what comes in at run time. Save it with torch.jit.trace, which records one straight way through");
         var overload = node.TryGetProperty("overload", out var found) ? found.GetString()! : "";
         var arguments = inputs.Select((_, k) => In(k)).ToArray();
-        if (!arguments.Any(argument => argument is Symbol || (argument is List<object?> list && list.Any(item => item is Symbol))) && kind is not ("aten::zeros" or "aten::ones" or "aten::arange" or "aten::full" or "aten::tensor"))
+        if (!arguments.Any(argument => argument is Symbol || (argument is List<object?> list && list.Any(item => item is Symbol)))
+            && kind is not ("aten::zeros" or "aten::ones" or "aten::arange" or "aten::full" or "aten::tensor"))
         {
             _values[outputs[0]] = Arithmetic(kind, arguments);
             return;
         }
         var results = Call(kind, overload, arguments);
-        for (var k = 0; k < outputs.Length; k++) _values[outputs[k]] = outputs.Length == 1 && IsList(kind) ? results.Cast<object?>().ToList() : results[k];
+        for (var k = 0; k < outputs.Length; k++) _values[outputs[k]] = outputs.Length == 1 && IsList(kind) ? results.Cast<object?>().ToList()
+            : results[k];
     }
 
-    private static bool IsList(string kind) => kind is "aten::split" or "aten::split_with_sizes" or "aten::chunk" or "aten::unbind" or "aten::tensor_split" or "aten::meshgrid" or "aten::broadcast_tensors";
+    private static bool IsList(string kind) => kind is "aten::split" or "aten::split_with_sizes" or "aten::chunk" or "aten::unbind"
+        or "aten::tensor_split" or "aten::meshgrid" or "aten::broadcast_tensors";
 
     private Symbol[] Call(string kind, string overload, object?[] arguments)
     {
@@ -159,14 +167,19 @@ internal sealed class ScriptGraph
         var inPlace = kind.EndsWith('_') && !kind.EndsWith("__", StringComparison.Ordinal);
         var op = (inPlace ? kind[..^1] : kind) + (overload.Length > 0 ? $".{overload}" : "");
         // What joins two values belongs to no layer; what changes one belongs to the layer before it.
-        _builder.Layer = LayerOf(arguments) ?? (arguments.OfType<Symbol>().Count(symbol => symbol.Batched) == 1 && !arguments.Any(argument => argument is List<object?> list && list.Any(item => item is Symbol)) ? _builder.Layer : "");
+        _builder.Layer = LayerOf(arguments)
+            ?? (arguments.OfType<Symbol>().Count(symbol => symbol.Batched) == 1
+            && !arguments.Any(argument => argument is List<object?> list && list.Any(item => item is Symbol)) ? _builder.Layer : "");
         if (kind is "aten::_convolution") (op, arguments) = Convolution(arguments);
-        if (kind is "aten::expand" or "aten::zeros" && arguments.Any(argument => argument is List<object?> sizes && sizes.Any(size => size is Size { OfBatch: true })))
+        if (kind is "aten::expand" or "aten::zeros"
+            && arguments.Any(argument => argument is List<object?> sizes && sizes.Any(size => size is Size { OfBatch: true })))
             return [OverBatch(kind, arguments)];
         var ready = arguments.Select(argument => Ready(kind, argument)).ToArray();
         if (kind is "aten::to" && overload == "device") return [(Symbol)arguments[0]!];
-        var results = kind is "aten::view" or "aten::reshape" ? [_builder.Call(op, ready[0], FreeBatch((Symbol)arguments[0]!, (List<object?>)arguments[1]!))] : _builder.CallMany(op, ready);
-        if (inPlace && arguments[0] is Symbol old) foreach (var name in _values.Where(value => ReferenceEquals(value.Value, old)).Select(value => value.Key).ToList()) _values[name] = results[0];
+        var results = kind is "aten::view" or "aten::reshape"
+            ? [_builder.Call(op, ready[0], FreeBatch((Symbol)arguments[0]!, (List<object?>)arguments[1]!))] : _builder.CallMany(op, ready);
+        if (inPlace && arguments[0] is Symbol old) foreach (var name in _values.Where(value => ReferenceEquals(value.Value, old))
+            .Select(value => value.Key).ToList()) _values[name] = results[0];
         return results;
     }
 
@@ -175,7 +188,8 @@ internal sealed class ScriptGraph
     {
         var dimensions = ((Symbol)given[1]!).Shape.Length - 2;
         return (bool)given[6]!
-            ? ($"aten::conv_transpose{dimensions}d{(dimensions == 1 ? "" : ".input")}", [given[0], given[1], given[2], given[3], given[4], given[7], given[8], given[5]])
+            ? ($"aten::conv_transpose{dimensions}d{(dimensions == 1 ? "" : ".input")}",
+                [given[0], given[1], given[2], given[3], given[4], given[7], given[8], given[5]])
             : ($"aten::conv{dimensions}d", [given[0], given[1], given[2], given[3], given[4], given[5], given[8]]);
     }
 
@@ -206,9 +220,11 @@ internal sealed class ScriptGraph
 
     private object? Ready(string kind, object? argument) => argument switch
     {
-        Size size => size.OfBatch ? throw new GraftException($"its graph gives the batch's size to {kind}: it runs for one batch size only") : size.Value,
+        Size size => size.OfBatch ? throw new GraftException($"its graph gives the batch's size to {kind}: it runs for one batch size only")
+            : size.Value,
         List<object?> list when list.Count > 0 && list.All(item => item is Symbol or null) => list.Cast<Symbol?>().ToArray(),
-        List<object?> list when list.Any(item => item is double) => list.Select(item => Convert.ToDouble(item is Size size ? size.Value : item)).ToArray(),
+        List<object?> list when list.Any(item => item is double) => list.Select(item => Convert.ToDouble(item is Size size ? size.Value : item))
+            .ToArray(),
         List<object?> list when list.Count > 0 && list.All(item => item is bool) => list.Select(item => (bool)item!).ToArray(),
         List<object?> list => list.Select(item => item is Symbol symbol ? (long)symbol.Example.Item() : Number(item)).ToArray(),
         _ => argument,
@@ -235,12 +251,15 @@ internal sealed class ScriptGraph
     {
         if (given.Length > 0 && given[0] is double or float || (given.Length > 1 && given[1] is double))
         {
-            double a = Convert.ToDouble(given[0] is Size s ? s.Value : given[0]), b = given.Length > 1 ? Convert.ToDouble(given[1] is Size t ? t.Value : given[1]) : 0;
+            double a = Convert.ToDouble(given[0] is Size s ? s.Value : given[0]), b = given.Length > 1
+                ? Convert.ToDouble(given[1] is Size t ? t.Value : given[1]) : 0;
             return kind switch
             {
-                "aten::add" => a + b, "aten::sub" => a - b, "aten::mul" => a * b, "aten::div" => a / b, "aten::pow" => Math.Pow(a, b), "aten::sqrt" => Math.Sqrt(a), "aten::neg" => -a, "aten::Float" => a,
+                "aten::add" => a + b, "aten::sub" => a - b, "aten::mul" => a * b, "aten::div" => a / b, "aten::pow" =>
+                    Math.Pow(a, b), "aten::sqrt" => Math.Sqrt(a), "aten::neg" => -a, "aten::Float" => a,
                 "aten::floor" => (long)Math.Floor(a), "aten::ceil" => (long)Math.Ceiling(a), "aten::Int" => (long)a,
-                "aten::lt" => a < b, "aten::gt" => a > b, "aten::le" => a <= b, "aten::ge" => a >= b, "aten::eq" => a.Equals(b), "aten::ne" => !a.Equals(b),
+                "aten::lt" => a < b, "aten::gt" => a > b, "aten::le" => a <= b, "aten::ge" => a >= b, "aten::eq" => a.Equals(b), "aten::ne" =>
+                    !a.Equals(b),
                 _ => throw new GraftException($"its graph computes {kind} of numbers, which is not known"),
             };
         }
@@ -260,7 +279,8 @@ internal sealed class ScriptGraph
             "aten::Bool" => Value(0) != 0,
             "aten::eq" => Equals(given[0], given[1]) || (given[0] is not string && Value(0) == Value(1)),
             "aten::ne" => given[0] is string ? !Equals(given[0], given[1]) : Value(0) != Value(1),
-            "aten::lt" => Value(0) < Value(1), "aten::gt" => Value(0) > Value(1), "aten::le" => Value(0) <= Value(1), "aten::ge" => Value(0) >= Value(1),
+            "aten::lt" => Value(0) < Value(1), "aten::gt" => Value(0) > Value(1), "aten::le" => Value(0) <= Value(1), "aten::ge" =>
+                Value(0) >= Value(1),
             "aten::__not__" => Value(0) == 0,
             "aten::__is__" => given[0] is null == given[1] is null,
             "aten::__isnot__" => given[0] is null != given[1] is null,
@@ -295,11 +315,14 @@ internal sealed class ScriptGraph
     private object? Attribute(string parent, string name)
     {
         var full = parent.Length == 0 ? name : $"{parent}.{name}";
-        if (_state.TryGetValue(full, out var tensor)) return _builder.Weight(full, () => tensor, _buffers.Contains(full) || !tensor.Type.IsFloating());
+        if (_state.TryGetValue(full, out var tensor)) return _builder.Weight(full, () => tensor, _buffers.Contains(full)
+            || !tensor.Type.IsFloating());
         // A part with weights below it; anything else is an attribute that is None, such as the bias of a layer without one.
         return _state.Keys.Any(name => name.StartsWith(full + ".", StringComparison.Ordinal)) ? full : null;
     }
 
-    private static string? LayerOf(object?[] arguments) => arguments.OfType<Symbol>().Select(symbol => symbol.Operand).OfType<Weight>().Select(weight => weight.Name)
-        .Where(name => name.Contains('.', StringComparison.Ordinal) && !name.StartsWith("constant.", StringComparison.Ordinal)).Select(name => name[..name.LastIndexOf('.')]).FirstOrDefault();
+    private static string? LayerOf(object?[] arguments) => arguments.OfType<Symbol>().Select(symbol => symbol.Operand).OfType<Weight>()
+        .Select(weight => weight.Name)
+        .Where(name => name.Contains('.', StringComparison.Ordinal) && !name.StartsWith("constant.", StringComparison.Ordinal))
+            .Select(name => name[..name.LastIndexOf('.')]).FirstOrDefault();
 }

@@ -37,8 +37,10 @@ internal static class StageFinder
         while (made.TryGetValue(at, out var k))
         {
             var node = graph.Nodes[k];
-            if (node.Kind == "aten::linear" && node.Inputs is [Reference { Name: var features }, Weight, ..] && graph.Shapes[features].Length == 2) return (k, features);
-            if (node.Inputs is not [Reference { Name: var before }, ..] || !(node.Kind is "aten::softmax" or "aten::log_softmax" || s_shapeless.Contains(node.Kind))) return null;
+            if (node.Kind == "aten::linear" && node.Inputs is [Reference { Name: var features }, Weight, ..] && graph.Shapes[features]
+                .Length == 2) return (k, features);
+            if (node.Inputs is not [Reference { Name: var before }, ..]
+                || !(node.Kind is "aten::softmax" or "aten::log_softmax" || s_shapeless.Contains(node.Kind))) return null;
             at = before;
         }
         return null;
@@ -67,7 +69,8 @@ internal static class StageFinder
             var ends = k == cuts.Count - 1 || (kind is null ? graph.Nodes[cuts[k].Node + 1].Kind == "aten::linear" : kind != next);
             if (ends) chosen.Add(cuts[k]);
         }
-        chosen = [.. chosen.SelectMany((cut, k) => Kind(cut)?.EndsWith("tokens", StringComparison.Ordinal) == true ? Quarters(cuts, Kind, cut) : [cut])];
+        chosen = [.. chosen.SelectMany((cut, k) =>
+            Kind(cut)?.EndsWith("tokens", StringComparison.Ordinal) == true ? Quarters(cuts, Kind, cut) : [cut])];
         Trim(graph, chosen);
         var stages = new List<GraphStage>();
         var from = 0;
@@ -81,7 +84,8 @@ internal static class StageFinder
     }
 
     // A run of equal blocks over tokens: the ends of its quarters.
-    private static IEnumerable<(int Node, string Value)> Quarters(List<(int Node, string Value)> cuts, Func<(int, string), string?> kind, (int Node, string Value) last)
+    private static IEnumerable<(int Node, string Value)> Quarters(List<(int Node, string Value)> cuts, Func<(int, string), string?> kind,
+        (int Node, string Value) last)
     {
         var run = cuts.Where(cut => cut.Node <= last.Node && kind(cut) == kind(last)).ToList();
         return run.Count < 8 ? [last] : Enumerable.Range(1, 4).Select(k => k == 4 ? last : run[run.Count * k / 4 - 1]);
@@ -97,7 +101,8 @@ internal static class StageFinder
             if (nodes.Any(node => node.Weights.Any(name => !graph.Weights[name].Buffer))) continue;
             if (k < chosen.Count - 1) { chosen.RemoveAt(k); continue; }
             var (before, after) = (graph.Shapes[chosen[k - 1].Value], graph.Shapes[chosen[k].Value]);
-            var averages = before.Length == 4 && nodes.All(node => s_pooling.Contains(node.Kind)) && nodes.Any(node => node.Kind is "aten::adaptive_avg_pool2d" or "aten::avg_pool2d" or "aten::mean")
+            var averages = before.Length == 4 && nodes.All(node => s_pooling.Contains(node.Kind))
+                && nodes.Any(node => node.Kind is "aten::adaptive_avg_pool2d" or "aten::avg_pool2d" or "aten::mean")
                 && after.Skip(1).Aggregate(1L, (n, size) => n * size) == before[1];
             chosen.RemoveAt(averages ? k : k - 1);
         }

@@ -32,7 +32,8 @@ public sealed class Downloader : IDisposable
     /// <summary>With a bearer token, or without.</summary>
     public Downloader(string? token = null)
     {
-        _http = new HttpClient(new SocketsHttpHandler { AllowAutoRedirect = false, AutomaticDecompression = DecompressionMethods.None, ConnectTimeout = TimeSpan.FromSeconds(20) }) { Timeout = Timeout.InfiniteTimeSpan };
+        _http = new HttpClient(new SocketsHttpHandler { AllowAutoRedirect = false, AutomaticDecompression = DecompressionMethods.None,
+            ConnectTimeout = TimeSpan.FromSeconds(20) }) { Timeout = Timeout.InfiniteTimeSpan };
         _http.DefaultRequestHeaders.UserAgent.Add(new ProductInfoHeaderValue("graft", "0.1"));
         if (token is { Length: > 0 }) _token = token;
     }
@@ -65,7 +66,8 @@ public sealed class Downloader : IDisposable
             }
             catch (Exception reason) when ((reason is HttpRequestException or IOException or TimeoutException) && !IsFull(reason))
             {
-                if (IsUnknown(reason)) throw new GraftException($"{address} could not be fetched: {reason.Message.TrimEnd('.')}. {Elsewhere}", reason);
+                if (IsUnknown(reason)) throw new GraftException($"{address} could not be fetched: {reason.Message.TrimEnd('.')}. {Elsewhere}",
+                    reason);
                 if (attempt == Attempts) throw new GraftException($"{address} could not be fetched in {Attempts} attempts: {reason.Message.TrimEnd('.')}. What came is kept: the same command goes on from there", reason);
                 await Task.Delay(Pause * (1 << (attempt - 1)), cancel).ConfigureAwait(false);
             }
@@ -120,7 +122,8 @@ public sealed class Downloader : IDisposable
         {
             using var request = Request(HttpMethod.Get, at, address);
             if (from > 0) request.Headers.Range = new RangeHeaderValue(from, null);
-            var response = await Within(token => _http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, token), cancel).ConfigureAwait(false);
+            var response = await Within(token => _http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, token), cancel)
+                .ConfigureAwait(false);
             if ((int)response.StatusCode is not (301 or 302 or 303 or 307 or 308) || response.Headers.Location is not { } location) return response;
             response.Dispose();
             var next = new Uri(at, location);
@@ -137,7 +140,8 @@ public sealed class Downloader : IDisposable
         switch (response.StatusCode)
         {
             case HttpStatusCode.RequestedRangeNotSatisfiable when from > 0 && response.Content.Headers.ContentRange?.Length == from: return;
-            case HttpStatusCode.RequestedRangeNotSatisfiable when from > 0: File.Delete(partial); throw new IOException("what had come is longer than the file: begun anew");
+            case HttpStatusCode.RequestedRangeNotSatisfiable when from > 0: File.Delete(partial);
+                throw new IOException("what had come is longer than the file: begun anew");
             case HttpStatusCode.NotFound: throw new GraftException($"{address} is not there (404): the name or the revision is wrong, or it was moved");
             case HttpStatusCode.Unauthorized or HttpStatusCode.Forbidden: throw new GraftException($"{address} may not be read ({(int)response.StatusCode}): set HF_TOKEN to a token that may, and accept its terms in a browser if it has any");
         }

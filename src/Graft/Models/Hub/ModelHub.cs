@@ -4,7 +4,8 @@ using Graft.Models.Zoo;
 namespace Graft.Models.Hub;
 
 /// <summary>
-/// Pretrained weights by name: of an architecture's card (torchvision's addresses), in a NuGet package, or of a Hugging Face repository, owner/name. Files lie in
+/// Pretrained weights by name: of an architecture's card (torchvision's addresses), in a NuGet package, or of a Hugging Face repository, owner/name.
+/// Files lie in
 /// one cache: GRAFT_CACHE/models; Hugging Face's in its own layout (HF_HOME/hub), so that Python finds them too.
 /// </summary>
 public sealed class ModelHub(Downloader downloader)
@@ -13,9 +14,11 @@ public sealed class ModelHub(Downloader downloader)
     public static string Folder => Path.Combine(CacheFolder.Path, "models");
 
     private static string HubFolder => Environment.GetEnvironmentVariable("HF_HUB_CACHE") is { Length: > 0 } set ? set
-        : Path.Combine(Environment.GetEnvironmentVariable("HF_HOME") is { Length: > 0 } home ? home : Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".cache", "huggingface"), "hub");
+        : Path.Combine(Environment.GetEnvironmentVariable("HF_HOME") is { Length: > 0 } home ? home
+            : Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".cache", "huggingface"), "hub");
 
-    private static string Endpoint => Environment.GetEnvironmentVariable("HF_ENDPOINT") is { Length: > 0 } set ? set.TrimEnd('/') : "https://huggingface.co";
+    private static string Endpoint => Environment.GetEnvironmentVariable("HF_ENDPOINT") is { Length: > 0 } set ? set.TrimEnd('/')
+        : "https://huggingface.co";
 
     /// <summary>The token that Hugging Face's own tools use, or null.</summary>
     public static string? Token
@@ -38,9 +41,11 @@ public sealed class ModelHub(Downloader downloader)
         if (BackboneCatalogue.Cards.FirstOrDefault(card => card.Name == name) is { } card)
         {
             if (card.Url.Length == 0) throw new GraftException($"{name} has no public weights: {card.Weights}");
-            return await downloader.Fetch(Redirected(card.Url), Path.Combine(Folder, Path.GetFileName(new Uri(card.Url).LocalPath)), card.Sha256, cancel).ConfigureAwait(false);
+            return await downloader.Fetch(Redirected(card.Url), Path.Combine(Folder, Path.GetFileName(new Uri(card.Url).LocalPath)), card.Sha256,
+                cancel).ConfigureAwait(false);
         }
-        if (PackagedModel.All.FirstOrDefault(model => model.Name == name) is { } packaged) return await new NuGetSource { Progress = downloader.Progress }.Pull(packaged, cancel).ConfigureAwait(false);
+        if (PackagedModel.All.FirstOrDefault(model => model.Name == name) is { } packaged) return await new NuGetSource { Progress =
+            downloader.Progress }.Pull(packaged, cancel).ConfigureAwait(false);
         return name.Split('/').Length == 2 ? await PullRepository(name, cancel).ConfigureAwait(false)
             : throw new GraftException(UnknownName.Sentence($"'{name}' is neither an architecture with public weights nor a Hugging Face repository, owner/name", name, BackboneCatalogue.Cards.Where(found => found.Url.Length > 0).Select(found => found.Name).Concat(PackagedModel.All.Select(found => found.Name)),
                 NextCommand.Of("models", "list")));
@@ -55,16 +60,20 @@ public sealed class ModelHub(Downloader downloader)
         if (BackboneCatalogue.Cards.FirstOrDefault(card => card.Name == pathOrName) is { Url.Length: > 0 } card)
         {
             var path = Path.Combine(Folder, Path.GetFileName(new Uri(card.Url).LocalPath));
-            return File.Exists(path) ? path : throw new GraftException($"the weights of {pathOrName} are not here yet: {NextCommand.Of("models", "pull", pathOrName)}");
+            return File.Exists(path) ? path
+                : throw new GraftException($"the weights of {pathOrName} are not here yet: {NextCommand.Of("models", "pull", pathOrName)}");
         }
         if (!Directory.Exists(pathOrName) && PackagedModel.All.FirstOrDefault(model => model.Name == pathOrName) is { } packaged)
         {
             if (packaged.Side == 0) throw new GraftException($"{pathOrName} is a {packaged.Summary}: no picture goes through it");
-            return packaged.IsHere ? packaged.Place : throw new GraftException($"the weights of {pathOrName} are not here yet: {NextCommand.Of("models", "pull", pathOrName)}");
+            return packaged.IsHere ? packaged.Place
+                : throw new GraftException($"the weights of {pathOrName} are not here yet: {NextCommand.Of("models", "pull", pathOrName)}");
         }
         if (pathOrName.Split('/') is [{ Length: > 0 }, { Length: > 0 }] && Cached(pathOrName) is { } found) return found;
-        if (!Directory.Exists(pathOrName) && UnknownName.Near(pathOrName, BackboneCatalogue.Cards.Select(other => other.Name)).First() is var near && UnknownName.Distance(pathOrName, near) is > 0 and <= 2)
-            throw new GraftException(UnknownName.Sentence($"{pathOrName}: there is no such file or architecture", pathOrName, BackboneCatalogue.Cards.Select(other => other.Name), NextCommand.Of("models", "list")));
+        if (!Directory.Exists(pathOrName) && UnknownName.Near(pathOrName, BackboneCatalogue.Cards.Select(other => other.Name)).First() is var near
+            && UnknownName.Distance(pathOrName, near) is > 0 and <= 2)
+            throw new GraftException(UnknownName.Sentence($"{pathOrName}: there is no such file or architecture", pathOrName,
+                BackboneCatalogue.Cards.Select(other => other.Name), NextCommand.Of("models", "list")));
         return pathOrName;
     }
 
@@ -72,12 +81,15 @@ public sealed class ModelHub(Downloader downloader)
     private static Uri Redirected(string address) => Environment.GetEnvironmentVariable("GRAFT_MIRROR") is { Length: > 0 } mirror
         ? Address($"{mirror.TrimEnd('/')}/{Path.GetFileName(new Uri(address).LocalPath)}", "GRAFT_MIRROR") : new Uri(address);
 
-    private static Uri Address(string text, string from) => Uri.TryCreate(text, UriKind.Absolute, out var address) && address.Scheme is "http" or "https" ? address
+    private static Uri Address(string text, string from) => Uri.TryCreate(text, UriKind.Absolute, out var address) && address.Scheme is "http"
+        or "https" ? address
         : throw new GraftException($"{text} is no address: {from} should begin with https://");
 
-    private static (string Repository, string Revision) Parts(string name) => name.Split('@') is [var repository, var revision] ? (repository, revision) : (name, "main");
+    private static (string Repository, string Revision) Parts(string name) => name.Split('@') is [var repository, var revision]
+        ? (repository, revision) : (name, "main");
 
-    private static string RepositoryFolder(string repository) => Path.Combine(HubFolder, $"models--{repository.Replace("/", "--", StringComparison.Ordinal)}");
+    private static string RepositoryFolder(string repository) =>
+        Path.Combine(HubFolder, $"models--{repository.Replace("/", "--", StringComparison.Ordinal)}");
 
     private static readonly string[] s_weights = ["model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "model.onnx"];
 
@@ -85,14 +97,16 @@ public sealed class ModelHub(Downloader downloader)
     {
         var (repository, revision) = Parts(name);
         var reference = Path.Combine(RepositoryFolder(repository), "refs", revision);
-        var snapshot = Path.Combine(RepositoryFolder(repository), "snapshots", File.Exists(reference) ? File.ReadAllText(reference).Trim() : revision);
+        var snapshot = Path.Combine(RepositoryFolder(repository), "snapshots", File.Exists(reference) ? File.ReadAllText(reference)
+            .Trim() : revision);
         return s_weights.Select(file => Path.Combine(snapshot, file)).FirstOrDefault(File.Exists);
     }
 
     private async Task<string> PullRepository(string name, CancellationToken cancel)
     {
         var (repository, revision) = Parts(name);
-        if (Downloader.Offline) return Cached(name) ?? throw new GraftException($"{name} is not in {HubFolder}, and GRAFT_OFFLINE forbids the network");
+        if (Downloader.Offline) return Cached(name)
+            ?? throw new GraftException($"{name} is not in {HubFolder}, and GRAFT_OFFLINE forbids the network");
         string? weights = null;
         foreach (var file in s_weights)
         {
@@ -108,7 +122,8 @@ public sealed class ModelHub(Downloader downloader)
                 if (await Item(repository, revision, part, cancel).ConfigureAwait(false) is null) throw new GraftException($"{name} lacks {part}");
             }
         }
-        foreach (var more in new[] { "config.json", "preprocessor_config.json" }) await Item(repository, revision, more, cancel).ConfigureAwait(false);
+        foreach (var more in new[] { "config.json", "preprocessor_config.json" }) await Item(repository, revision, more, cancel)
+            .ConfigureAwait(false);
         return weights;
     }
 
@@ -145,5 +160,6 @@ public sealed class ModelHub(Downloader downloader)
         return snapshot;
     }
 
-    private static string? Safe(string? text) => text is { Length: > 0 and < 128 } && text.All(c => char.IsAsciiLetterOrDigit(c) || c is '-' or '_') ? text : null;
+    private static string? Safe(string? text) => text is { Length: > 0 and < 128 } && text.All(c => char.IsAsciiLetterOrDigit(c) || c is '-' or '_')
+        ? text : null;
 }

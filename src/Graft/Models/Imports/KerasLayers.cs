@@ -13,7 +13,8 @@ internal sealed class KerasLayers(GraphBuilder builder, string name, JsonNode co
 
     private bool Flag(string key, bool otherwise = true) => config[key] is { } value ? (bool)value : otherwise;
 
-    private string Text(string key, string otherwise = "") => config[key] is JsonValue value && value.TryGetValue<string>(out var text) ? text : otherwise;
+    private string Text(string key, string otherwise = "") => config[key] is JsonValue value && value.TryGetValue<string>(out var text) ? text
+        : otherwise;
 
     private long[] Pair(string key, long otherwise = 1, int count = 2) => config[key] switch
     {
@@ -22,7 +23,8 @@ internal sealed class KerasLayers(GraphBuilder builder, string name, JsonNode co
         _ => [.. Enumerable.Repeat(otherwise, count)],
     };
 
-    private Symbol Weight(string suffix, Func<Tensor> value, bool buffer = false) => builder.Weight($"{name}.{suffix}", () => value().Contiguous(), buffer);
+    private Symbol Weight(string suffix, Func<Tensor> value, bool buffer = false) =>
+        builder.Weight($"{name}.{suffix}", () => value().Contiguous(), buffer);
 
     private Symbol Parameter(string suffix, string role, int position, params long[] order) =>
         Weight(suffix, () => weights.Get(name, role, position) is var tensor && order.Length > 0 ? tensor.Permute(order) : tensor);
@@ -38,14 +40,19 @@ internal sealed class KerasLayers(GraphBuilder builder, string name, JsonNode co
         var x = inputs.Length > 0 ? inputs[0] : throw No("has no input");
         switch (kind)
         {
-            case "InputLayer" or "Dropout" or "SpatialDropout1D" or "SpatialDropout2D" or "GaussianNoise" or "GaussianDropout" or "AlphaDropout" or "ActivityRegularization" or "RandomFlip" or "RandomRotation" or "RandomZoom" or "RandomContrast" or "RandomTranslation" or "RandomBrightness" or "Masking":
+            case "InputLayer" or "Dropout" or "SpatialDropout1D" or "SpatialDropout2D" or "GaussianNoise" or "GaussianDropout" or "AlphaDropout"
+                or "ActivityRegularization" or "RandomFlip" or "RandomRotation" or "RandomZoom" or "RandomContrast" or "RandomTranslation"
+                or "RandomBrightness" or "Masking":
                 return kind is "Dropout" ? builder.Call("aten::dropout", x, Real("rate"), false) : x;
             case "Dense": return Activated(builder.Call("aten::linear", x, Parameter("weight", "kernel", 0, 1, 0), Bias()));
             case "Conv2D": return Activated(Convolution(x, Parameter("weight", "kernel", 0, 3, 2, 0, 1), Bias(), Number("groups", 1)));
-            case "DepthwiseConv2D": return Activated(Convolution(x, Weight("weight", () => Depthwise(weights.Find("depthwise_kernel", 0) ?? weights.Get(name, "kernel", 0))), Bias(), x.Shape[1]));
+            case "DepthwiseConv2D": return Activated(
+                Convolution(x, Weight("weight", () => Depthwise(weights.Find("depthwise_kernel", 0) ?? weights.Get(name, "kernel", 0))), Bias(),
+                x.Shape[1]));
             case "SeparableConv2D":
                 var deep = Convolution(x, Weight("depthwise.weight", () => Depthwise(weights.Get(name, "depthwise_kernel", 0))), null, x.Shape[1]);
-                return Activated(builder.Call("aten::conv2d", deep, Parameter("pointwise.weight", "pointwise_kernel", 1, 3, 2, 0, 1), Bias(2), (long[])[1, 1], (long[])[0, 0], (long[])[1, 1], 1L));
+                return Activated(builder.Call("aten::conv2d", deep, Parameter("pointwise.weight", "pointwise_kernel", 1, 3, 2, 0, 1), Bias(2),
+                    (long[])[1, 1], (long[])[0, 0], (long[])[1, 1], 1L));
             case "Conv2DTranspose": return Activated(Transposed(x));
             case "Conv1D": return Activated(Convolution1D(x));
             case "BatchNormalization": return BatchNorm(x);
@@ -73,9 +80,11 @@ internal sealed class KerasLayers(GraphBuilder builder, string name, JsonNode co
             case "Normalization": return Normalize(x);
             case "Add" or "Subtract" or "Multiply" or "Average" or "Maximum" or "Minimum": return Merge(kind, inputs);
             case "Concatenate": return builder.Call("aten::cat", inputs, Axis(x, Number("axis", -1)));
-            case "Embedding": return builder.Call("aten::embedding", Parameter("weight", "embeddings", 0), x.Example.Type == DType.Int64 ? x : builder.Call("aten::to.dtype", x, DType.Int64));
+            case "Embedding": return builder.Call("aten::embedding", Parameter("weight", "embeddings", 0),
+                x.Example.Type == DType.Int64 ? x : builder.Call("aten::to.dtype", x, DType.Int64));
             case "LSTM" or "GRU" or "SimpleRNN" or "Bidirectional": return new KerasRecurrent(builder, name, config, weights).Call(kind, x);
-            case "TimeDistributed" when (string?)config["layer"]!["class_name"] == "Dense": return new KerasLayers(builder, name, config["layer"]!["config"]!, weights).Call("Dense", inputs);
+            case "TimeDistributed" when (string?)config["layer"]!["class_name"] == "Dense": return new KerasLayers(builder, name,
+                config["layer"]!["config"]!, weights).Call("Dense", inputs);
             case "MultiHeadAttention": return Attention(inputs);
             default: throw No($"Graft does not know Keras's {kind}. Export the model to ONNX (tf2onnx) and give that file");
         }
@@ -93,7 +102,8 @@ internal sealed class KerasLayers(GraphBuilder builder, string name, JsonNode co
 
     private Symbol First(Symbol x) => x.Shape.Length == 4 ? builder.Call("aten::permute", x, (long[])[0, 3, 1, 2]) : x;
 
-    private Symbol Activated(Symbol x) => config["activation"] is null ? x : Activate(config["activation"] is JsonObject map ? (string?)map["class_name"] ?? "" : Text("activation"), x);
+    private Symbol Activated(Symbol x) => config["activation"] is null ? x
+        : Activate(config["activation"] is JsonObject map ? (string?)map["class_name"] ?? "" : Text("activation"), x);
 
     private Symbol Activate(string function, Symbol x) => function.ToLowerInvariant() switch
     {
@@ -121,7 +131,8 @@ internal sealed class KerasLayers(GraphBuilder builder, string name, JsonNode co
     {
         var slope = Real("negative_slope");
         if (Real("threshold") != 0) throw No("a ReLU with a threshold is not known");
-        if (config["max_value"] is { } most) return slope == 0 ? builder.Call("aten::clamp", x, 0.0, (double)most) : throw No("a ReLU with a slope and a greatest value is not known");
+        if (config["max_value"] is { } most) return slope == 0 ? builder.Call("aten::clamp", x, 0.0, (double)most)
+            : throw No("a ReLU with a slope and a greatest value is not known");
         return slope == 0 ? builder.Call("aten::relu", x) : builder.Call("aten::leaky_relu", x, slope);
     }
 
@@ -137,7 +148,8 @@ internal sealed class KerasLayers(GraphBuilder builder, string name, JsonNode co
     }
 
     // h×w×in×multiplier to in·multiplier×1×h×w.
-    private static Tensor Depthwise(Tensor kernel) => kernel.Permute([2, 3, 0, 1]).Reshape([kernel.Shape[2] * kernel.Shape[3], 1, kernel.Shape[0], kernel.Shape[1]]);
+    private static Tensor Depthwise(Tensor kernel) => kernel.Permute([2, 3, 0, 1])
+        .Reshape([kernel.Shape[2] * kernel.Shape[3], 1, kernel.Shape[0], kernel.Shape[1]]);
 
     private Symbol Convolution(Symbol x, Symbol weight, Symbol? bias, long groups)
     {
@@ -152,9 +164,12 @@ internal sealed class KerasLayers(GraphBuilder builder, string name, JsonNode co
     {
         if (Text("padding", "valid") == "valid") return (x, [0, 0]);
         if (Text("padding") != "same") throw No($"padding '{Text("padding")}' is not known");
-        var total = Enumerable.Range(0, 2).Select(k => Math.Max(0, ((x.Shape[2 + k] + strides[k] - 1) / strides[k] - 1) * strides[k] + dilation[k] * (window[k] - 1) + 1 - x.Shape[2 + k])).ToArray();
+        var total = Enumerable.Range(0, 2)
+            .Select(k => Math.Max(0, ((x.Shape[2 + k] + strides[k] - 1) / strides[k] - 1) * strides[k] + dilation[k] * (window[k] - 1)
+            + 1 - x.Shape[2 + k])).ToArray();
         if (fill == 0 && total.All(side => side % 2 == 0)) return (x, [total[0] / 2, total[1] / 2]);
-        return (builder.Call("aten::constant_pad_nd", x, (long[])[total[1] / 2, total[1] - total[1] / 2, total[0] / 2, total[0] - total[0] / 2], fill), [0, 0]);
+        return (builder.Call("aten::constant_pad_nd", x, (long[])[total[1] / 2, total[1] - total[1] / 2, total[0] / 2, total[0] - total[0] / 2],
+            fill), [0, 0]);
     }
 
     private Symbol Transposed(Symbol x)
@@ -176,11 +191,13 @@ internal sealed class KerasLayers(GraphBuilder builder, string name, JsonNode co
         var padding = Text("padding", "valid");
         if (padding != "valid")
         {
-            var total = padding == "causal" ? dilation * (window - 1) : Math.Max(0, ((y.Shape[2] + stride - 1) / stride - 1) * stride + dilation * (window - 1) + 1 - y.Shape[2]);
+            var total = padding == "causal" ? dilation * (window - 1)
+                : Math.Max(0, ((y.Shape[2] + stride - 1) / stride - 1) * stride + dilation * (window - 1) + 1 - y.Shape[2]);
             var before = padding == "causal" ? total : total / 2;
             if (total > 0) y = builder.Call("aten::constant_pad_nd", y, (long[])[before, total - before], 0.0);
         }
-        return builder.Call("aten::transpose.int", builder.Call("aten::conv1d", y, weight, Bias(), (long[])[stride], (long[])[0], (long[])[dilation], Number("groups", 1)), 1L, 2L);
+        return builder.Call("aten::transpose.int",
+            builder.Call("aten::conv1d", y, weight, Bias(), (long[])[stride], (long[])[0], (long[])[dilation], Number("groups", 1)), 1L, 2L);
     }
 
     private Symbol BatchNorm(Symbol x)
@@ -189,7 +206,8 @@ internal sealed class KerasLayers(GraphBuilder builder, string name, JsonNode co
         var (scaled, centred) = (Flag("scale"), Flag("center"));
         var scale = scaled ? Parameter("weight", "gamma", at++) : null;
         var shift = centred ? Parameter("bias", "beta", at++) : null;
-        var (mean, variance) = (Weight("running_mean", () => weights.Get(name, "moving_mean", at), true), Weight("running_var", () => weights.Get(name, "moving_variance", at + 1), true));
+        var (mean, variance) = (Weight("running_mean", () => weights.Get(name, "moving_mean", at), true),
+            Weight("running_var", () => weights.Get(name, "moving_variance", at + 1), true));
         var sequence = x.Shape.Length == 3;
         if (sequence) x = builder.Call("aten::transpose.int", x, 1L, 2L);
         var y = builder.Call("aten::batch_norm", x, scale, shift, mean, variance, false, 1 - Real("momentum", 0.99), Real("epsilon", 1e-3), false);
@@ -216,7 +234,8 @@ internal sealed class KerasLayers(GraphBuilder builder, string name, JsonNode co
             return AverageCounted(padded, window, strides, x);
         }
         var (y, _) = Same(x, window, strides, [1, 1], most ? -3.4e38 : 0);
-        return most ? builder.Call(op, y, window, strides, (long[])[0, 0], (long[])[1, 1], false) : builder.Call(op, y, window, strides, (long[])[0, 0], false, true, null);
+        return most ? builder.Call(op, y, window, strides, (long[])[0, 0], (long[])[1, 1], false)
+            : builder.Call(op, y, window, strides, (long[])[0, 0], false, true, null);
     }
 
     private Symbol AverageCounted(Symbol padded, long[] window, long[] strides, Symbol x)
@@ -226,8 +245,10 @@ internal sealed class KerasLayers(GraphBuilder builder, string name, JsonNode co
         var counts = Weight("counts", () =>
         {
             var ones = Ops.Ones([1, 1, x.Shape[2], x.Shape[3]]);
-            var total = Enumerable.Range(0, 2).Select(k => Math.Max(0, ((x.Shape[2 + k] + strides[k] - 1) / strides[k] - 1) * strides[k] + window[k] - x.Shape[2 + k])).ToArray();
-            return ones.ConstantPadNd([total[1] / 2, total[1] - total[1] / 2, total[0] / 2, total[0] - total[0] / 2], 0).AvgPool2d(window, strides, divisorOverride: 1);
+            var total = Enumerable.Range(0, 2)
+                .Select(k => Math.Max(0, ((x.Shape[2 + k] + strides[k] - 1) / strides[k] - 1) * strides[k] + window[k] - x.Shape[2 + k])).ToArray();
+            return ones.ConstantPadNd([total[1] / 2, total[1] - total[1] / 2, total[0] / 2, total[0] - total[0] / 2], 0)
+                .AvgPool2d(window, strides, divisorOverride: 1);
         }, true);
         return builder.Call("aten::div.Tensor", sums, counts);
     }
@@ -253,7 +274,8 @@ internal sealed class KerasLayers(GraphBuilder builder, string name, JsonNode co
     // left, right, top, bottom
     private long[] Sides(string key) => config[key] switch
     {
-        JsonArray { Count: 2 } list when list[0] is JsonArray rows && list[1] is JsonArray columns => [(long)columns[0]!, (long)columns[1]!, (long)rows[0]!, (long)rows[1]!],
+        JsonArray { Count: 2 } list when list[0] is JsonArray rows
+            && list[1] is JsonArray columns => [(long)columns[0]!, (long)columns[1]!, (long)rows[0]!, (long)rows[1]!],
         JsonArray { Count: 2 } list => [(long)list[1]!, (long)list[1]!, (long)list[0]!, (long)list[0]!],
         JsonValue value => [(long)value, (long)value, (long)value, (long)value],
         _ => [1, 1, 1, 1],
@@ -275,8 +297,11 @@ internal sealed class KerasLayers(GraphBuilder builder, string name, JsonNode co
 
     private Symbol Normalize(Symbol x)
     {
-        var mean = weights.Find("mean", 0) ?? (config["mean"] is JsonArray list ? Tensor.From([.. list.Select(value => (float)value!)]) : throw No("its mean is not in the file"));
-        var variance = weights.Find("variance", 1) ?? (config["variance"] is JsonArray more ? Tensor.From([.. more.Select(value => (float)value!)]) : throw No("its variance is not in the file"));
+        var mean = weights.Find("mean", 0)
+            ?? (config["mean"] is JsonArray list ? Tensor.From([.. list.Select(value => (float)value!)]) : throw No("its mean is not in the file"));
+        var variance = weights.Find("variance", 1)
+            ?? (config["variance"] is JsonArray more ? Tensor.From([.. more.Select(value => (float)value!)])
+            : throw No("its variance is not in the file"));
         long[] shape = x.Shape.Length == 4 ? [1, mean.Count, 1, 1] : [1, mean.Count];
         var centred = builder.Call("aten::sub.Tensor", x, Weight("mean", () => mean.Reshape(shape), true), 1L);
         return builder.Call("aten::div.Tensor", centred, Weight("deviation", () => variance.Reshape(shape).Sqrt().Clamp(1e-7), true));
@@ -302,7 +327,8 @@ internal sealed class KerasLayers(GraphBuilder builder, string name, JsonNode co
     // Kernels: in×heads×size; the output's: heads×size×out.
     private Symbol Attention(Symbol[] inputs)
     {
-        var (query, value, key) = (inputs[0], inputs.Length > 1 ? inputs[1] : inputs[0], inputs.Length > 2 ? inputs[2] : inputs.Length > 1 ? inputs[1] : inputs[0]);
+        var (query, value, key) = (inputs[0], inputs.Length > 1 ? inputs[1] : inputs[0],
+            inputs.Length > 2 ? inputs[2] : inputs.Length > 1 ? inputs[1] : inputs[0]);
         long heads = Number("num_heads"), size = Number("key_dim"), valueSize = Number("value_dim", size);
         var bias = Flag("use_bias");
         var each = bias ? 2 : 1;
@@ -314,10 +340,14 @@ internal sealed class KerasLayers(GraphBuilder builder, string name, JsonNode co
             return builder.Call("aten::transpose.int", builder.Call("aten::reshape", y, (long[])[-1, x.Shape[1], heads, width]), 1L, 2L);
         }
         var (q, k, v) = (Project(query, "query", 0, size), Project(key, "key", 1, size), Project(value, "value", 2, valueSize));
-        var scores = builder.Call("aten::mul.Scalar", builder.Call("aten::matmul", q, builder.Call("aten::transpose.int", k, 2L, 3L)), 1 / Math.Sqrt(size));
+        var scores = builder.Call("aten::mul.Scalar", builder.Call("aten::matmul", q, builder.Call("aten::transpose.int", k, 2L, 3L)),
+            1 / Math.Sqrt(size));
         var mixed = builder.Call("aten::matmul", builder.Call("aten::softmax.int", scores, -1L, null), v);
-        var joined = builder.Call("aten::reshape", builder.Call("aten::transpose.int", mixed, 1L, 2L), (long[])[-1, query.Shape[1], heads * valueSize]);
+        var joined = builder.Call("aten::reshape", builder.Call("aten::transpose.int", mixed, 1L, 2L),
+            (long[])[-1, query.Shape[1], heads * valueSize]);
         var last = weights.Take(3 * each, each);
-        return builder.Call("aten::linear", joined, Weight("output.weight", () => last.Get(name, "kernel", 0) is var kernel ? kernel.Reshape([heads * valueSize, kernel.Shape[^1]]).T() : null!), bias ? Weight("output.bias", () => last.Get(name, "bias", 1)) : null);
+        return builder.Call("aten::linear", joined,
+            Weight("output.weight", () => last.Get(name, "kernel", 0) is var kernel ? kernel.Reshape([heads * valueSize, kernel.Shape[^1]])
+            .T() : null!), bias ? Weight("output.bias", () => last.Get(name, "bias", 1)) : null);
     }
 }

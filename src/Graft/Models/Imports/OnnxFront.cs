@@ -16,14 +16,17 @@ internal static class OnnxFront
         foreach (var (key, value) in card) joined.MetadataProps.Add(new Onnx.Entry { Key = key, Value = value });
         if (front is null) return joined.ToByteArray();
         var before = Onnx.Model.Parser.ParseFrom(front);
-        if (!before.OpsetImport.Select(set => (set.Domain, set.Version)).ToHashSet().IsSubsetOf(joined.OpsetImport.Select(set => (set.Domain, set.Version))))
+        if (!before.OpsetImport.Select(set => (set.Domain, set.Version)).ToHashSet()
+            .IsSubsetOf(joined.OpsetImport.Select(set => (set.Domain, set.Version))))
             throw new InvalidDataException("the two graphs are of different opsets");
         static Onnx.ValueInfo Input(Onnx.Graph graph)
         {
             var held = graph.Initializer.Select(tensor => tensor.Name).ToHashSet();
-            return graph.Input.Where(input => !held.Contains(input.Name)).ToArray() is [var only] ? only : throw new InvalidDataException("a graph has not one input");
+            return graph.Input.Where(input => !held.Contains(input.Name)).ToArray() is [var only] ? only
+                : throw new InvalidDataException("a graph has not one input");
         }
-        var (entry, output) = (Input(joined.Graph), before.Graph.Output is [var single] ? single.Name : throw new InvalidDataException("the front has not one output"));
+        var (entry, output) = (Input(joined.Graph),
+            before.Graph.Output is [var single] ? single.Name : throw new InvalidDataException("the front has not one output"));
         string Name(string name) => name.Length == 0 ? name : name == output ? entry.Name : $"front.{name}";
         foreach (var node in before.Graph.Node)
         {

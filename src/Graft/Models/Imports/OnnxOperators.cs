@@ -34,9 +34,11 @@ internal sealed partial class OnnxOperators(GraphBuilder builder, long opset, IR
         _inputs = [.. node.Input.Select(name => name.Length == 0 ? null : Find(name))];
         var results = OnTurned();
         for (var k = 0; k < node.Output.Count && k < results.Length; k++) if (node.Output[k].Length > 0) _values[node.Output[k]] = results[k];
-        if (_inputs.Any(input => input is not null && Inside(input) && SameRows(input, results[0]))) _inside.Add(((Reference)results[0].Operand).Name);
+        if (_inputs.Any(input => input is not null && Inside(input) && SameRows(input, results[0]))) _inside.Add(((Reference)results[0].Operand)
+            .Name);
         // A weight in another shape is a weight.
-        if (node.OpType is "Reshape" or "Transpose" or "Unsqueeze" or "Squeeze" or "Flatten" or "Cast" && _inputs is [{ Operand: Weight { Name: var from } }, ..]
+        if (node.OpType is "Reshape" or "Transpose" or "Unsqueeze" or "Squeeze" or "Flatten" or "Cast"
+            && _inputs is [{ Operand: Weight { Name: var from } }, ..]
             && results[0] is { Operand: Reference, Second: null, Example: var moved })
             _values[node.Output[0]] = Held(node.Output[0], moved.Contiguous(), builder.IsBuffer(from), _ofNodes.Contains(from));
     }
@@ -44,7 +46,8 @@ internal sealed partial class OnnxOperators(GraphBuilder builder, long opset, IR
     private Symbol Find(string name)
     {
         if (_values.TryGetValue(name, out var value)) return value;
-        if (!constants.TryGetValue(name, out var tensor)) throw new InvalidDataException($"the node '{builder.Layer}' reads '{name}', which no node gives");
+        if (!constants.TryGetValue(name,
+            out var tensor)) throw new InvalidDataException($"the node '{builder.Layer}' reads '{name}', which no node gives");
         // A number without dimensions is arithmetic's, unless a layer takes it for its weight.
         return _values[name] = Held(name, tensor, !tensor.Type.IsFloating() || tensor.Dimensions == 0, ofNode: false);
     }
@@ -97,9 +100,11 @@ internal sealed partial class OnnxOperators(GraphBuilder builder, long opset, IR
         var arithmetic = _node.OpType is "Add" or "Sub" or "Mul" or "Div" or "Cast" or "Clip" or "Relu" or "Neg";
         if (!arithmetic || turned < 0 || !IsTurned(_inputs[turned]!, out var source)) return Apply();
         var channels = source.Shape[1];
-        bool ForEachChannel(Symbol found) => found.Operand is Weight && (found.Example.Count == 1 || (found.Example.Count == channels && found.Shape[^1] == channels));
+        bool ForEachChannel(Symbol found) => found.Operand is Weight
+            && (found.Example.Count == 1 || (found.Example.Count == channels && found.Shape[^1] == channels));
         if (_inputs.Where((_, k) => k != turned).Any(input => input is not null && !ForEachChannel(input))) return Apply();
-        _inputs = [.. _inputs.Select((input, k) => k == turned ? source : input is { Operand: Weight { Name: var name }, Example: { Count: > 1 } each }
+        _inputs = [.. _inputs.Select((input, k) =>
+            k == turned ? source : input is { Operand: Weight { Name: var name }, Example: { Count: > 1 } each }
             ? Held($"{name}.channels", each.Reshape([channels, 1, 1]), builder.IsBuffer(name), _ofNodes.Contains(name)) : input)];
         return [Permuted(Apply()[0], s_last)];
     }
@@ -109,7 +114,8 @@ internal sealed partial class OnnxOperators(GraphBuilder builder, long opset, IR
     private bool IsTurned(Symbol x, out Symbol source)
     {
         source = x;
-        return x.Operand is Reference { Name: var name } && _permuted.TryGetValue(name, out var found) && found.Order.SequenceEqual(s_last) && (source = found.Source) is not null;
+        return x.Operand is Reference { Name: var name } && _permuted.TryGetValue(name, out var found) && found.Order.SequenceEqual(s_last)
+            && (source = found.Source) is not null;
     }
 
     private readonly Dictionary<string, (Symbol Source, long[] Order)> _permuted = [];
@@ -118,7 +124,8 @@ internal sealed partial class OnnxOperators(GraphBuilder builder, long opset, IR
 
     private bool Given(int k) => k < _inputs.Length && _inputs[k] is not null;
 
-    private Symbol In(int k) => Given(k) ? _inputs[k]! : throw new InvalidDataException($"the node '{builder.Layer}' ({_node.OpType}) lacks its input {k}");
+    private Symbol In(int k) => Given(k) ? _inputs[k]!
+        : throw new InvalidDataException($"the node '{builder.Layer}' ({_node.OpType}) lacks its input {k}");
 
     private Symbol? Maybe(int k) => Given(k) ? In(k) : null;
 
@@ -134,9 +141,11 @@ internal sealed partial class OnnxOperators(GraphBuilder builder, long opset, IR
         return [.. values.Select((value, at) => value == others[at] ? value : -1)];
     }
 
-    private Symbol Known(int k) => In(k) is { Batched: false } found ? found : throw No($"the input {k} of {_node.OpType} depends on the picture, which Graft does not know");
+    private Symbol Known(int k) => In(k) is { Batched: false } found ? found
+        : throw No($"the input {k} of {_node.OpType} depends on the picture, which Graft does not know");
 
-    private TorchTensor Fixed(int k) => Known(k) is { Second: null, Example: var found } ? found : throw No($"the input {k} of {_node.OpType} depends on the batch's size, which Graft does not know");
+    private TorchTensor Fixed(int k) => Known(k) is { Second: null, Example: var found } ? found
+        : throw No($"the input {k} of {_node.OpType} depends on the batch's size, which Graft does not know");
 
     private Onnx.Attribute? Attribute(string name) => _node.Attribute.FirstOrDefault(attribute => attribute.Name == name);
 
@@ -167,7 +176,8 @@ internal sealed partial class OnnxOperators(GraphBuilder builder, long opset, IR
         {
             case "Constant": return [Held(_node.Output[0], ConstantValue(), buffer: true, ofNode: true)];
             // PyTorch writes weights that begin as equals once, with an Identity for each other: they are weights of their own.
-            case "Identity" when In(0) is { Operand: Weight { Name: var twin } } equal: return [Held(_node.Output[0], equal.Example.Clone(), builder.IsBuffer(twin), _ofNodes.Contains(twin)) with { Second = equal.Second }];
+            case "Identity" when In(0) is { Operand: Weight { Name: var twin } } equal: return [Held(_node.Output[0], equal.Example.Clone(),
+                builder.IsBuffer(twin), _ofNodes.Contains(twin)) with { Second = equal.Second }];
             case "Identity" or "Dropout" or "DropoutGrad": return [In(0)];
             case "Relu": return [One("aten::relu")];
             case "Sigmoid": return [One("aten::sigmoid")];
@@ -193,14 +203,17 @@ internal sealed partial class OnnxOperators(GraphBuilder builder, long opset, IR
             case "LeakyRelu": return [Call("aten::leaky_relu", In(0), Real("alpha", 0.01))];
             case "Elu": return [Call("aten::elu", In(0), Real("alpha", 1), 1L, 1L)];
             case "Selu": return [One("aten::selu")];
-            case "HardSigmoid": return [Call("aten::clamp", Call("aten::add.Scalar", Call("aten::mul.Scalar", In(0), Real("alpha", 0.2)), Real("beta", 0.5), 1L), 0.0, 1.0)];
-            case "PRelu": return [Call("aten::add.Tensor", One("aten::relu"), Call("aten::mul.Tensor", Call("aten::clamp", In(0), null, 0.0), Trained(1)), 1L)];
+            case "HardSigmoid": return [Call("aten::clamp",
+                Call("aten::add.Scalar", Call("aten::mul.Scalar", In(0), Real("alpha", 0.2)), Real("beta", 0.5), 1L), 0.0, 1.0)];
+            case "PRelu": return [Call("aten::add.Tensor", One("aten::relu"),
+                Call("aten::mul.Tensor", Call("aten::clamp", In(0), null, 0.0), Trained(1)), 1L)];
             case "Clip": return [Call("aten::clamp", In(0), Bound(1, "min"), Bound(2, "max"))];
             case "Softmax" or "LogSoftmax": return [Softmax(_node.OpType == "Softmax" ? "aten::softmax.int" : "aten::log_softmax.int")];
             case "Add": return [Add()];
             case "Sub": return [Call("aten::sub.Tensor", Term(0), Term(1), 1L)];
             case "Mul": return [Call("aten::mul.Tensor", Term(0), Term(1))];
-            case "Div": return [In(0).Example.Type.IsFloating() || In(1).Example.Type.IsFloating() ? Call("aten::div.Tensor", Term(0), Term(1)) : Call("aten::div.Tensor_mode", In(0), In(1), "trunc")];
+            case "Div": return [In(0).Example.Type.IsFloating() || In(1).Example.Type.IsFloating() ? Call("aten::div.Tensor", Term(0), Term(1))
+                : Call("aten::div.Tensor_mode", In(0), In(1), "trunc")];
             case "Pow": return [Call("aten::pow.Tensor_Tensor", In(0), In(1))];
             case "Mod": return [Call("aten::remainder.Tensor", In(0), In(1))];
             case "Max" or "Min" or "Sum" or "Mean": return [Fold(_node.OpType)];
@@ -215,11 +228,15 @@ internal sealed partial class OnnxOperators(GraphBuilder builder, long opset, IR
             case "ConvTranspose": return [Transposed()];
             case "Gemm": return [Gemm()];
             case "MatMul": return [MatMul()];
-            case "BatchNormalization": return [Call("aten::batch_norm", In(0), Trained(1), Trained(2), Statistic(3), Statistic(4), false, 0.1, Real("epsilon", 1e-5), false)];
-            case "InstanceNormalization": return [Call("aten::instance_norm", In(0), Trained(1), Trained(2), null, null, true, 0.1, Real("epsilon", 1e-5), false)];
+            case "BatchNormalization": return [Call("aten::batch_norm", In(0), Trained(1), Trained(2), Statistic(3), Statistic(4), false, 0.1,
+                Real("epsilon", 1e-5), false)];
+            case "InstanceNormalization": return [Call("aten::instance_norm", In(0), Trained(1), Trained(2), null, null, true, 0.1,
+                Real("epsilon", 1e-5), false)];
             case "LayerNormalization": return [LayerNorm()];
-            case "GroupNormalization": return [Call("aten::group_norm", In(0), Number("num_groups", 1), Trained(1), Trained(2), Real("epsilon", 1e-5), false)];
-            case "LRN": return [Normalisation.AcrossChannels(builder, In(0), Number("size", 1), Real("alpha", 1e-4), Real("beta", 0.75), Real("bias", 1))];
+            case "GroupNormalization": return [Call("aten::group_norm", In(0), Number("num_groups", 1), Trained(1), Trained(2),
+                Real("epsilon", 1e-5), false)];
+            case "LRN": return [Normalisation.AcrossChannels(builder, In(0), Number("size", 1), Real("alpha", 1e-4), Real("beta", 0.75),
+                Real("bias", 1))];
             case "MaxPool": return [Pool(true)];
             case "AveragePool": return [Pool(false)];
             case "GlobalAveragePool": return [Call("aten::mean.dim", In(0), Positions(In(0)), true, null)];
@@ -230,7 +247,8 @@ internal sealed partial class OnnxOperators(GraphBuilder builder, long opset, IR
             case "Reshape": return [Reshape()];
             case "Transpose": return [Transpose()];
             case "Squeeze": return [Squeeze()];
-            case "Unsqueeze": return [(Axes(1) ?? []).Select(axis => axis < 0 ? axis + In(0).Shape.Length + Axes(1)!.Length : axis).Order().Aggregate(In(0), (x, axis) => Call("aten::unsqueeze", x, axis))];
+            case "Unsqueeze": return [(Axes(1) ?? []).Select(axis => axis < 0 ? axis + In(0).Shape.Length + Axes(1)!.Length : axis).Order()
+                .Aggregate(In(0), (x, axis) => Call("aten::unsqueeze", x, axis))];
             case "Slice": return [Slice()];
             case "Gather": return [Gather()];
             case "Pad": return [Pad()];
@@ -239,9 +257,11 @@ internal sealed partial class OnnxOperators(GraphBuilder builder, long opset, IR
             case "Resize" or "Upsample": return [Resize()];
             case "DepthToSpace": return [DepthToSpace()];
             case "Shape": return [Shape()];
-            case "Size": return [Constant(TorchTensor.From([In(0).Example.Count]).Reshape([])) with { Second = In(0).Second is { } other ? TorchTensor.From([other.Count]).Reshape([]) : null }];
+            case "Size": return [Constant(TorchTensor.From([In(0).Example.Count]).Reshape([])) with { Second = In(0).Second is { } other
+                ? TorchTensor.From([other.Count]).Reshape([]) : null }];
             case "ConstantOfShape": return [ConstantOfShape()];
-            case "Range": return [Constant(Ops.Arange((Scalar)Fixed(0).Item(), (Scalar)Fixed(1).Item(), (Scalar)Fixed(2).Item(), dtype: Fixed(0).Type))];
+            case "Range": return [Constant(
+                Ops.Arange((Scalar)Fixed(0).Item(), (Scalar)Fixed(1).Item(), (Scalar)Fixed(2).Item(), dtype: Fixed(0).Type))];
             case "ReduceMean" or "ReduceSum" or "ReduceMax" or "ReduceMin" or "ReduceProd" or "ReduceL2": return [Reduce()];
             case "ArgMax": return [Call("aten::argmax", In(0), Number("axis", 0), Number("keepdims", 1) != 0)];
             case "Einsum": return [Call("aten::einsum", Text("equation", ""), Enumerable.Range(0, _inputs.Length).Select(In).ToArray(), null)];

@@ -61,9 +61,11 @@ internal static class OnnxReader
             var card = model.MetadataProps.GroupBy(entry => entry.Key).ToDictionary(group => group.Key, group => group.Last().Value);
             var stated = Stated(card, height, width, notes);
             if (stated is null && type?.ElemType == Levels) notes.Add("its input is whole levels: taken to be 0 … 255");
-            return new Imported(built, weights, stated ?? Usual(channels, height, width, type?.ElemType == Levels), notes) { Card = card, Guessed = stated is null };
+            return new Imported(built, weights, stated ?? Usual(channels, height, width, type?.ElemType == Levels), notes) { Card = card,
+                Guessed = stated is null };
         }
-        catch (Exception reason) when (reason is IndexOutOfRangeException or ArgumentException or KeyNotFoundException or InvalidCastException or InvalidOperationException or NullReferenceException or OverflowException or DivideByZeroException)
+        catch (Exception reason) when (reason is IndexOutOfRangeException or ArgumentException or KeyNotFoundException or InvalidCastException
+            or InvalidOperationException or NullReferenceException or OverflowException or DivideByZeroException)
         {
             throw new InvalidDataException($"the graph is damaged{(builder?.Layer is { Length: > 0 } layer ? $" at the node '{layer}'" : "")}: {reason.Message}", reason);
         }
@@ -84,7 +86,8 @@ internal static class OnnxReader
         return graph with { Weights = weights };
     }
 
-    private static readonly string[] s_layers = ["aten::conv1d", "aten::conv2d", "aten::conv_transpose2d", "aten::linear", "aten::addmm", "aten::matmul", "aten::mm", "aten::batch_norm"];
+    private static readonly string[] s_layers =
+        ["aten::conv1d", "aten::conv2d", "aten::conv_transpose2d", "aten::linear", "aten::addmm", "aten::matmul", "aten::mm", "aten::batch_norm"];
 
     private static readonly string[] s_shifts = ["aten::add", "aten::sub", "aten::mul", "aten::div"];
 
@@ -100,7 +103,8 @@ internal static class OnnxReader
         bool first = sizes[1] is 1 or 3, last = sizes[3] is 1 or 3;
         if (first != last) return last;
         var readers = graph.Node.Where(node => node.Input.Contains(input)).ToArray();
-        return readers.Length > 0 && readers.All(node => node.OpType == "Transpose" && node.Attribute.FirstOrDefault(attribute => attribute.Name == "perm")?.Ints is [0, 3, 1, 2]);
+        return readers.Length > 0 && readers.All(node => node.OpType == "Transpose"
+            && node.Attribute.FirstOrDefault(attribute => attribute.Name == "perm")?.Ints is [0, 3, 1, 2]);
     }
 
     // Graft's own files say what their input has gone through.
@@ -131,11 +135,13 @@ internal static class OnnxReader
     {
         if (tensor.ExternalData.Count > 0) throw new GraftException($"the weight '{tensor.Name}' lies in another file ({tensor.ExternalData[0].Value}): save it with its weights inside (onnx.save_model(…, save_as_external_data=False))");
         long count = 1;
-        foreach (var size in tensor.Dims) count = size >= 0 && size <= int.MaxValue && count <= int.MaxValue ? count * size : throw new InvalidDataException($"the weight '{tensor.Name}' says that it is {string.Join('×', tensor.Dims)}");
+        foreach (var size in tensor.Dims) count = size >= 0 && size <= int.MaxValue && count <= int.MaxValue ? count * size
+            : throw new InvalidDataException($"the weight '{tensor.Name}' says that it is {string.Join('×', tensor.Dims)}");
         long[] shape = [.. tensor.Dims];
         var type = tensor.DataType switch
         {
-            1 => DType.Float32, 2 => DType.UInt8, 3 => DType.Int8, 5 => DType.Int16, 6 => DType.Int32, 7 => DType.Int64, 9 => DType.Bool, 10 => DType.Float16, 11 => DType.Float64, 16 => DType.BFloat16,
+            1 => DType.Float32, 2 => DType.UInt8, 3 => DType.Int8, 5 => DType.Int16, 6 => DType.Int32, 7 => DType.Int64, 9 => DType.Bool,
+                10 => DType.Float16, 11 => DType.Float64, 16 => DType.BFloat16,
             var other => throw new GraftException($"the weight '{tensor.Name}' has ONNX's element type {other}, which is not read"),
         };
         void Check(long found)
@@ -154,7 +160,8 @@ internal static class OnnxReader
             case DType.Float32: Check(tensor.FloatData.Count); return TorchTensor.From<float>([.. tensor.FloatData], shape);
             case DType.Float64: Check(tensor.DoubleData.Count); return TorchTensor.From<double>([.. tensor.DoubleData], shape).To(DType.Float32);
             case DType.Int64: Check(tensor.Int64Data.Count); return TorchTensor.From<long>([.. tensor.Int64Data], shape);
-            case DType.Float16: Check(tensor.Int32Data.Count); return TorchTensor.From<float>([.. tensor.Int32Data.Select(bits => (float)BitConverter.UInt16BitsToHalf((ushort)bits))], shape);
+            case DType.Float16: Check(tensor.Int32Data.Count);
+                return TorchTensor.From<float>([.. tensor.Int32Data.Select(bits => (float)BitConverter.UInt16BitsToHalf((ushort)bits))], shape);
             default: Check(tensor.Int32Data.Count); return TorchTensor.From<int>([.. tensor.Int32Data], shape).To(type);
         }
     }

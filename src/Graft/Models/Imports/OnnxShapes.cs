@@ -78,7 +78,8 @@ internal sealed partial class OnnxOperators
     // Values whose batch lies inside its dimension, behind what each picture has there: rows of positions × pictures.
     private readonly HashSet<string> _inside = [];
 
-    private static bool SameRows(Symbol x, Symbol y) => x.BatchAxis >= 0 && x.BatchAxis == y.BatchAxis && x.Shape[x.BatchAxis] == y.Shape[y.BatchAxis];
+    private static bool SameRows(Symbol x, Symbol y) => x.BatchAxis >= 0 && x.BatchAxis == y.BatchAxis
+        && x.Shape[x.BatchAxis] == y.Shape[y.BatchAxis];
 
     private bool Inside(Symbol x) => x.Operand is Reference { Name: var name } && _inside.Contains(name);
 
@@ -87,7 +88,8 @@ internal sealed partial class OnnxOperators
         var x = In(0);
         var order = List("perm") ?? [.. Enumerable.Range(0, x.Shape.Length).Reverse().Select(k => (long)k)];
         // Two that undo each other are none.
-        var undone = x.Operand is Reference { Name: var name } && _permuted.TryGetValue(name, out var found) && order.Select(k => found.Order[k]).SequenceEqual(order.Order());
+        var undone = x.Operand is Reference { Name: var name } && _permuted.TryGetValue(name, out var found) && order.Select(k => found.Order[k])
+            .SequenceEqual(order.Order());
         return undone ? _permuted[((Reference)x.Operand).Name].Source : Permuted(x, order);
     }
 
@@ -114,7 +116,8 @@ internal sealed partial class OnnxOperators
         var axis = Number("axis", 0);
         // A token that the file keeps for a batch of one goes to every picture.
         if (fixedBatch && all.FirstOrDefault(item => item is { Batched: true, BatchAxis: 0 }) is { } batched && axis is not 0)
-            all = [.. all.Select(item => !item.Batched && item.Shape[0] == 1 ? Call("aten::add.Tensor", item, builder.ZerosLikeBatch(batched, Ones(item.Shape.Length - 1)), 1L) : item)];
+            all = [.. all.Select(item => !item.Batched
+                && item.Shape[0] == 1 ? Call("aten::add.Tensor", item, builder.ZerosLikeBatch(batched, Ones(item.Shape.Length - 1)), 1L) : item)];
         return Call("aten::cat", all, axis);
     }
 
@@ -123,7 +126,8 @@ internal sealed partial class OnnxOperators
         var (x, times) = (In(0), Sizes(1));
         if (!times.Contains(-1)) return Call("aten::repeat", x, times);
         if (x.Batched || times[0] != -1 || x.Shape[0] != 1) throw No("the batch stands elsewhere than first");
-        return Call("aten::add.Tensor", Call("aten::repeat", x, (long[])[1, .. times.Skip(1)]), builder.ZerosLikeBatch(AnyBatched(), Ones(times.Length - 1)), 1L);
+        return Call("aten::add.Tensor", Call("aten::repeat", x, (long[])[1, .. times.Skip(1)]),
+            builder.ZerosLikeBatch(AnyBatched(), Ones(times.Length - 1)), 1L);
     }
 
     private Symbol AnyBatched() => _values.Values.First(value => value.Batched);
@@ -189,7 +193,8 @@ internal sealed partial class OnnxOperators
     {
         var x = In(0);
         var scales = List("scales") is not null || Attribute("scales") is not null ? [.. Attribute("scales")!.Floats.Select(value => (double)value)]
-            : _node.OpType == "Upsample" || opset == 10 ? Fixed(1).ToArray<double>() : Given(2) && Fixed(2).Count > 0 ? Fixed(2).ToArray<double>() : [];
+            : _node.OpType == "Upsample" || opset == 10 ? Fixed(1).ToArray<double>() : Given(2) && Fixed(2).Count > 0 ? Fixed(2).ToArray<double>()
+                : [];
         var sizes = scales.Length > 0 ? [.. x.Shape.Select((size, k) => (long)Math.Floor(size * scales[k]))] : Fixed(3).ToArray<long>();
         if (sizes.Length != 4 || sizes[1] != x.Shape[1]) throw No("a resize of anything but height and width is not known");
         var mode = Text("coordinate_transformation_mode", opset < 11 ? "asymmetric" : "half_pixel");
@@ -211,7 +216,8 @@ internal sealed partial class OnnxOperators
         if (Text("mode", "DCR") == "CRD") return Call("aten::pixel_shuffle", In(0), Number("blocksize", 1));
         var (x, side) = (In(0), Number("blocksize", 1));
         var (channels, h, w) = (x.Shape[1] / (side * side), x.Shape[2], x.Shape[3]);
-        return Call("aten::reshape", Call("aten::permute", Call("aten::reshape", x, (long[])[-1, side, side, channels, h, w]), (long[])[0, 3, 4, 1, 5, 2]), (long[])[-1, channels, h * side, w * side]);
+        return Call("aten::reshape", Call("aten::permute", Call("aten::reshape", x, (long[])[-1, side, side, channels, h, w]),
+            (long[])[0, 3, 4, 1, 5, 2]), (long[])[-1, channels, h * side, w * side]);
     }
 
     private Symbol Shape()
@@ -222,7 +228,8 @@ internal sealed partial class OnnxOperators
         if (to < 0) to += x.Shape.Length;
         var shape = x.Shape[(int)from..(int)Math.Min(to, x.Shape.Length)];
         var free = x.BatchAxis >= from && x.BatchAxis < to;
-        return Constant(TorchTensor.From(shape)) with { Second = free ? TorchTensor.From(x.Second!.Shape[(int)from..(int)Math.Min(to, x.Shape.Length)]) : null };
+        return Constant(TorchTensor.From(shape)) with { Second = free
+            ? TorchTensor.From(x.Second!.Shape[(int)from..(int)Math.Min(to, x.Shape.Length)]) : null };
     }
 
     private Symbol ConstantOfShape()
@@ -240,14 +247,16 @@ internal sealed partial class OnnxOperators
         var axes = Axes(1) ?? [.. Enumerable.Range(0, x.Shape.Length).Select(k => (long)k)];
         var keep = Number("keepdims", 1) != 0;
         if (axes.Length == 0) return x;
-        if (x.Batched && axes.Any(axis => (axis < 0 ? axis + x.Shape.Length : axis) == x.BatchAxis)) throw No($"{_node.OpType} over the batch is not known");
+        if (x.Batched && axes.Any(axis =>
+            (axis < 0 ? axis + x.Shape.Length : axis) == x.BatchAxis)) throw No($"{_node.OpType} over the batch is not known");
         return _node.OpType switch
         {
             "ReduceMean" => Call("aten::mean.dim", x, axes, keep, null),
             "ReduceSum" => Call("aten::sum.dim_IntList", x, axes, keep, null),
             "ReduceMax" => Call("aten::amax", x, axes, keep),
             "ReduceMin" => Call("aten::amin", x, axes, keep),
-            "ReduceProd" => axes.Length == 1 ? Call("aten::prod.dim_int", x, axes[0], keep, null) : throw No("a product over several dimensions is not known"),
+            "ReduceProd" => axes.Length == 1 ? Call("aten::prod.dim_int", x, axes[0], keep, null)
+                : throw No("a product over several dimensions is not known"),
             _ => Call("aten::sqrt", Call("aten::sum.dim_IntList", Call("aten::mul.Tensor", x, x), axes, keep, null)),
         };
     }

@@ -12,7 +12,8 @@ internal sealed class AlexNet : PublishedBackbone
     {
         Module[] features =
         [
-            new Conv2d(3, 64, 11, 4, 2), Lambda.Relu(), Lambda.MaxPool(3, 2), new Conv2d(64, 192, 5, 1, 2), Lambda.Relu(), Lambda.MaxPool(3, 2), new Conv2d(192, 384, 3, 1, 1), Lambda.Relu(),
+            new Conv2d(3, 64, 11, 4, 2), Lambda.Relu(), Lambda.MaxPool(3, 2), new Conv2d(64, 192, 5, 1, 2), Lambda.Relu(), Lambda.MaxPool(3, 2),
+                new Conv2d(192, 384, 3, 1, 1), Lambda.Relu(),
             new Conv2d(384, 256, 3, 1, 1), Lambda.Relu(), new Conv2d(256, 256, 3, 1, 1), Lambda.Relu(), Lambda.MaxPool(3, 2),
         ];
         Child("features", new Sequential(features));

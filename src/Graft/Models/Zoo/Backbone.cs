@@ -30,7 +30,8 @@ public sealed record Provenance(string Source, string Licence, string Sha256, st
 {
     private readonly Task<string>? _digest;
 
-    /// <summary>What the weights were before, from the nearest to the first: the upstream of a run, its upstream, and so on; null where nothing is known.</summary>
+    /// <summary>What the weights were before, from the nearest to the first: the upstream of a run, its upstream, and so on; null where nothing is
+    /// known.</summary>
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public IReadOnlyList<Provenance>? Lineage { get; init; }
 
@@ -48,7 +49,8 @@ public sealed record Provenance(string Source, string Licence, string Sha256, st
         }));
     }
 
-    private Provenance(string source, string licence, string sha256, string domain, Task<string> digest) : this(source, licence, sha256, domain) => _digest = digest;
+    private Provenance(string source, string licence, string sha256, string domain, Task<string> digest)
+        : this(source, licence, sha256, domain) => _digest = digest;
 
     /// <summary>Weights drawn at random.</summary>
     public static Provenance Random => new("random", "", "", "nothing");
@@ -111,7 +113,9 @@ public abstract class Backbone : Module
 
     /// <summary>N×3×H×W inputs to N×classes scores, by the classifier that it was trained with.</summary>
     /// <exception cref="GraftException">It has none.</exception>
-    public virtual Tensor Classify(Tensor x) => (UpstreamHead ?? throw new GraftException($"{Architecture} has no classifier of its own: train one with {NextCommand.Of("train")}")).Forward(Forward(x));
+    public virtual Tensor Classify(Tensor x) =>
+        (UpstreamHead ?? throw new GraftException($"{Architecture} has no classifier of its own: train one with {NextCommand.Of("train")}"))
+        .Forward(Forward(x));
 
     /// <summary>Outputs of its own classifier.</summary>
     public virtual int? UpstreamClasses => UpstreamHead is { } head ? (int)head.Weight.Shape[0] : null;

@@ -20,7 +20,8 @@ namespace Graft.Models.Zoo;
 /// <param name="Licence">Of the weights.</param>
 /// <param name="Published">The accuracy that their publisher states.</param>
 /// <param name="Padding">torch, or same (TensorFlow's).</param>
-internal sealed record BackboneCard(string Name, string Summary, string Paper, int Side, long Parameters, long MultiplyAdds, string Url, string Sha256, string Licence, string Published, string Padding)
+internal sealed record BackboneCard(string Name, string Summary, string Paper, int Side, long Parameters, long MultiplyAdds, string Url,
+    string Sha256, string Licence, string Published, string Padding)
 {
     /// <summary>The shorter side is resized to this before the middle is cut out; 0: resized straight to the input.</summary>
     public int Resize { get; init; }
@@ -48,13 +49,15 @@ internal sealed record BackboneCard(string Name, string Summary, string Paper, i
 
     /// <summary>What the public weights' input has gone through; null where the card does not say.</summary>
     public Preprocessing? Preprocessing => Mean is null || Std is null ? null
-        : Resize > 0 ? new Preprocessing(Side, Side, [new Resize(Resize, Filter), new CenterCrop(Side)], new Normalize(Mean, Std)) : Data.Preprocessing.Small(Side, new Normalize(Mean, Std));
+        : Resize > 0 ? new Preprocessing(Side, Side, [new Resize(Resize, Filter), new CenterCrop(Side)], new Normalize(Mean, Std))
+            : Data.Preprocessing.Small(Side, new Normalize(Mean, Std));
 }
 
 /// <summary>The architectures by name, and how a checkpoint tells which one it is.</summary>
 internal static class BackboneCatalogue
 {
-    private static readonly JsonSerializerOptions s_json = new(JsonSerializerDefaults.Web) { Converters = { new JsonStringEnumConverter(JsonNamingPolicy.KebabCaseLower) } };
+    private static readonly JsonSerializerOptions s_json =
+        new(JsonSerializerDefaults.Web) { Converters = { new JsonStringEnumConverter(JsonNamingPolicy.KebabCaseLower) } };
 
     /// <summary>One card for each architecture.</summary>
     public static IReadOnlyList<BackboneCard> Cards => s_cards.Value;
@@ -114,8 +117,11 @@ internal static class BackboneCatalogue
     public static string Signature(IEnumerable<KeyValuePair<string, long[]>> shapes, string headName)
     {
         string[] aside = [headName + ".", "aux1.", "aux2.", "AuxLogits."];
-        var lines = shapes.Where(item => !aside.Any(prefix => item.Key.StartsWith(prefix, StringComparison.Ordinal)) && !item.Key.EndsWith("num_batches_tracked", StringComparison.Ordinal) && !item.Key.EndsWith("relative_position_index", StringComparison.Ordinal))
-            .Select(item => item.Key.EndsWith("pos_embedding", StringComparison.Ordinal) ? item.Key : $"{item.Key} {string.Join('x', item.Value)}").Order(StringComparer.Ordinal);
+        var lines = shapes.Where(item => !aside.Any(prefix => item.Key.StartsWith(prefix, StringComparison.Ordinal))
+            && !item.Key.EndsWith("num_batches_tracked", StringComparison.Ordinal)
+            && !item.Key.EndsWith("relative_position_index", StringComparison.Ordinal))
+            .Select(item => item.Key.EndsWith("pos_embedding", StringComparison.Ordinal) ? item.Key : $"{item.Key} {string.Join('x', item.Value)}")
+                .Order(StringComparer.Ordinal);
         return Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(string.Join('\n', lines))))[..12];
     }
 

@@ -23,7 +23,8 @@ internal abstract class PublishedBackbone(string name) : Backbone
     protected void Add(string stage, int channels, params Module[] modules) => _stages.Add(Stage.Of(stage, channels, modules));
 
     /// <summary>The next stage.</summary>
-    protected void Add(string stage, int channels, IReadOnlyList<Module> modules, Func<Tensor, Tensor> forward) => _stages.Add(new Stage(stage, channels, modules, forward));
+    protected void Add(string stage, int channels, IReadOnlyList<Module> modules, Func<Tensor, Tensor> forward) =>
+        _stages.Add(new Stage(stage, channels, modules, forward));
 
     /// <summary>The classifier, under its name in checkpoints.</summary>
     protected void Classifier(string headName, int? classes, bool register = true)
@@ -57,7 +58,8 @@ internal sealed class ConvNormActivation : Module
     private readonly BatchNorm2d _norm;
     private readonly Func<Tensor, Tensor>? _activation;
 
-    public ConvNormActivation(int inputs, int outputs, int window, int stride = 1, int groups = 1, bool same = false, double epsilon = 1e-5, double momentum = 0.1, Func<Tensor, Tensor>? activation = null)
+    public ConvNormActivation(int inputs, int outputs, int window, int stride = 1, int groups = 1, bool same = false, double epsilon = 1e-5,
+        double momentum = 0.1, Func<Tensor, Tensor>? activation = null)
     {
         _convolution = Child("0", new Conv2d(inputs, outputs, window, stride, (window - 1) / 2, groups: groups, bias: false, same: same));
         _norm = Child("1", new BatchNorm2d(outputs, epsilon, momentum));
@@ -93,7 +95,8 @@ internal sealed class StochasticDepth(double probability) : Module
     public override Tensor Forward(Tensor x)
     {
         if (!Training || probability == 0) return x;
-        var kept = Ops.Empty([x.Shape[0], .. Enumerable.Repeat(1L, x.Dimensions - 1)], dtype: x.Type, device: x.Device).BernoulliInPlace(1 - probability);
+        var kept = Ops.Empty([x.Shape[0], .. Enumerable.Repeat(1L, x.Dimensions - 1)], dtype: x.Type, device: x.Device)
+            .BernoulliInPlace(1 - probability);
         return x * (kept / (1 - probability));
     }
 }
@@ -111,7 +114,8 @@ internal sealed class LayerNormChannels : Module
         _epsilon = epsilon;
     }
 
-    public override Tensor Forward(Tensor x) => x.Permute([0, 2, 3, 1]).LayerNorm([_weight.Value.Shape[0]], _weight.Value, _bias.Value, _epsilon).Permute([0, 3, 1, 2]);
+    public override Tensor Forward(Tensor x) => x.Permute([0, 2, 3, 1]).LayerNorm([_weight.Value.Shape[0]], _weight.Value, _bias.Value, _epsilon)
+        .Permute([0, 3, 1, 2]);
 }
 
 /// <summary>Widths as multiples of eight, never a tenth below what was asked for (Howard et al. 2017's code).</summary>

@@ -69,6 +69,7 @@ internal sealed class CifarResNet : Backbone
             return (y + Shortcut(x)).Relu();
         }
 
-        private Tensor Shortcut(Tensor x) => _added == 0 ? x : x.Slice(2, step: 2).Slice(3, step: 2).ConstantPadNd([0, 0, 0, 0, _added / 2, _added / 2], 0);
+        private Tensor Shortcut(Tensor x) => _added == 0 ? x : x.Slice(2, step: 2).Slice(3, step: 2)
+            .ConstantPadNd([0, 0, 0, 0, _added / 2, _added / 2], 0);
     }
 }

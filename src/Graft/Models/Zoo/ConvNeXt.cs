@@ -9,7 +9,8 @@ internal sealed class ConvNeXt : PublishedBackbone
 
     private static readonly Dictionary<string, (int[] Depths, int Width, double Drop, int Resize)> s_shapes = new()
     {
-        ["convnext_tiny"] = ([3, 3, 9, 3], 96, 0.1, 236), ["convnext_small"] = ([3, 3, 27, 3], 96, 0.4, 230), ["convnext_base"] = ([3, 3, 27, 3], 128, 0.5, 232),
+        ["convnext_tiny"] = ([3, 3, 9, 3], 96, 0.1, 236), ["convnext_small"] = ([3, 3, 27, 3], 96, 0.4, 230),
+            ["convnext_base"] = ([3, 3, 27, 3], 128, 0.5, 232),
     };
 
     /// <summary>Names that it can be made by.</summary>
@@ -46,7 +47,8 @@ internal sealed class ConvNeXt : PublishedBackbone
         public Block(int channels, double drop)
         {
             _scale = Parameter("layer_scale", Ops.Full([channels, 1, 1], 1e-6));
-            _layers = Child("block", new Sequential(new Conv2d(channels, channels, 7, 1, 3, groups: channels), new Lambda(x => x.Permute([0, 2, 3, 1])), new LayerNorm(channels, Epsilon), new Linear(channels, 4 * channels), Lambda.Gelu(),
+            _layers = Child("block", new Sequential(new Conv2d(channels, channels, 7, 1, 3, groups: channels),
+                new Lambda(x => x.Permute([0, 2, 3, 1])), new LayerNorm(channels, Epsilon), new Linear(channels, 4 * channels), Lambda.Gelu(),
                 new Linear(4 * channels, channels), new Lambda(x => x.Permute([0, 3, 1, 2]))));
             _depth = Child("stochastic_depth", new StochasticDepth(drop));
         }

@@ -7,11 +7,13 @@ internal sealed class EfficientNet : PublishedBackbone
 {
     // Table 1: expansion, window, stride, input, output, layers.
     private static readonly (int, int, int, int, int, int)[] s_rows =
-        [(1, 3, 1, 32, 16, 1), (6, 3, 2, 16, 24, 2), (6, 5, 2, 24, 40, 2), (6, 3, 2, 40, 80, 3), (6, 5, 1, 80, 112, 3), (6, 5, 2, 112, 192, 4), (6, 3, 1, 192, 320, 1)];
+        [(1, 3, 1, 32, 16, 1), (6, 3, 2, 16, 24, 2), (6, 5, 2, 24, 40, 2), (6, 3, 2, 40, 80, 3), (6, 5, 1, 80, 112, 3), (6, 5, 2, 112, 192, 4),
+            (6, 3, 1, 192, 320, 1)];
 
     // Width and depth multipliers, dropout, resize, crop.
     private static readonly (double Width, double Depth, double Dropout, int Resize, int Crop)[] s_scales =
-        [(1, 1, 0.2, 256, 224), (1, 1.1, 0.2, 256, 240), (1.1, 1.2, 0.3, 288, 288), (1.2, 1.4, 0.3, 320, 300), (1.4, 1.8, 0.4, 384, 380), (1.6, 2.2, 0.4, 456, 456), (1.8, 2.6, 0.5, 528, 528), (2, 3.1, 0.5, 600, 600)];
+        [(1, 1, 0.2, 256, 224), (1, 1.1, 0.2, 256, 240), (1.1, 1.2, 0.3, 288, 288), (1.2, 1.4, 0.3, 320, 300), (1.4, 1.8, 0.4, 384, 380),
+            (1.6, 2.2, 0.4, 456, 456), (1.8, 2.6, 0.5, 528, 528), (2, 3.1, 0.5, 600, 600)];
 
     /// <summary>Random weights.</summary>
     /// <param name="size">0 … 7.</param>
@@ -30,7 +32,8 @@ internal sealed class EfficientNet : PublishedBackbone
         {
             var (from, to) = (Widths.Divisible(inputs * width), Widths.Divisible(outputs * width));
             var blocks = new Module[(int)Math.Ceiling(layers * depth)];
-            for (var k = 0; k < blocks.Length; k++, from = to) blocks[k] = new Block(expansion, window, k == 0 ? stride : 1, from, to, 0.2 * done++ / total, epsilon, momentum, silu);
+            for (var k = 0; k < blocks.Length; k++, from = to) blocks[k] =
+                new Block(expansion, window, k == 0 ? stride : 1, from, to, 0.2 * done++ / total, epsilon, momentum, silu);
             features.Add(new Sequential(blocks));
             channels.Add(to);
         }
@@ -50,7 +53,8 @@ internal sealed class EfficientNet : PublishedBackbone
         private readonly StochasticDepth _depth;
         private readonly bool _shortcut;
 
-        public Block(int expansion, int window, int stride, int inputs, int outputs, double drop, double epsilon, double momentum, Func<Tensor, Tensor> silu)
+        public Block(int expansion, int window, int stride, int inputs, int outputs, double drop, double epsilon, double momentum,
+            Func<Tensor, Tensor> silu)
         {
             _shortcut = stride == 1 && inputs == outputs;
             var wide = Widths.Divisible(inputs * expansion);

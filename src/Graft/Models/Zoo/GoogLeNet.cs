@@ -3,7 +3,8 @@ using Graft.Torch;
 
 namespace Graft.Models.Zoo;
 
-/// <summary>GoogLeNet (Szegedy et al. 2015, table 1) with BatchNorm, as torchvision has it; the auxiliary classifiers of training are left out.</summary>
+/// <summary>GoogLeNet (Szegedy et al. 2015, table 1) with BatchNorm, as torchvision has it; the auxiliary classifiers of training are left
+/// out.</summary>
 internal sealed class GoogLeNet : PublishedBackbone
 {
     /// <summary>Random weights.</summary>
@@ -14,7 +15,8 @@ internal sealed class GoogLeNet : PublishedBackbone
         Add("stem", 64, Child("conv1", new Unit(3, 64, [7, 7], 2, [3, 3])), pool(3));
         Add("s1", 192, Child("conv2", new Unit(64, 64, [1, 1])), Child("conv3", new Unit(64, 192, [3, 3], 1, [1, 1])), pool(3));
         Add("s2", 480, Block("3a", 192, 64, 96, 128, 16, 32, 32), Block("3b", 256, 128, 128, 192, 32, 96, 64), pool(3));
-        Add("s3", 832, Block("4a", 480, 192, 96, 208, 16, 48, 64), Block("4b", 512, 160, 112, 224, 24, 64, 64), Block("4c", 512, 128, 128, 256, 24, 64, 64), Block("4d", 512, 112, 144, 288, 32, 64, 64),
+        Add("s3", 832, Block("4a", 480, 192, 96, 208, 16, 48, 64), Block("4b", 512, 160, 112, 224, 24, 64, 64),
+            Block("4c", 512, 128, 128, 256, 24, 64, 64), Block("4d", 512, 112, 144, 288, 32, 64, 64),
             Block("4e", 528, 256, 160, 320, 32, 128, 128), pool(2));
         Add("s4", 1024, Block("5a", 832, 256, 160, 320, 32, 128, 128), Block("5b", 832, 384, 192, 384, 48, 128, 128));
         Classifier("fc", classes);

@@ -66,7 +66,8 @@ internal sealed class MobileNetV2 : Backbone
     /// <inheritdoc/>
     public override BackboneSpec Spec => new("mobilenet_v2", ("padding", _same ? "same" : "torch"));
 
-    private static ConvNormActivation Unit(int inputs, int outputs, int window, int stride, int groups, bool same) => new(inputs, outputs, window, stride, groups, same, activation: x => x.Hardtanh(0.0, 6.0));
+    private static ConvNormActivation Unit(int inputs, int outputs, int window, int stride, int groups, bool same) =>
+        new(inputs, outputs, window, stride, groups, same, activation: x => x.Hardtanh(0.0, 6.0));
 
     /// <summary>Expand by 1×1, filter each channel by 3×3, project by 1×1; added to its input where the shapes agree.</summary>
     private sealed class InvertedResidual : Module

@@ -10,15 +10,19 @@ internal sealed class MobileNetV3 : PublishedBackbone
     // Window, expanded, output, squeeze-and-excitation, hard-swish, stride.
     private static readonly (int, int, int, bool, bool, int)[] s_large =
     [
-        (3, 16, 16, false, false, 1), (3, 64, 24, false, false, 2), (3, 72, 24, false, false, 1), (5, 72, 40, true, false, 2), (5, 120, 40, true, false, 1), (5, 120, 40, true, false, 1),
-        (3, 240, 80, false, true, 2), (3, 200, 80, false, true, 1), (3, 184, 80, false, true, 1), (3, 184, 80, false, true, 1), (3, 480, 112, true, true, 1), (3, 672, 112, true, true, 1),
+        (3, 16, 16, false, false, 1), (3, 64, 24, false, false, 2), (3, 72, 24, false, false, 1), (5, 72, 40, true, false, 2),
+            (5, 120, 40, true, false, 1), (5, 120, 40, true, false, 1),
+        (3, 240, 80, false, true, 2), (3, 200, 80, false, true, 1), (3, 184, 80, false, true, 1), (3, 184, 80, false, true, 1),
+            (3, 480, 112, true, true, 1), (3, 672, 112, true, true, 1),
         (5, 672, 160, true, true, 2), (5, 960, 160, true, true, 1), (5, 960, 160, true, true, 1),
     ];
 
     private static readonly (int, int, int, bool, bool, int)[] s_small =
     [
-        (3, 16, 16, true, false, 2), (3, 72, 24, false, false, 2), (3, 88, 24, false, false, 1), (5, 96, 40, true, true, 2), (5, 240, 40, true, true, 1), (5, 240, 40, true, true, 1),
-        (5, 120, 48, true, true, 1), (5, 144, 48, true, true, 1), (5, 288, 96, true, true, 2), (5, 576, 96, true, true, 1), (5, 576, 96, true, true, 1),
+        (3, 16, 16, true, false, 2), (3, 72, 24, false, false, 2), (3, 88, 24, false, false, 1), (5, 96, 40, true, true, 2),
+            (5, 240, 40, true, true, 1), (5, 240, 40, true, true, 1),
+        (5, 120, 48, true, true, 1), (5, 144, 48, true, true, 1), (5, 288, 96, true, true, 2), (5, 576, 96, true, true, 1),
+            (5, 576, 96, true, true, 1),
     ];
 
     /// <summary>Random weights.</summary>
@@ -54,8 +58,10 @@ internal sealed class MobileNetV3 : PublishedBackbone
         {
             _shortcut = stride == 1 && inputs == outputs;
             var layers = new List<Module>();
-            if (expanded != inputs) layers.Add(new ConvNormActivation(inputs, expanded, 1, epsilon: Epsilon, momentum: Momentum, activation: activation));
-            layers.Add(new ConvNormActivation(expanded, expanded, window, stride, expanded, epsilon: Epsilon, momentum: Momentum, activation: activation));
+            if (expanded != inputs) layers.Add(
+                new ConvNormActivation(inputs, expanded, 1, epsilon: Epsilon, momentum: Momentum, activation: activation));
+            layers.Add(new ConvNormActivation(expanded, expanded, window, stride, expanded, epsilon: Epsilon, momentum: Momentum,
+                activation: activation));
             if (squeeze) layers.Add(new SqueezeExcitation(expanded, Widths.Divisible(expanded / 4.0), x => x.Relu(), x => x.Hardsigmoid()));
             layers.Add(new ConvNormActivation(expanded, outputs, 1, epsilon: Epsilon, momentum: Momentum));
             _layers = Child("block", new Sequential([.. layers]));

@@ -43,7 +43,8 @@ internal static class ModelCard
         try
         {
             if (outputs is not { } count || !card.TryGetValue("classes", out var text)) return null;
-            return JsonSerializer.Deserialize<string[]>(text) is { } names && names.Length == (Task(card) is null ? Math.Max(2, count) : count) && !names.Contains(null!) ? names : null;
+            return JsonSerializer.Deserialize<string[]>(text) is { } names && names.Length == (Task(card) is null ? Math.Max(2, count) : count)
+                && !names.Contains(null!) ? names : null;
         }
         catch (JsonException)
         {
@@ -52,19 +53,23 @@ internal static class ModelCard
     }
 
     /// <summary>The card of a model that tells several labels or numbers; null: it tells classes.</summary>
-    public static IReadOnlyDictionary<string, string>? Task(IReadOnlyDictionary<string, string> card) => card.GetValueOrDefault("task") is "labels" or "numbers" ? card : null;
+    public static IReadOnlyDictionary<string, string>? Task(IReadOnlyDictionary<string, string> card) => card.GetValueOrDefault("task") is "labels"
+        or "numbers" ? card : null;
 
     /// <summary>Where the weights of a file come from: the file, and behind it what its card names as its upstream.</summary>
     public static Provenance Origin(string path, IReadOnlyDictionary<string, string> card, string licence, string domain)
     {
         var here = Provenance.OfFile(path, card.GetValueOrDefault("licence") ?? licence, card.GetValueOrDefault("domain") ?? domain);
         // All runs' models have the same name: the folder tells them apart.
-        if (RunFolder.Models.Contains(here.Source) && Path.GetFileName(Path.GetDirectoryName(Path.GetFullPath(path))) is { Length: > 0 } run) here = here with { Source = $"{run}/{here.Source}" };
-        return Upstream(card) is { IsPretrained: true } before ? here with { Lineage = [before with { Lineage = null }, .. before.Lineage ?? []] } : here;
+        if (RunFolder.Models.Contains(here.Source) && Path.GetFileName(Path.GetDirectoryName(Path.GetFullPath(path))) is { Length: > 0 } run) here =
+            here with { Source = $"{run}/{here.Source}" };
+        return Upstream(card) is { IsPretrained: true } before ? here with { Lineage = [before with { Lineage = null }, .. before.Lineage ?? []] }
+            : here;
     }
 
     /// <summary>What the card names as its upstream; null where it names none.</summary>
-    public static Provenance? Upstream(IReadOnlyDictionary<string, string> card) => card.TryGetValue("upstream", out var text) ? JsonSerializer.Deserialize<Provenance>(text, s_json) : null;
+    public static Provenance? Upstream(IReadOnlyDictionary<string, string> card) => card.TryGetValue("upstream", out var text)
+        ? JsonSerializer.Deserialize<Provenance>(text, s_json) : null;
 
     /// <summary>An origin as the card's key <c>upstream</c> holds it.</summary>
     public static string Text(Provenance origin) => JsonSerializer.Serialize(origin, s_json);

@@ -8,9 +8,12 @@ internal sealed class RegNet : PublishedBackbone
     // Depth, w_0, w_a, w_m, group width; Y has squeeze-and-excitation.
     private static readonly Dictionary<string, (int Depth, int First, double Slope, double Factor, int Group)> s_shapes = new()
     {
-        ["y_400mf"] = (16, 48, 27.89, 2.09, 8), ["y_800mf"] = (14, 56, 38.84, 2.4, 16), ["y_1_6gf"] = (27, 48, 20.71, 2.65, 24), ["y_3_2gf"] = (21, 80, 42.63, 2.66, 24),
-        ["y_8gf"] = (17, 192, 76.82, 2.19, 56), ["y_16gf"] = (18, 200, 106.23, 2.48, 112), ["x_400mf"] = (22, 24, 24.48, 2.54, 16), ["x_800mf"] = (16, 56, 35.73, 2.28, 16),
-        ["x_1_6gf"] = (18, 80, 34.01, 2.25, 24), ["x_3_2gf"] = (25, 88, 26.31, 2.25, 48), ["x_8gf"] = (23, 80, 49.56, 2.88, 120), ["x_16gf"] = (22, 216, 55.59, 2.1, 128),
+        ["y_400mf"] = (16, 48, 27.89, 2.09, 8), ["y_800mf"] = (14, 56, 38.84, 2.4, 16), ["y_1_6gf"] = (27, 48, 20.71, 2.65, 24),
+            ["y_3_2gf"] = (21, 80, 42.63, 2.66, 24),
+        ["y_8gf"] = (17, 192, 76.82, 2.19, 56), ["y_16gf"] = (18, 200, 106.23, 2.48, 112), ["x_400mf"] = (22, 24, 24.48, 2.54, 16),
+            ["x_800mf"] = (16, 56, 35.73, 2.28, 16),
+        ["x_1_6gf"] = (18, 80, 34.01, 2.25, 24), ["x_3_2gf"] = (25, 88, 26.31, 2.25, 48), ["x_8gf"] = (23, 80, 49.56, 2.88, 120),
+            ["x_16gf"] = (22, 216, 55.59, 2.1, 128),
     };
 
     /// <summary>Names that it can be made by.</summary>
@@ -28,7 +31,8 @@ internal sealed class RegNet : PublishedBackbone
         {
             var block = trunk.Add($"block{stage}", new Named());
             var layers = new Module[depth];
-            for (var k = 0; k < depth; k++, inputs = width) layers[k] = block.Add($"block{stage}-{k}", new Block(inputs, width, k == 0 ? 2 : 1, group, squeeze));
+            for (var k = 0; k < depth; k++, inputs = width) layers[k] =
+                block.Add($"block{stage}-{k}", new Block(inputs, width, k == 0 ? 2 : 1, group, squeeze));
             Add($"s{stage++}", width, layers);
         }
         Classifier("fc", classes);

@@ -12,7 +12,8 @@ internal sealed class ResNet : PublishedBackbone
     {
         ["resnet18"] = ([2, 2, 2, 2], false, 1, 64), ["resnet34"] = ([3, 4, 6, 3], false, 1, 64), ["resnet50"] = ([3, 4, 6, 3], true, 1, 64),
         ["resnet101"] = ([3, 4, 23, 3], true, 1, 64), ["resnet152"] = ([3, 8, 36, 3], true, 1, 64),
-        ["resnext50_32x4d"] = ([3, 4, 6, 3], true, 32, 4), ["resnext101_32x8d"] = ([3, 4, 23, 3], true, 32, 8), ["resnext101_64x4d"] = ([3, 4, 23, 3], true, 64, 4),
+        ["resnext50_32x4d"] = ([3, 4, 6, 3], true, 32, 4), ["resnext101_32x8d"] = ([3, 4, 23, 3], true, 32, 8),
+            ["resnext101_64x4d"] = ([3, 4, 23, 3], true, 64, 4),
         ["wide_resnet50_2"] = ([3, 4, 6, 3], true, 1, 128), ["wide_resnet101_2"] = ([3, 4, 23, 3], true, 1, 128),
     };
 
@@ -35,7 +36,8 @@ internal sealed class ResNet : PublishedBackbone
             for (var b = 0; b < layers.Length; b++, inputs = outputs)
             {
                 var stride = b == 0 && k > 0 ? 2 : 1;
-                layers[b] = bottleneck ? new Block(inputs, (64 << k) * width / 64 * groups, outputs, stride, groups) : new Block(inputs, outputs, stride);
+                layers[b] = bottleneck ? new Block(inputs, (64 << k) * width / 64 * groups, outputs, stride, groups)
+                    : new Block(inputs, outputs, stride);
             }
             Add($"s{k + 1}", outputs, Child($"layer{k + 1}", new Sequential(layers)));
         }
@@ -63,10 +65,12 @@ internal sealed class ResNet : PublishedBackbone
         }
 
         private (Conv2d, BatchNorm2d) Step(int k, int inputs, int outputs, int window, int stride, int groups) =>
-            (Child($"conv{k}", new Conv2d(inputs, outputs, window, stride, window / 2, groups: groups, bias: false)), Child($"bn{k}", new BatchNorm2d(outputs)));
+            (Child($"conv{k}", new Conv2d(inputs, outputs, window, stride, window / 2, groups: groups, bias: false)),
+                Child($"bn{k}", new BatchNorm2d(outputs)));
 
         private Sequential? Shortcut(int inputs, int outputs, int stride) =>
-            inputs == outputs && stride == 1 ? null : Child("downsample", new Sequential(new Conv2d(inputs, outputs, 1, stride, bias: false), new BatchNorm2d(outputs)));
+            inputs == outputs && stride == 1 ? null
+                : Child("downsample", new Sequential(new Conv2d(inputs, outputs, 1, stride, bias: false), new BatchNorm2d(outputs)));
 
         public override Tensor Forward(Tensor x)
         {

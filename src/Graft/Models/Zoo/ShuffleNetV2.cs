@@ -7,7 +7,8 @@ internal sealed class ShuffleNetV2 : PublishedBackbone
 {
     private static readonly Dictionary<string, int[]> s_channels = new()
     {
-        ["x0_5"] = [24, 48, 96, 192, 1024], ["x1_0"] = [24, 116, 232, 464, 1024], ["x1_5"] = [24, 176, 352, 704, 1024], ["x2_0"] = [24, 244, 488, 976, 2048],
+        ["x0_5"] = [24, 48, 96, 192, 1024], ["x1_0"] = [24, 116, 232, 464, 1024], ["x1_5"] = [24, 176, 352, 704, 1024],
+            ["x2_0"] = [24, 244, 488, 976, 2048],
     };
 
     /// <summary>Random weights.</summary>
@@ -20,7 +21,8 @@ internal sealed class ShuffleNetV2 : PublishedBackbone
         int[] repeats = [4, 8, 4];
         for (var k = 0; k < 3; k++)
         {
-            var blocks = Enumerable.Range(0, repeats[k]).Select(b => (Module)new Block(b == 0 ? channels[k] : channels[k + 1], channels[k + 1], b == 0 ? 2 : 1)).ToArray();
+            var blocks = Enumerable.Range(0, repeats[k])
+                .Select(b => (Module)new Block(b == 0 ? channels[k] : channels[k + 1], channels[k + 1], b == 0 ? 2 : 1)).ToArray();
             Add($"s{k + 1}", channels[k + 1], Child($"stage{k + 2}", new Sequential(blocks)));
         }
         Add("top", channels[4], Child("conv5", new ConvNormActivation(channels[3], channels[4], 1, activation: x => x.Relu())));
@@ -51,7 +53,8 @@ internal sealed class ShuffleNetV2 : PublishedBackbone
             for (var k = 0; k < rows.Length; k++)
             {
                 var (inputs, outputs, window, stride, relu) = rows[k];
-                steps[k] = new Step(new Conv2d(inputs, outputs, window, stride, window / 2, groups: window == 3 ? inputs : 1, bias: false), new BatchNorm2d(outputs), relu);
+                steps[k] = new Step(new Conv2d(inputs, outputs, window, stride, window / 2, groups: window == 3 ? inputs : 1, bias: false),
+                    new BatchNorm2d(outputs), relu);
                 layers.AddRange([steps[k].Convolution, steps[k].Norm]);
                 if (relu) layers.Add(Lambda.Relu());
             }
@@ -71,7 +74,8 @@ internal sealed class ShuffleNetV2 : PublishedBackbone
 
         public override Tensor Forward(Tensor x)
         {
-            var y = _half > 0 ? Ops.Cat([x.Narrow(1, 0, _half), Run(_worked, x.Narrow(1, _half, _half))], 1) : Ops.Cat([Run(_passing, x), Run(_worked, x)], 1);
+            var y = _half > 0 ? Ops.Cat([x.Narrow(1, 0, _half), Run(_worked, x.Narrow(1, _half, _half))], 1)
+                : Ops.Cat([Run(_passing, x), Run(_worked, x)], 1);
             var (channels, height, width) = (y.Shape[1], y.Shape[2], y.Shape[3]);
             return y.View([-1, 2, channels / 2, height, width]).Transpose(1, 2).Reshape([-1, channels, height, width]);
         }

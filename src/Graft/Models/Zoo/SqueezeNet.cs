@@ -16,12 +16,14 @@ internal sealed class SqueezeNet : PublishedBackbone
         Module[] features = version == "1.0"
             ?
             [
-                new Conv2d(3, 96, 7, 2), Lambda.Relu(), pool(), new Fire(96, 16, 64), new Fire(128, 16, 64), new Fire(128, 32, 128), pool(), new Fire(256, 32, 128), new Fire(256, 48, 192),
+                new Conv2d(3, 96, 7, 2), Lambda.Relu(), pool(), new Fire(96, 16, 64), new Fire(128, 16, 64), new Fire(128, 32, 128), pool(),
+                    new Fire(256, 32, 128), new Fire(256, 48, 192),
                 new Fire(384, 48, 192), new Fire(384, 64, 256), pool(), new Fire(512, 64, 256),
             ]
             :
             [
-                new Conv2d(3, 64, 3, 2), Lambda.Relu(), pool(), new Fire(64, 16, 64), new Fire(128, 16, 64), pool(), new Fire(128, 32, 128), new Fire(256, 32, 128), pool(), new Fire(256, 48, 192),
+                new Conv2d(3, 64, 3, 2), Lambda.Relu(), pool(), new Fire(64, 16, 64), new Fire(128, 16, 64), pool(), new Fire(128, 32, 128),
+                    new Fire(256, 32, 128), pool(), new Fire(256, 48, 192),
                 new Fire(384, 48, 192), new Fire(384, 64, 256), new Fire(512, 64, 256),
             ];
         Child("features", new Sequential(features));
@@ -40,7 +42,8 @@ internal sealed class SqueezeNet : PublishedBackbone
     public override int? UpstreamClasses => (int?)_scores?.Weight.Shape[0];
 
     /// <inheritdoc/>
-    public override Tensor Classify(Tensor x) => _scores is null ? base.Classify(x) : _scores.Forward(Forward(x, 0, Stages.Count)).Relu().Mean([2, 3]);
+    public override Tensor Classify(Tensor x) => _scores is null ? base.Classify(x) : _scores.Forward(Forward(x, 0, Stages.Count)).Relu()
+        .Mean([2, 3]);
 
     private sealed class Fire : Module
     {

@@ -12,7 +12,8 @@ internal sealed class SwinTransformer : PublishedBackbone
 
     private static readonly Dictionary<string, (int Width, int[] Depths, int[] Heads, double Drop, int Resize)> s_shapes = new()
     {
-        ["swin_t"] = (96, [2, 2, 6, 2], [3, 6, 12, 24], 0.2, 232), ["swin_s"] = (96, [2, 2, 18, 2], [3, 6, 12, 24], 0.3, 246), ["swin_b"] = (128, [2, 2, 18, 2], [4, 8, 16, 32], 0.5, 238),
+        ["swin_t"] = (96, [2, 2, 6, 2], [3, 6, 12, 24], 0.2, 232), ["swin_s"] = (96, [2, 2, 18, 2], [3, 6, 12, 24], 0.3, 246),
+            ["swin_b"] = (128, [2, 2, 18, 2], [4, 8, 16, 32], 0.5, 238),
     };
 
     /// <summary>Names that it can be made by.</summary>
@@ -29,7 +30,8 @@ internal sealed class SwinTransformer : PublishedBackbone
         {
             var channels = width << k;
             if (k > 0) features.Add(new PatchMerging(channels / 2));
-            features.Add(new Sequential([.. Enumerable.Range(0, depths[k]).Select(b => (Module)new Block(channels, heads[k], b % 2 == 0 ? 0 : Window / 2, drop * done++ / (total - 1.0)))]));
+            features.Add(new Sequential([.. Enumerable.Range(0, depths[k])
+                .Select(b => (Module)new Block(channels, heads[k], b % 2 == 0 ? 0 : Window / 2, drop * done++ / (total - 1.0)))]));
             var parts = features[^2..].ToArray();
             var first = k == 0;
             if (k < 3) Add($"s{k + 1}", channels, parts, x => ChannelsFirst(parts[1].Forward(parts[0].Forward(first ? x : ChannelsLast(x)))));
@@ -82,7 +84,8 @@ internal sealed class SwinTransformer : PublishedBackbone
             _attention = Child("attn", new WindowAttention(channels, heads, shift));
             _depth = Child("stochastic_depth", new StochasticDepth(drop));
             _second = Child("norm2", new LayerNorm(channels));
-            _dense = Child("mlp", new Sequential(new Linear(channels, 4 * channels), Lambda.Gelu(), new Dropout(0), new Linear(4 * channels, channels)));
+            _dense = Child("mlp", new Sequential(new Linear(channels, 4 * channels), Lambda.Gelu(), new Dropout(0),
+                new Linear(4 * channels, channels)));
         }
 
         public override Tensor Forward(Tensor x)
@@ -106,7 +109,8 @@ internal sealed class SwinTransformer : PublishedBackbone
             _table = Parameter("relative_position_bias_table", Initialisers.TruncatedNormal(Ops.Empty([Span * Span, heads]), 0.02));
             var index = new long[Places * Places];
             for (var a = 0; a < Places; a++)
-                for (var b = 0; b < Places; b++) index[a * Places + b] = (a / Window - b / Window + Window - 1) * Span + a % Window - b % Window + Window - 1;
+                for (var b = 0; b < Places; b++) index[a * Places + b] = (a / Window - b / Window + Window - 1) * Span + a % Window - b % Window
+                    + Window - 1;
             _index = Buffer("relative_position_index", Tensor.From(index));
             _qkv = Child("qkv", new Linear(channels, 3 * channels));
             _out = Child("proj", new Linear(channels, channels));
@@ -127,7 +131,8 @@ internal sealed class SwinTransformer : PublishedBackbone
             var attention = (parts.Select(0, 0) * Math.Pow(_channels / _heads, -0.5)).Matmul(parts.Select(0, 1).Transpose(-2, -1));
             attention += _table.Value.IndexSelect(0, _index.Value).View([places, places, _heads]).Permute([2, 0, 1]).Unsqueeze(0);
             if (down + across > 0)
-                attention = (attention.View([-1, windows, _heads, places, places]) + Mask(h, w, down, across, x.Device).View([1, windows, 1, places, places])).View([-1, _heads, places, places]);
+                attention = (attention.View([-1, windows, _heads, places, places]) + Mask(h, w, down, across, x.Device)
+                    .View([1, windows, 1, places, places])).View([-1, _heads, places, places]);
             x = _out.Forward(attention.Softmax(-1).Matmul(parts.Select(0, 2)).Transpose(1, 2).Reshape([-1, places, _channels]));
             x = x.View([-1, h / Window, w / Window, Window, Window, _channels]).Permute([0, 1, 3, 2, 4, 5]).Reshape([-1, h, w, _channels]);
             if (down + across > 0) x = x.Roll([down, across], [1, 2]);
@@ -140,7 +145,8 @@ internal sealed class SwinTransformer : PublishedBackbone
             const int Places = Window * Window;
             var (rows, columns) = (h / Window, w / Window);
             var mask = new float[rows * columns * Places * Places];
-            long Kind(long window, int place) => 3 * Region(window / columns * Window + place / Window, h, down) + Region(window % columns * Window + place % Window, w, across);
+            long Kind(long window, int place) => 3 * Region(window / columns * Window + place / Window, h, down)
+                + Region(window % columns * Window + place % Window, w, across);
             for (long window = 0; window < rows * columns; window++)
                 for (var a = 0; a < Places; a++)
                     for (var b = 0; b < Places; b++)

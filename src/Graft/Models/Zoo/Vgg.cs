@@ -8,7 +8,8 @@ namespace Graft.Models.Zoo;
 /// </summary>
 internal sealed class Vgg : PublishedBackbone
 {
-    private static readonly Dictionary<int, int[]> s_convolutions = new() { [11] = [1, 1, 2, 2, 2], [13] = [2, 2, 2, 2, 2], [16] = [2, 2, 3, 3, 3], [19] = [2, 2, 4, 4, 4] };
+    private static readonly Dictionary<int, int[]> s_convolutions =
+        new() { [11] = [1, 1, 2, 2, 2], [13] = [2, 2, 2, 2, 2], [16] = [2, 2, 3, 3, 3], [19] = [2, 2, 4, 4, 4] };
 
     /// <summary>Random weights.</summary>
     /// <param name="depth">11, 13, 16, 19.</param>

@@ -10,7 +10,8 @@ internal sealed class VisionTransformer : PublishedBackbone
 {
     private static readonly Dictionary<string, (int Patch, int Layers, int Heads, int Width)> s_shapes = new()
     {
-        ["vit_tiny_16"] = (16, 12, 3, 192), ["vit_small_16"] = (16, 12, 6, 384), ["vit_b_16"] = (16, 12, 12, 768), ["vit_b_32"] = (32, 12, 12, 768), ["vit_l_16"] = (16, 24, 16, 1024),
+        ["vit_tiny_16"] = (16, 12, 3, 192), ["vit_small_16"] = (16, 12, 6, 384), ["vit_b_16"] = (16, 12, 12, 768), ["vit_b_32"] = (32, 12, 12, 768),
+            ["vit_l_16"] = (16, 24, 16, 1024),
         ["deit_tiny_16"] = (16, 12, 3, 192), ["deit_small_16"] = (16, 12, 6, 384), ["deit_base_16"] = (16, 12, 12, 768),
     };
 
@@ -32,7 +33,8 @@ internal sealed class VisionTransformer : PublishedBackbone
         var project = Child("conv_proj", new Conv2d(3, width, patch, patch));
         var first = Child("", new ClassToken(width));
         var encoder = Child("encoder", new Encoder(positions, width));
-        Add("stem", width, [first, project, encoder.Positions], x => encoder.Positions.Forward(Ops.Cat([first.Forward(x), project.Forward(x).Flatten(2).Transpose(1, 2)], 1)));
+        Add("stem", width, [first, project, encoder.Positions],
+            x => encoder.Positions.Forward(Ops.Cat([first.Forward(x), project.Forward(x).Flatten(2).Transpose(1, 2)], 1)));
         var blocks = Enumerable.Range(0, layers).Select(k => encoder.Add($"encoder_layer_{k}", new Layer(width, heads))).ToArray();
         for (var k = 0; k < 4; k++)
         {
@@ -56,7 +58,8 @@ internal sealed class VisionTransformer : PublishedBackbone
     public static Tensor Interpolate(Tensor positions, long count)
     {
         var (from, to) = ((long)Math.Round(Math.Sqrt(positions.Shape[1] - 1)), (long)Math.Round(Math.Sqrt(count - 1)));
-        if (from * from + 1 != positions.Shape[1] || to * to + 1 != count) throw new GraftException($"{positions.Shape[1]} positions are no square grid and a class token");
+        if (from * from + 1 != positions.Shape[1] || to * to
+            + 1 != count) throw new GraftException($"{positions.Shape[1]} positions are no square grid and a class token");
         var width = positions.Shape[2];
         using var scope = new TensorScope();
         using var mode = Autograd.NoGrad();
@@ -100,7 +103,8 @@ internal sealed class VisionTransformer : PublishedBackbone
     {
         private readonly Slot _positions;
 
-        public PositionEmbedding(int positions, int width) => _positions = Parameter("pos_embedding", Initialisers.Normal(Ops.Empty([1, positions, width]), 0.02));
+        public PositionEmbedding(int positions, int width) => _positions =
+            Parameter("pos_embedding", Initialisers.Normal(Ops.Empty([1, positions, width]), 0.02));
 
         public override Tensor Forward(Tensor x) => x + _positions.Value;
     }
