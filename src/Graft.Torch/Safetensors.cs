@@ -86,8 +86,8 @@ public static class Safetensors
         var start = file.Bytes(0, (int)Math.Min(file.Length, 64));
         var length = BinaryPrimitives.ReadInt64LittleEndian(start);
         // The first byte alone may be part of an honest length.
-        if (start[0] == '<' && length > HeaderLimit) throw Bad(
-            file.Path, "it is a web page: the download gave a page in place of the file. Download it again");
+        if (start[0] == '<' && length > HeaderLimit)
+            throw Bad(file.Path, "it is a web page: the download gave a page in place of the file. Download it again");
         if (start[..2].SequenceEqual("PK"u8)
             && length > HeaderLimit) throw Bad(file.Path, "it is a zip archive (a PyTorch checkpoint is one): name it .pt or .pth");
         if (length <= 1 || length > HeaderLimit || length > file.Length - 8)
@@ -110,8 +110,8 @@ public static class Safetensors
         try
         {
             var typeName = entry.Value.GetProperty("dtype").GetString() ?? "";
-            if (!s_types.TryGetValue(typeName, out var type)) throw Bad(
-                file.Path, $"tensor '{entry.Name}' has the type '{typeName}', which is not read");
+            if (!s_types.TryGetValue(typeName, out var type))
+                throw Bad(file.Path, $"tensor '{entry.Name}' has the type '{typeName}', which is not read");
             long[] shape = [.. entry.Value.GetProperty("shape").EnumerateArray().Select(size => size.GetInt64())];
             long[] offsets = [.. entry.Value.GetProperty("data_offsets").EnumerateArray().Select(offset => offset.GetInt64())];
             if (shape.Any(size => size < 0)

@@ -171,6 +171,26 @@ public sealed class DamageTests : IDisposable
     }
 
     [Fact]
+    public void A_zip_whose_directory_says_that_it_is_larger_than_the_file_is_refused()
+    {
+        ShapeWorld.Write(_shop["d"], ["star4", "gear"], 2, 1);
+        ZipFile.CreateFromDirectory(_shop["d"], _shop["a.zip"]);
+        var bytes = File.ReadAllBytes(_shop["a.zip"]);
+        // The directory's size and place in its closing record, by the published layout: bytes 12 and 16.
+        var end = bytes.AsSpan().LastIndexOf("PK\x05\x06"u8);
+        foreach (var at in new[] { 12, 16 })
+        {
+            foreach (var value in new[] { int.MaxValue, -2, bytes.Length })
+            {
+                var damaged = (byte[])bytes.Clone();
+                BitConverter.TryWriteBytes(damaged.AsSpan(end + at), value);
+                File.WriteAllBytes(_shop["b.zip"], damaged);
+                Assert.Contains("b.zip", Assert.Throws<GraftException>(() => DatasetReader.Open(_shop["b.zip"])).Message, StringComparison.Ordinal);
+            }
+        }
+    }
+
+    [Fact]
     public void Damaged_zips_are_refused_and_their_pictures_too()
     {
         ShapeWorld.Write(_shop["d", "사진"], ["star4", "gear"], 2, 1);

@@ -48,8 +48,8 @@ internal static class TableReader
         {
             var row = table.Rows[k];
             var part = parts?[k];
-            if (row.File.Length == 0 || columns.IsBlank(headers[columns.Columns[0]], row.Fields)) leftOut.Add(
-                new LeftOut(LeftOutKind.IncompleteRow, $"line {row.Line}", 0, part));
+            if (row.File.Length == 0 || columns.IsBlank(headers[columns.Columns[0]], row.Fields))
+                leftOut.Add(new LeftOut(LeftOutKind.IncompleteRow, $"line {row.Line}", 0, part));
             else if (!Path.IsPathRooted(row.File)
                 && Listing.IsHidden(row.File)) leftOut.Add(new LeftOut(LeftOutKind.Hidden, $"line {row.Line}: {row.File}", 1, part));
             else if (files.Find(row.File) is not { } file) leftOut.Add(new LeftOut(LeftOutKind.MissingFile, $"line {row.Line}: {row.File}", 1, part));

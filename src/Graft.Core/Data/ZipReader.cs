@@ -70,15 +70,17 @@ internal static class ZipReader
     {
         using var file = File.OpenRead(path);
         var (offset, size, count) = FindDirectory(file);
-        var directory = new byte[checked((int)size)];
+        // What it says of itself may be anything: nothing is reserved for more than there is.
+        if (offset < 0 || size < 0 || size > file.Length - offset || size > Array.MaxLength) throw new InvalidDataException("its directory is damaged");
+        var directory = new byte[size];
         file.Position = offset;
         file.ReadExactly(directory);
         var entries = new List<Entry>();
         var rest = directory.AsSpan();
         for (var k = 0L; k < count; k++)
         {
-            if (rest.Length < HeaderSize || BinaryPrimitives.ReadUInt32LittleEndian(
-                rest) != HeaderMark) throw new InvalidDataException("its directory is damaged");
+            if (rest.Length < HeaderSize || BinaryPrimitives.ReadUInt32LittleEndian(rest) != HeaderMark)
+                throw new InvalidDataException("its directory is damaged");
             var (flags, name, extra, comment) = (U16(rest, 8), U16(rest, 28), U16(rest, 30), U16(rest, 32));
             if (rest.Length < HeaderSize + name + extra + comment) throw new InvalidDataException("its directory is cut off");
             var raw = rest.Slice(HeaderSize, name);
@@ -118,10 +120,12 @@ internal static class ZipReader
             var (count, size, offset) = (U16(end, 10), BinaryPrimitives.ReadUInt32LittleEndian(end[12..]),
                 BinaryPrimitives.ReadUInt32LittleEndian(end[16..]));
             if (count != ushort.MaxValue && size != uint.MaxValue && offset != uint.MaxValue) return (offset, size, count);
-            if (k < LocatorSize || BinaryPrimitives.ReadUInt32LittleEndian(tail.AsSpan(k - LocatorSize)) != Locator64Mark) return (offset, size,
-                count);
+            if (k < LocatorSize || BinaryPrimitives.ReadUInt32LittleEndian(tail.AsSpan(k - LocatorSize)) != Locator64Mark)
+                return (offset, size, count);
             var large = new byte[56];
-            file.Position = BinaryPrimitives.ReadInt64LittleEndian(tail.AsSpan(k - LocatorSize + 8));
+            var place = BinaryPrimitives.ReadInt64LittleEndian(tail.AsSpan(k - LocatorSize + 8));
+            if (place < 0 || place > file.Length) throw new InvalidDataException("its directory is damaged");
+            file.Position = place;
             file.ReadExactly(large);
             if (BinaryPrimitives.ReadUInt32LittleEndian(large) != End64Mark) throw new InvalidDataException("its directory is damaged");
             return (BinaryPrimitives.ReadInt64LittleEndian(large.AsSpan(48)), BinaryPrimitives.ReadInt64LittleEndian(large.AsSpan(40)),

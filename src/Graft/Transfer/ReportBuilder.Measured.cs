@@ -128,7 +128,7 @@ internal sealed partial class ReportBuilder
             figures.Append(CultureInfo.InvariantCulture, $"<b>{Html(said.Length > 0 ? said : "nothing")}</b>, is {Html(truth.Length > 0 ? truth : "nothing")}");
             figures.Append(CultureInfo.InvariantCulture, $"<br>{Html(name)}</figcaption></figure>");
         }
-        if (figures.Length > 0) body.Append(
-            CultureInfo.InvariantCulture, $"<section><h2>The farthest off</h2><div class=\"pictures\">{figures}</div></section>");
+        if (figures.Length > 0)
+            body.Append(CultureInfo.InvariantCulture, $"<section><h2>The farthest off</h2><div class=\"pictures\">{figures}</div></section>");
     }
 }

@@ -58,8 +58,8 @@ internal sealed class MobileNetV3 : PublishedBackbone
         {
             _shortcut = stride == 1 && inputs == outputs;
             var layers = new List<Module>();
-            if (expanded != inputs) layers.Add(
-                new ConvNormActivation(inputs, expanded, 1, epsilon: Epsilon, momentum: Momentum, activation: activation));
+            if (expanded != inputs)
+                layers.Add(new ConvNormActivation(inputs, expanded, 1, epsilon: Epsilon, momentum: Momentum, activation: activation));
             layers.Add(new ConvNormActivation(expanded, expanded, window, stride, expanded, epsilon: Epsilon, momentum: Momentum,
                 activation: activation));
             if (squeeze) layers.Add(new SqueezeExcitation(expanded, Widths.Divisible(expanded / 4.0), x => x.Relu(), x => x.Hardsigmoid()));
