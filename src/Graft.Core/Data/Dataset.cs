@@ -1,21 +1,31 @@
 namespace Graft.Data;
 
-/// <summary>Pictures and what is to be learned of each: a class, several labels, numbers. Cheap to cut: a subset shares its source.</summary>
+/// <summary>Pictures, or sentences, and what is to be learned of each: a class, several labels, numbers. Cheap to cut: a subset shares its source.</summary>
 public sealed class Dataset
 {
     private readonly int[] _items;
 
-    /// <summary>A dataset over a source; item k is the source's picture k with label k.</summary>
-    public Dataset(PictureSource source, IReadOnlyList<int> labels, IReadOnlyList<string> classes)
+    /// <summary>A dataset over a source; item k is the source's item k with label k.</summary>
+    public Dataset(ItemSource source, IReadOnlyList<int> labels, IReadOnlyList<string> classes)
         : this(source, new ClassTargets([.. labels], classes)) { }
 
-    /// <summary>A dataset over a source; item k is the source's picture k with target k.</summary>
-    public Dataset(PictureSource source, Targets targets) : this(source, [.. Enumerable.Range(0, targets.Count)], targets) { }
+    /// <summary>A dataset over a source; item k is the source's item k with target k.</summary>
+    public Dataset(ItemSource source, Targets targets) : this(source, [.. Enumerable.Range(0, targets.Count)], targets) { }
 
-    private Dataset(PictureSource source, int[] items, Targets targets) => (Source, _items, Targets) = (source, items, targets);
+    private Dataset(ItemSource source, int[] items, Targets targets) => (Source, _items, Targets) = (source, items, targets);
 
-    /// <summary>Where the pictures come from.</summary>
-    public PictureSource Source { get; }
+    /// <summary>Where the items come from.</summary>
+    public ItemSource Source { get; }
+
+    /// <summary>Whether the items are sentences, and not pictures.</summary>
+    public bool IsText => Source is TextSource;
+
+    private PictureSource Pictures => Source as PictureSource ?? throw new GraftException("these are sentences, and this is for pictures");
+
+    /// <summary>A sentence.</summary>
+    /// <exception cref="GraftException">They are pictures.</exception>
+    public TextItem Text(int index) => Source is TextSource texts ? texts.Text(_items[index])
+        : throw new GraftException("these are pictures, and this is for sentences");
 
     /// <summary>What is to be learned of each picture.</summary>
     public Targets Targets { get; }
@@ -53,9 +63,13 @@ public sealed class Dataset
 
     /// <summary>The picture.</summary>
     /// <exception cref="PictureException">It cannot be read or decoded.</exception>
-    internal Picture Decode(int index, Preprocessing? preprocessing = null) => Source.Decode(_items[index], preprocessing);
+    internal Picture Decode(int index, Preprocessing? preprocessing = null) => Pictures.Decode(_items[index], preprocessing);
 
-    /// <summary>These pictures, in this order.</summary>
+    /// <summary>A picture of the source from bytes that were read from it.</summary>
+    /// <exception cref="PictureException">They are no picture.</exception>
+    internal Picture Decode(byte[] bytes, Preprocessing? preprocessing = null) => Pictures.Decode(bytes, preprocessing);
+
+    /// <summary>These items, in this order.</summary>
     public Dataset Subset(IEnumerable<int> indices)
     {
         var chosen = indices.ToArray();

@@ -11,7 +11,7 @@ internal sealed record DatasetParts(string Root, string Layout, bool HasParts, I
     /// <param name="notes">What was noticed.</param>
     /// <param name="open">Opens some of the pictures.</param>
     public static DatasetParts Of(string root, string layout, bool hasParts, IReadOnlyList<(string Part, string Class)> pictures,
-        DatasetNotes notes, Func<int[], PictureSource> open) =>
+        DatasetNotes notes, Func<int[], ItemSource> open) =>
         Of(root, layout, hasParts, [.. pictures.Select(picture => picture.Part)], notes, open, chosen =>
         {
             string[] classes = [.. chosen.Select(k => pictures[k].Class).Distinct().Order(StringComparer.Ordinal)];
@@ -28,7 +28,7 @@ internal sealed record DatasetParts(string Root, string Layout, bool HasParts, I
     /// <param name="open">Opens some of the pictures.</param>
     /// <param name="targets">Of some of the pictures.</param>
     public static DatasetParts Of(string root, string layout, bool hasParts,
-        IReadOnlyList<string> pictures, DatasetNotes notes, Func<int[], PictureSource> open, Func<int[], Targets> targets)
+        IReadOnlyList<string> pictures, DatasetNotes notes, Func<int[], ItemSource> open, Func<int[], Targets> targets)
     {
         var parts = Enumerable.Range(0, pictures.Count).GroupBy(k => pictures[k]).ToDictionary(group => group.Key, group =>
         {

@@ -89,7 +89,7 @@ internal static class Inspection
         try
         {
             var bytes = data.Read(index);
-            using var picture = data.Source.Decode(bytes);
+            using var picture = data.Decode(bytes);
             return new Seen(split, name, data.Targets.Describe(index), picture.Width, picture.Height, Convert.ToHexString(SHA256.HashData(bytes)),
                 DifferenceHash(picture), null);
         }

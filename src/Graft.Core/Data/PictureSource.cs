@@ -1,45 +1,11 @@
 using System.Buffers.Binary;
-using System.Collections.Concurrent;
 using System.IO.Compression;
-using System.Security.Cryptography;
 
 namespace Graft.Data;
 
 /// <summary>Where pictures come from: files, entries of a zip, an IDX array. Safe to read from several threads.</summary>
-public abstract class PictureSource
+public abstract class PictureSource : ItemSource
 {
-    /// <summary>What to call a picture in messages and results: its path within the dataset.</summary>
-    public abstract string Name(int index);
-
-    /// <summary>The stored bytes: what identifies a picture.</summary>
-    /// <exception cref="IOException">The file cannot be read.</exception>
-    public abstract byte[] Read(int index);
-
-    private readonly ConcurrentDictionary<int, ((long, long) State, byte[] Hash)> _digests = new();
-
-    /// <summary>What changes with a picture's file, as far as can be seen without reading it.</summary>
-    private protected virtual (long, long) State(int index) => default;
-
-    /// <summary>The sha256 of the stored bytes, computed once while the file stays as it is; null where they cannot be read.</summary>
-    internal byte[]? Digest(int index)
-    {
-        if (KnownDigest(index) is { } known) return known;
-        try
-        {
-            var state = State(index);
-            var hash = SHA256.HashData(Read(index));
-            _digests[index] = (state, hash);
-            return hash;
-        }
-        catch (Exception reason) when (reason is PictureException or IOException or UnauthorizedAccessException or InvalidDataException)
-        {
-            return null;
-        }
-    }
-
-    /// <summary>The digest where it has been computed and the file is still as it was.</summary>
-    internal byte[]? KnownDigest(int index) => _digests.TryGetValue(index, out var known) && known.State == State(index) ? known.Hash : null;
-
     /// <summary>The picture from its stored bytes; with a preprocessing, at least what that looks at.</summary>
     /// <exception cref="PictureException">They are no picture.</exception>
     internal virtual Picture Decode(byte[] bytes, Preprocessing? preprocessing = null) => Picture.Decode(bytes, preprocessing);

@@ -65,7 +65,7 @@ internal sealed class ExtractionWork(Job job, FeatureCache.Shelf? shelf, Lazy<Fr
             _keys[item] = Key(content, view);
             if (FromCache(_keys[item]!, item)) return false;
             var rng = new Rng(job.Seed, view, BinaryPrimitives.ReadInt64LittleEndian(content));
-            using var picture = job.Data.Source.Decode(bytes, job.Preprocessing);
+            using var picture = job.Data.Decode(bytes, job.Preprocessing);
             fixed (float* into = input) TransformRunner.Run(picture, job.Preprocessing, ref rng, true, into);
             return true;
         }
