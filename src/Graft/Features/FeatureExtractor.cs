@@ -46,14 +46,15 @@ public sealed class FeatureExtractor(Backbone backbone, FeatureCache? cache, Dev
     public Extraction Pooled(Dataset data, Preprocessing preprocessing, int views = 1, long seed = 0, Action<int, int>? progress = null,
         CancellationToken cancel = default)
     {
+        if (backbone is TextEncoder encoder) return new TextExtraction(encoder, cache, device).Pooled(data, progress, cancel);
         var length = backbone.Stages.Sum(stage => stage.Channels);
         return Run(new Job(data, preprocessing, views, seed, length, progress, cancel), "pooled", [length], AllPooled);
     }
 
     private Tensor AllPooled(Tensor x)
     {
-        var pooled = new List<Tensor>();
-        foreach (var stage in backbone.Stages) pooled.Add(backbone.Pool(x = stage.Forward(x)));
+        var (pooled, signal) = (new List<Tensor>(), new Signal(x));
+        foreach (var stage in backbone.Stages) pooled.Add(backbone.Pool(signal = stage.Run(signal)));
         return Ops.Cat(pooled, 1);
     }
 
@@ -64,9 +65,9 @@ public sealed class FeatureExtractor(Backbone backbone, FeatureCache? cache, Dev
         using var scope = new TensorScope();
         using var mode = Autograd.NoGrad();
         backbone.Eval();
-        long[] shape = [.. backbone.Forward(Ops.Zeros([1, 3, preprocessing.Height, preprocessing.Width]), 0, below).Shape[1..]];
+        long[] shape = [.. backbone.Forward(Ops.Zeros([1, 3, preprocessing.Height, preprocessing.Width]), 0, below).X.Shape[1..]];
         var job = new Job(data, preprocessing, views, seed, (int)shape.Aggregate((a, b) => a * b), progress, cancel);
-        var extraction = Run(job, $"stages {below}", shape, x => backbone.Forward(x, 0, below).Contiguous());
+        var extraction = Run(job, $"stages {below}", shape, x => backbone.Forward(x, 0, below).X.Contiguous());
         TensorScope.Detach(extraction.Rows);
         return extraction;
     }

@@ -1,6 +1,8 @@
+using System.Globalization;
 using System.Text.Json;
 using Graft.Data;
 using Graft.Inference;
+using Graft.Inference.Text;
 using Graft.Models.Checkpoints;
 using Graft.Models.Zoo;
 using Graft.Torch;
@@ -87,10 +89,23 @@ internal sealed record ModelFile(IReadOnlyDictionary<string, string> Card, IRead
     public Backbone Backbone()
     {
         using var skip = Initialisers.Skip();
+        if (Spec is { } spec && EncoderShape.Knows(spec.Name)) return Encoder(this with { Tensors = Part("backbone.") });
         var made = ModelOpener.Create(BackboneSpec.Of(Required("architecture"), Card));
         made.Preprocessing = Preprocessing.FromJson(Required("preprocessing"));
         made.Provenance = Required<Provenance>("upstream", JsonSerializerOptions.Web);
         CheckpointMatcher.Load(made, Part("backbone."), Path);
+        return made;
+    }
+
+    /// <summary>A text encoder, whose tokenizer the card holds.</summary>
+    internal static TextEncoder Encoder(ModelFile file)
+    {
+        var made = new TextEncoder(EncoderShape.Of(file.Spec!))
+        {
+            Tokenizer = Tokenizers.FromCard(file.Required("tokenizer")), MostTokens = int.Parse(file.Required("tokens"), CultureInfo.InvariantCulture),
+        };
+        made.Provenance = ModelCard.Origin(file.Path, file.Card, "", $"text ({System.IO.Path.GetFileNameWithoutExtension(file.Path)})");
+        CheckpointMatcher.Load(made, file.Tensors, file.Path);
         return made;
     }
 

@@ -37,6 +37,11 @@ public static class ModelOpener
     {
         path = SavedRun.FileOf(ModelHub.Resolve(path));
         var (loaded, notes, guessed) = LoadNamed(path, name, input.Size);
+        if (loaded is TextEncoder)
+        {
+            if (input != new InputOptions()) throw Bounds.Refuse($"{path} reads text: --labels, --scale, --mean, --std, --channels and --size are for pictures");
+            return (loaded, notes);
+        }
         var backbone = input.Apply(loaded);
         return (backbone, guessed && !input.Normalizes ? [.. notes, InputOptions.Guess(Path.GetFileName(path), backbone.Preprocessing)] : notes);
     }
@@ -46,6 +51,11 @@ public static class ModelOpener
 
     private static (Backbone Backbone, IReadOnlyList<string> Notes, bool Guessed) LoadChecked(string path, string? name, int? size)
     {
+        if (File.Exists(path) && EncoderFiles.Owns(path))
+        {
+            var (encoder, noticed) = EncoderFiles.Open(path);
+            return (encoder, noticed, false);
+        }
         if (!path.EndsWith(".index.json", StringComparison.Ordinal) && ModelFiles.Open(path, size) is { } whole) return whole;
         var (file, note) = SavedRun.AsNetwork(ModelFile.Read(path));
         var options = new Dictionary<string, string>(file.Card);
@@ -55,6 +65,7 @@ public static class ModelOpener
         name ??= file.Spec?.Name ?? BackboneCatalogue.Recognise(state)
             ?? throw new GraftException($"{path}: its tensors ({string.Join(", ", state.Keys.Take(3))}, …) are of no architecture that is known. Name the right one with --backbone: {NextCommand.Of("models", "list")} shows all");
         using var skip = Initialisers.Skip();
+        if (EncoderShape.Knows(name)) return (ModelFile.Encoder(file with { Tensors = state }), note is null ? [] : [note], false);
         var headName = BackboneCatalogue.Cards.FirstOrDefault(card => card.Name == name)?.Head ?? "head";
         var classes = state.TryGetValue(headName + ".weight", out var head) && head.Dimensions is 2 or 4 ? (int?)head.Shape[0] : null;
         var backbone = Create(BackboneSpec.Of(name, options), classes);

@@ -16,6 +16,7 @@ internal static class SavedRun
     public static string FileOf(string path)
     {
         if (!Directory.Exists(path)) return path;
+        if (EncoderFiles.In(path) is { } weights) return weights;
         if (RunFolder.Models.Select(name => Path.Combine(path, name)).FirstOrDefault(File.Exists) is { } found) return found;
         throw new GraftException(File.Exists(Path.Combine(path, "run.json"))
             ? $"{path} has no {RunFolder.Models[0]}: its training did not finish. Go on with: {NextCommand.Of("train", "--resume", path)}"

@@ -59,7 +59,7 @@ internal sealed class SupervisedObjective : Objective<Batch>
 
     private (Tensor Features, Tensor Scores) Scores(Tensor inputs)
     {
-        var x = inputs;
+        Signal x = inputs;
         if (!FrozenHasRun && _from > 0)
         {
             using var frozen = Autograd.NoGrad();

@@ -1,4 +1,3 @@
-using Google.Protobuf;
 using Graft.Models.Graphs;
 using Graft.Models.Imports.Onnx;
 using Graft.Torch;
@@ -7,16 +6,11 @@ using TorchTensor = Graft.Torch.Tensor;
 namespace Graft.Models.Exports;
 
 /// <summary>A graph as an ONNX file (opset 17) with a free batch: one table from libtorch's operators to ONNX's.</summary>
-internal sealed class OnnxWriter
+internal sealed class OnnxWriter : OnnxNodes
 {
-    private const long Opset = 17;
-
     private readonly Graft.Models.Graphs.Graph _graph;
-    private readonly Models.Imports.Onnx.Graph _made = new() { Name = "graft" };
     private readonly Dictionary<string, string> _names = [];
-    private readonly Dictionary<string, string> _fixed = [];
     private Graft.Models.Graphs.Node _node = null!;
-    private int _next;
 
     private OnnxWriter(Graft.Models.Graphs.Graph graph) => _graph = graph;
 
@@ -31,16 +25,12 @@ internal sealed class OnnxWriter
     {
         var writer = new OnnxWriter(graph);
         writer.Build(weights, normalize, answers);
-        var model = new Model { IrVersion = 8, ProducerName = "Graft", ProducerVersion = typeof(OnnxWriter).Assembly.GetName().Version?.ToString(3)
-            ?? "", Graph = writer._made };
-        model.OpsetImport.Add(new OperatorSet { Domain = "", Version = Opset });
-        foreach (var (key, value) in metadata) model.MetadataProps.Add(new Entry { Key = key, Value = value });
-        return model.ToByteArray();
+        return writer.ToBytes(metadata);
     }
 
     private void Build(IReadOnlyDictionary<string, TorchTensor> weights, Data.Normalize? normalize, Data.TargetKind? answers)
     {
-        _made.Input.Add(Info("input", _graph.Shapes[_graph.Input]));
+        Made.Input.Add(Info("input", _graph.Shapes[_graph.Input]));
         _names[_graph.Input] = "input";
         if (normalize is not null)
         {
@@ -49,12 +39,12 @@ internal sealed class OnnxWriter
         }
         foreach (var (name, shape) in _graph.Weights)
         {
-            _made.Initializer.Add(Tensor(name, weights[name]));
-            _names[name] = name;
+            _names[name] = Stored(name, weights[name]);
         }
         foreach (var node in _graph.Nodes)
         {
             _node = node;
+            Layer = node.Layer;
             var made = Translate();
             for (var k = 0; k < node.Outputs.Count && k < made.Length; k++) _names[node.Outputs[k]] = made[k];
         }
@@ -64,8 +54,8 @@ internal sealed class OnnxWriter
         var output = new Models.Imports.Onnx.Node { OpType = "Identity", Name = "output" };
         output.Input.Add(last);
         output.Output.Add(answers switch { null => "scores", Data.TargetKind.Numbers => "numbers", _ => "probabilities" });
-        _made.Node.Add(output);
-        _made.Output.Add(Info(output.Output[0], _graph.Shapes[_graph.Output]));
+        Made.Node.Add(output);
+        Made.Output.Add(Info(output.Output[0], _graph.Shapes[_graph.Output]));
     }
 
     private static ValueInfo Info(string name, long[] shape)
@@ -74,64 +64,6 @@ internal sealed class OnnxWriter
         for (var k = 0; k < shape.Length; k++) type.Shape.Dim.Add(
             k == 0 ? new Dimension { DimParam = "batch" } : new Dimension { DimValue = shape[k] });
         return new ValueInfo { Name = name, Type = new Models.Imports.Onnx.Type { TensorType = type } };
-    }
-
-    private static unsafe Models.Imports.Onnx.Tensor Tensor(string name, TorchTensor value)
-    {
-        using var scope = new TensorScope();
-        var ready = value.Detach().To(Device.Cpu).Contiguous();
-        if (ready.Type is DType.Float16 or DType.BFloat16 or DType.Float64) ready = ready.To(DType.Float32);
-        var made = new Models.Imports.Onnx.Tensor
-        {
-            Name = name, DataType = ready.Type switch { DType.Float32 => 1, DType.Int64 => 7, DType.Int32 => 6, DType.Bool => 9, DType.UInt8 => 2,
-                _ => throw new GraftException($"the weight '{name}' is of the type {ready.Type}, which is not written") },
-            RawData = ByteString.CopyFrom(new ReadOnlySpan<byte>((void*)ready.Data, checked((int)ready.Bytes))),
-        };
-        made.Dims.AddRange(ready.Shape);
-        return made;
-    }
-
-    private string Fixed(float[] values, params long[] shape) =>
-        Fixed($"f {string.Join(' ', values.Select(value => BitConverter.SingleToInt32Bits(value)))} {string.Join('x', shape)}",
-        () => TorchTensor.From(values, shape));
-
-    private string Fixed(float value) => Fixed($"s {BitConverter.SingleToInt32Bits(value)}", () => TorchTensor.From([value]).Reshape([]));
-
-    private string Fixed(params long[] values) => Fixed($"i {string.Join(' ', values)}", () => TorchTensor.From(values));
-
-    // The same constant is written once.
-    private string Fixed(string key, Func<TorchTensor> value)
-    {
-        if (_fixed.TryGetValue(key, out var known)) return known;
-        using var scope = new TensorScope();
-        var name = $"fixed.{_fixed.Count}";
-        _made.Initializer.Add(Tensor(name, value()));
-        return _fixed[key] = name;
-    }
-
-    private string Add(string op, params string[] inputs) => Add(op, inputs, []);
-
-    private string Add(string op, string[] inputs, params (string Name, object Value)[] attributes) => AddMany(op, inputs, 1, attributes)[0];
-
-    private string[] AddMany(string op, string[] inputs, int outputs, params (string Name, object Value)[] attributes)
-    {
-        var node = new Models.Imports.Onnx.Node { OpType = op, Name = $"{(_node?.Layer is { Length: > 0 } layer ? layer : op)}/{_next}" };
-        node.Input.AddRange(inputs);
-        for (var k = 0; k < outputs; k++) node.Output.Add($"t{_next++}");
-        foreach (var (name, value) in attributes)
-        {
-            var attribute = new Models.Imports.Onnx.Attribute { Name = name };
-            switch (value)
-            {
-                case long number: (attribute.I, attribute.Type) = (number, 2); break;
-                case double number: (attribute.F, attribute.Type) = ((float)number, 1); break;
-                case string text: (attribute.S, attribute.Type) = (ByteString.CopyFromUtf8(text), 3); break;
-                case long[] list: attribute.Ints.AddRange(list); attribute.Type = 7; break;
-            }
-            node.Attribute.Add(attribute);
-        }
-        _made.Node.Add(node);
-        return [.. node.Output];
     }
 
     private GraftException No(string what) =>

@@ -65,7 +65,6 @@ public sealed class ModelHub(Downloader downloader)
         }
         if (!Directory.Exists(pathOrName) && PackagedModel.All.FirstOrDefault(model => model.Name == pathOrName) is { } packaged)
         {
-            if (packaged.Side == 0) throw new GraftException($"{pathOrName} is a {packaged.Summary}: no picture goes through it");
             return packaged.IsHere ? packaged.Place
                 : throw new GraftException($"the weights of {pathOrName} are not here yet: {NextCommand.Of("models", "pull", pathOrName)}");
         }

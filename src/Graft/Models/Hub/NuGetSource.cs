@@ -1,5 +1,6 @@
 using System.IO.Compression;
 using System.Security.Cryptography;
+using System.Text;
 using Graft.Data;
 using Graft.Models.Imports;
 using NuGet.Common;
@@ -151,6 +152,7 @@ internal sealed class NuGetSource(string? folder = null)
             AtomicFile.Write(model.Place, stream => stream.Write(network));
             return model.Place;
         }
+        if (model.Config is { } config) taken["config.json"] = Encoding.UTF8.GetBytes(config.GetRawText());
         foreach (var (name, bytes) in taken) AtomicFile.Write(Path.Combine(Directory.CreateDirectory(model.Place).FullName, name),
             stream => stream.Write(bytes));
         return model.Place;

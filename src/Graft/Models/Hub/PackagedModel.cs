@@ -26,6 +26,9 @@ internal sealed record PackagedFile(string Name, string Path, string Sha256)
 internal sealed record PackagedModel(string Name, string Summary, string Package, string Version, string Licence, string Publisher, string Domain,
     int Side, int Resize, IReadOnlyList<PackagedFile> Files)
 {
+    /// <summary>What stands in config.json beside a text encoder, which its package lacks; null: it takes pictures.</summary>
+    public JsonElement? Config { get; init; }
+
     /// <summary>All rows.</summary>
     public static IReadOnlyList<PackagedModel> All => s_all.Value;
 
@@ -37,5 +40,5 @@ internal sealed record PackagedModel(string Name, string Summary, string Package
     public string Place => System.IO.Path.Combine(ModelHub.Folder, Side > 0 ? $"{Name}.onnx" : Name);
 
     /// <summary>Whether it was taken out already.</summary>
-    public bool IsHere => Side > 0 ? File.Exists(Place) : Files.All(file => File.Exists(System.IO.Path.Combine(Place, file.Name)));
+    public bool IsHere => Side > 0 ? File.Exists(Place) : Files.Select(file => file.Name).Append("config.json").All(name => File.Exists(System.IO.Path.Combine(Place, name)));
 }

@@ -17,6 +17,12 @@ public sealed record Stage(string Name, int Channels, IReadOnlyList<Module> Modu
     public static Stage Of(string name, int channels, params Module[] modules) =>
         new(name, channels, modules, x => modules.Aggregate(x, (y, module) => module.Forward(y)));
 
+    /// <summary>What it does with text, of which it must know which places hold tokens; null: it does not ask.</summary>
+    internal Func<Signal, Signal>? Masked { get; init; }
+
+    /// <summary>Runs it.</summary>
+    public Signal Run(Signal x) => Masked is { } masked ? masked(x) : x with { X = Forward(x.X) };
+
     /// <summary>How many numbers its parameters are.</summary>
     public long ParameterCount => Modules.Sum(module => module.ParameterCount);
 }
@@ -96,9 +102,9 @@ public abstract class Backbone : Module
     protected virtual Backbone CreateSame() => BackboneCatalogue.Create(Spec, UpstreamClasses);
 
     /// <summary>Runs stages <paramref name="from"/> … <paramref name="to"/> − 1.</summary>
-    public Tensor Forward(Tensor x, int from, int to)
+    public Signal Forward(Signal x, int from, int to)
     {
-        for (var k = from; k < to; k++) x = Stages[k].Forward(x);
+        for (var k = from; k < to; k++) x = Stages[k].Run(x);
         return x;
     }
 
@@ -106,7 +112,7 @@ public abstract class Backbone : Module
     public override Tensor Forward(Tensor x) => Pool(Forward(x, 0, Stages.Count));
 
     /// <summary>A stage's output as N×channels: the mean over the positions of N×C×H×W; of tokens N×T×C, what the network itself reads.</summary>
-    public virtual Tensor Pool(Tensor x) => x.Dimensions switch { 4 => x.Mean([2, 3]), 3 => x.Mean([1L]), _ => x };
+    public virtual Tensor Pool(Signal x) => x.X.Dimensions switch { 4 => x.X.Mean([2, 3]), 3 => x.X.Mean([1L]), _ => x.X };
 
     /// <summary>Whether it has the classifier that it was trained with, and so can be used as it is.</summary>
     public virtual bool CanClassify => UpstreamHead is not null;
@@ -119,6 +125,14 @@ public abstract class Backbone : Module
 
     /// <summary>Outputs of its own classifier.</summary>
     public virtual int? UpstreamClasses => UpstreamHead is { } head ? (int)head.Weight.Shape[0] : null;
+
+    /// <summary>The same shape with random weights, for the same input.</summary>
+    internal Backbone Untrained()
+    {
+        var made = CreateSame();
+        made.Preprocessing = Preprocessing;
+        return made;
+    }
 
     /// <summary>A copy that shares no memory: training it leaves this as it is.</summary>
     public Backbone Clone()

@@ -8,7 +8,11 @@ public sealed record BackboneSpec(string Name, IReadOnlyDictionary<string, strin
     // What a graph's file holds is no part of its name: its digest stands for it.
     private static readonly string[] s_texts = ["graph", "ends"];
 
-    private static readonly string[] s_keys = ["widths", "side", "channels", "pools", "strided", "depths", "padding", "name", "digest", .. s_texts];
+    private static readonly string[] s_keys =
+    [
+        "widths", "side", "channels", "pools", "strided", "depths", "padding", "name", "digest", .. s_texts, "vocabulary", "width", "layers", "heads",
+        "inner", "positions", "types", "embedding", "activation", "epsilon", "pad", "separator", "pooling",
+    ];
 
     /// <summary>Of options that are written down one after another.</summary>
     public BackboneSpec(string name, params ReadOnlySpan<(string Key, string Value)> options) : this(name, Map(options)) { }

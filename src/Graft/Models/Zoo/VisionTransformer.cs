@@ -50,7 +50,7 @@ internal sealed class VisionTransformer : PublishedBackbone
     public override BackboneSpec Spec => _side == 224 ? base.Spec : new(Architecture, ("side", $"{_side}"));
 
     /// <summary>The class token's place of N×T×C.</summary>
-    public override Tensor Pool(Tensor x) => x.Select(1, 0);
+    public override Tensor Pool(Signal x) => x.X.Select(1, 0);
 
     /// <summary>Learned positions brought to another number of squares, by bicubic interpolation of their grid.</summary>
     /// <param name="positions">1×(1 + n²)×C.</param>
