@@ -13,6 +13,18 @@ public sealed record Judged(TaskMetrics Measured, float[] Answers, int[] Indices
     /// <summary>Of a model that tells classes.</summary>
     /// <exception cref="GraftException">It tells something else.</exception>
     public Metrics Metrics => Measured as Metrics ?? throw new GraftException("the model tells no classes: its measures are others, in Measured");
+
+    /// <summary>What a model says of labelled items, against what they are.</summary>
+    internal static Judged Of(IAnsweringModel model, Dataset data, Action<int, int>? progress, CancellationToken cancel)
+    {
+        var (answers, indices, broken) = model.AnswerAll(data, progress, cancel);
+        if (indices.Length == 0) throw new GraftException($"none of the {data.Count} labelled pictures can be read{(broken.Count > 0 ? $". The first: {broken[0].File}: {broken[0].Error}" : "")}");
+        var card = model.Card;
+        if (data.Targets is not ClassTargets classes) return new Judged(TaskMetrics.Of(answers, data.Targets.Subset(indices), card.Thresholds),
+            answers, indices, broken);
+        return new Judged(Metrics.Of(answers, [.. indices.Select(k => classes.Labels[k])],
+            data.Classes.Count == card.Names.Count ? data.Classes : card.Names), answers, indices, broken);
+    }
 }
 
 /// <summary>A finished model that tells classes, labels or numbers of pictures: opened from what <c>graft train</c> or <c>graft export</c> wrote,
@@ -20,7 +32,8 @@ public sealed record Judged(TaskMetrics Measured, float[] Answers, int[] Indices
 /// <param name="network">Owned from here on.</param>
 /// <param name="preprocessing">What pictures go through before it.</param>
 /// <param name="card">What its numbers say.</param>
-public sealed class PictureModel(FrozenNetwork network, Preprocessing preprocessing, AnswerCard card) : Model<Prediction>(network, preprocessing)
+public sealed class PictureModel(FrozenNetwork network, Preprocessing preprocessing, AnswerCard card) : Model<Prediction>(network, preprocessing),
+    IAnsweringModel
 {
     /// <summary>The file's name within a run folder.</summary>
     public const string FileName = "model.onnx";
@@ -81,13 +94,6 @@ public sealed class PictureModel(FrozenNetwork network, Preprocessing preprocess
 
     /// <summary>Metrics on labelled pictures.</summary>
     /// <exception cref="GraftException">None of them can be read.</exception>
-    public Judged Judge(Dataset data, Action<int, int>? progress = null, CancellationToken cancel = default)
-    {
-        var (answers, indices, broken) = AnswerAll(data, progress, cancel);
-        if (indices.Length == 0) throw new GraftException($"none of the {data.Count} labelled pictures can be read{(broken.Count > 0 ? $". The first: {broken[0].File}: {broken[0].Error}" : "")}");
-        if (data.Targets is not ClassTargets classes) return new Judged(TaskMetrics.Of(answers, data.Targets.Subset(indices), Card.Thresholds),
-            answers, indices, broken);
-        return new Judged(Metrics.Of(answers, [.. indices.Select(k => classes.Labels[k])],
-            data.Classes.Count == Classes.Count ? data.Classes : Classes), answers, indices, broken);
-    }
+    public Judged Judge(Dataset data, Action<int, int>? progress = null, CancellationToken cancel = default) =>
+        Judged.Of(this, data, progress, cancel);
 }

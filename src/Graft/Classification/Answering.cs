@@ -1,4 +1,5 @@
 using Graft.Inference;
+using Graft.Inference.Text;
 using Graft.Models;
 using Graft.Models.Hub;
 using Graft.Torch;
@@ -13,15 +14,26 @@ internal static class Answering
     internal static string FileOf(string path) => File.Exists(Path.Combine(path, PictureModel.FileName)) ? Path.Combine(path, PictureModel.FileName)
         : SavedRun.FileOf(ModelHub.Resolve(path));
 
+    /// <summary>The same, of pictures alone.</summary>
+    /// <exception cref="GraftException">It reads sentences.</exception>
+    public static PictureModel OpenPictures(string path, InputOptions? input = null, string device = "cpu")
+    {
+        var model = Open(path, input, device);
+        if (model is PictureModel pictures) return pictures;
+        model.Dispose();
+        throw new GraftException($"{path} reads sentences, and this is for pictures");
+    }
+
     /// <summary>A run, an export, or any pretrained network with its own classifier.</summary>
     /// <param name="path">A run folder or a file.</param>
     /// <param name="input">How a pretrained network wants its pictures, and its classes' names.</param>
     /// <param name="device">cpu, or cuda:0, where libtorch runs the network.</param>
     /// <exception cref="GraftException">It is none of these, or it is damaged.</exception>
-    public static PictureModel Open(string path, InputOptions? input = null, string device = "cpu")
+    public static IAnsweringModel Open(string path, InputOptions? input = null, string device = "cpu")
     {
         var plain = input is null || input == new InputOptions();
-        if (plain && device == "cpu" && Engine.Wanted != EngineKind.Torch && PictureModel.TryOpen(path) is { } portable) return portable;
+        if (plain && device == "cpu" && Engine.Wanted != EngineKind.Torch
+            && (TextModel.TryOpen(path) ?? PictureModel.TryOpen(path) as IAnsweringModel) is { } portable) return portable;
         var where = Device.Parse(device);
         var model = Classifier.Open(path, input);
         try

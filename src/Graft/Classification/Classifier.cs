@@ -4,6 +4,7 @@ using Graft.Data;
 using Graft.Features;
 using Graft.Heads;
 using Graft.Inference;
+using Graft.Inference.Text;
 using Graft.Learning;
 using Graft.Models;
 using Graft.Models.Checkpoints;
@@ -112,6 +113,7 @@ public sealed class Classifier : IDisposable
         if (Thresholds is not null) metadata["thresholds"] = JsonSerializer.Serialize(Thresholds);
         if (Residuals is not null) metadata["residuals"] = JsonSerializer.Serialize(Residuals);
         foreach (var (key, value) in Backbone.Spec.Options) metadata[key] = value;
+        if (Backbone is TextEncoder encoder) (metadata["tokenizer"], metadata["tokens"]) = (encoder.Tokenizer.ToCard(), $"{encoder.MostTokens}");
         return metadata;
     }
 
@@ -175,15 +177,20 @@ public sealed class Classifier : IDisposable
         };
     }
 
-    private PictureModel? _answering;
+    private IAnsweringModel? _answering;
 
     /// <summary>The same model made ready to answer: its network by the engine that serves it best. It is this model's, as it is at the first
     /// use.</summary>
-    public PictureModel Answering => _answering ??= Freeze();
+    public PictureModel Answering => Ready as PictureModel ?? throw new GraftException("the model reads sentences, and this is for pictures");
+
+    /// <summary>The same, of whatever it answers.</summary>
+    internal IAnsweringModel Ready => _answering ??= Freeze();
 
     /// <summary>N×3×H×W to answers, by the engine that serves it best; by libtorch on a graphics processor.</summary>
-    internal PictureModel Freeze(Device device = default)
+    internal IAnsweringModel Freeze(Device device = default)
     {
+        if (Backbone is TextEncoder encoder)
+            return new TextModel(TextNetworks.Of(this, device), encoder.Tokenizer, encoder.MostTokens, Card) { Notes = Notes, Architecture = Backbone.Architecture };
         var (height, width) = (Backbone.Preprocessing.Height, Backbone.Preprocessing.Width);
         var module = new ClassifierModule(this);
         string? refusal = null;
@@ -211,7 +218,7 @@ public sealed class Classifier : IDisposable
 
     /// <summary>What it says of every readable picture of a dataset: N×outputs, row after row, and which pictures they are.</summary>
     public (float[] Answers, int[] Indices, IReadOnlyList<BrokenPicture> Broken) Predict(Dataset data, Action<int, int>? progress = null,
-        CancellationToken cancel = default) => Answering.AnswerAll(data, progress, cancel);
+        CancellationToken cancel = default) => Ready.AnswerAll(data, progress, cancel);
 
     /// <summary>Labelled pictures in the order of this model's classes. A network whose classes have no names takes the dataset's own, in their
     /// order.</summary>
@@ -221,7 +228,7 @@ public sealed class Classifier : IDisposable
     /// <summary>Metrics on labelled pictures.</summary>
     /// <exception cref="GraftException">None of them can be read.</exception>
     public Judged Judge(Dataset data, Action<int, int>? progress = null, CancellationToken cancel = default) =>
-        Answering.Judge(data, progress, cancel);
+        Ready.Judge(data, progress, cancel);
 
     /// <inheritdoc/>
     public void Dispose()

@@ -47,8 +47,9 @@ public static class Exporter
             case ExportFormat.Safetensors: new ModelFile(Describe(model), model.Backbone.State(), path).Write(); return [];
             case ExportFormat.PyTorch: return [WritePyTorch(model, path)];
         }
-        var preprocessing = model.Backbone.Preprocessing;
         var card = Describe(model);
+        if (model.Backbone is TextEncoder encoder) return WriteText(model, encoder, path, format, softmax, card);
+        var preprocessing = model.Backbone.Preprocessing;
         // A file of several labels whose sigmoid is inside already has no other put on it.
         var inside = model.Head is null && model.Task == TargetKind.Labels && card.GetValueOrDefault("output") == "probabilities";
         var sigmoid = softmax && model.Task == TargetKind.Labels && !inside;
@@ -73,6 +74,18 @@ public static class Exporter
         using (new TensorScope())
         using (var script = Script.Trace(whole, inputs => [Function(inputs[0])], Ops.Zeros([1, 3, preprocessing.Height, preprocessing.Width])))
             AtomicFile.Replace(path, beside => script.Save(beside, (ArchiveCard.Name, ArchiveCard.ToText(card))));
+        return [];
+    }
+
+    private static IReadOnlyList<string> WriteText(Classifier model, TextEncoder encoder, string path, ExportFormat format, bool softmax,
+        Dictionary<string, string> card)
+    {
+        if (format != ExportFormat.Onnx) throw new GraftException("a model of sentences is written as onnx or safetensors: TorchScript would fix the length of what it reads");
+        (card["format"], card["input"], card["output"]) = (ModelCard.Program, "N×T numbers of tokens",
+            model.Task == TargetKind.Numbers ? "numbers" : softmax ? "probabilities" : "scores");
+        card["separator"] = $"{encoder.Shape.Separator}";
+        var bytes = TextNetworks.Write(model, softmax, card);
+        AtomicFile.Write(path, stream => stream.Write(bytes));
         return [];
     }
 

@@ -58,7 +58,7 @@ internal sealed class TextExtraction(TextEncoder encoder, FeatureCache? cache, D
         if (cut > 0) notes.Add(CutNote(cut, encoder.MostTokens));
         var lazy = new Lazy<TextNetwork>(() => onnx
             ? new OnnxTextNetwork(EncoderWriter.AllPooled(encoder), encoder.Provenance.Source, encoder.Shape.Separator)
-            : new TorchTextNetwork(encoder, device));
+            : new TorchTextNetwork(encoder, AllPooled, length, device));
         var (saving, unsaved) = (new Lock(), new List<int>());
         void Save()
         {
@@ -101,41 +101,16 @@ internal sealed class TextExtraction(TextEncoder encoder, FeatureCache? cache, D
         lock (saving) Save();
     }
 
+    private Tensor AllPooled(Tensor ids)
+    {
+        var (pooled, x) = (new List<Tensor>(), new Signal(ids));
+        foreach (var stage in encoder.Stages) pooled.Add(encoder.Pool(x = stage.Run(x)));
+        return Ops.Cat(pooled, 1);
+    }
+
     /// <summary>What is said of sentences that are longer than the network reads.</summary>
     internal static string CutNote(int count, int most) =>
         $"{count} {(count == 1 ? "text is" : "texts are")} longer than the {most} tokens that are read: the rest is not seen";
 
     private static unsafe Span<float> Row(Tensor rows, int k, int length) => new((float*)rows.Data + (long)k * length, length);
-
-    /// <summary>The same function by libtorch.</summary>
-    private sealed class TorchTextNetwork(TextEncoder encoder, Device device) : TextNetwork
-    {
-        private readonly bool _was = Prepare(encoder);
-
-        public override int Outputs => encoder.Stages.Sum(stage => stage.Channels);
-
-        public override string Engine => TorchNetwork.NameOf(device);
-
-        // libtorch shares the cores itself.
-        public override int Lanes => 1;
-
-        private static bool Prepare(TextEncoder encoder)
-        {
-            var was = encoder.Training;
-            encoder.Eval();
-            return was;
-        }
-
-        public override void Run(Memory<long> ids, int count, Memory<float> outputs)
-        {
-            using var scope = new TensorScope();
-            using var mode = Autograd.NoGrad();
-            Signal x = Tensor.From(ids.ToArray(), count, ids.Length / count).To(device);
-            var pooled = new List<Tensor>();
-            foreach (var stage in encoder.Stages) pooled.Add(encoder.Pool(x = stage.Run(x)));
-            Ops.Cat(pooled, 1).To(Device.Cpu).Contiguous().ToArray<float>().CopyTo(outputs);
-        }
-
-        protected override void Dispose(bool disposing) => encoder.Train(_was);
-    }
 }

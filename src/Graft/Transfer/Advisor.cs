@@ -83,6 +83,9 @@ public sealed class Advisor(Backbone backbone, FeatureCache? cache, Device devic
     // Lower-stage features win by more than two standard errors only where the top ones are about something else.
     private const double Errors = 2;
 
+    // Of a sentence, for the time of a step.
+    private const int UsualTokens = 32;
+
     private static readonly JsonSerializerOptions s_json = new(JsonSerializerDefaults.Web) { NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals };
 
     /// <summary>Measures, or takes an earlier measurement of the same, and recommends.</summary>
@@ -164,7 +167,7 @@ public sealed class Advisor(Backbone backbone, FeatureCache? cache, Device devic
             Probes = probes, Chance = chance, LogMe = Transferability.LogMe(top, probed),
             // Of classes alone: it asks which upstream class goes with which of ours.
             Leep = probed is ClassTargets own && backbone.UpstreamHead is { } head && backbone.TaskCard is null && backbone.Provenance.IsPretrained ? Transferability.Leep(head.Forward(top).Softmax(1), own.Labels, own.Names.Count) : null,
-            StatisticsDistance = backbone.Provenance.IsPretrained ? Transferability.StatisticsDistance(backbone, train) : null,
+            StatisticsDistance = backbone.Provenance.IsPretrained && !train.IsText ? Transferability.StatisticsDistance(backbone, train) : null,
             FeatureSeconds = featureSeconds, FullSeconds = FullEpochSeconds(targets.Count), Pretrained = backbone.Provenance.IsPretrained,
         };
     }
@@ -195,7 +198,8 @@ public sealed class Advisor(Backbone backbone, FeatureCache? cache, Device devic
         {
             using var scope = new TensorScope();
             var clock = Stopwatch.StartNew();
-            var x = Ops.Randn([Batch, 3, backbone.Preprocessing.Height, backbone.Preprocessing.Width]).Contiguous(MemoryFormat.ChannelsLast);
+            var x = probe is TextEncoder encoder ? encoder.Batch([.. Enumerable.Range(0, Batch).Select(_ => Enumerable.Repeat(encoder.Shape.Pad + 1, UsualTokens).ToArray())])
+                : Ops.Randn([Batch, 3, backbone.Preprocessing.Height, backbone.Preprocessing.Width]).Contiguous(MemoryFormat.ChannelsLast);
             probe.Forward(x).Sum().Backward();
             seconds = clock.Elapsed.TotalSeconds;
         }

@@ -38,9 +38,10 @@ internal static class Comparison
         options.Validate();
         Bounds.Whole("--seeds", seeds, 1, 1000);
         var root = options.Out ?? RunFolder.New("compare-");
-        var (upstream, _) = TransferTask.OpenBackbone(options);
-        using var owned = upstream;
         var (train, validation, splits) = TransferTask.OpenData(options);
+        var (upstream, _) = TransferTask.OpenBackbone(options, train);
+        using var owned = upstream;
+        TransferTask.RequireMatch(upstream, train, options);
         var broken = new HashSet<BrokenPicture>();
         var advice = task(options).MakePlan(upstream, train).Advice!;
         string[] all = [.. strategies.Append(advice.Strategy).Distinct()];

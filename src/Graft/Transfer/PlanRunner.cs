@@ -2,6 +2,7 @@ using System.Diagnostics;
 using Graft.Data;
 using Graft.Features;
 using Graft.Heads;
+using Graft.Inference.Text;
 using Graft.Learning;
 using Graft.Models.Zoo;
 using Graft.Torch;
@@ -62,6 +63,7 @@ internal sealed class PlanRunner(Backbone backbone, Plan plan, Dataset train, Da
     private Head? _head;
     private PictureStore? _trainStore, _validationStore;
     private int[]? _trainItems, _validationItems;
+    private int[][]? _trainTokens, _validationTokens;
 
     /// <summary>The head, once a phase has made it.</summary>
     public Head Head => _head ?? throw new InvalidOperationException("no phase has run");
@@ -144,6 +146,8 @@ internal sealed class PlanRunner(Backbone backbone, Plan plan, Dataset train, Da
 
     private void RunPhase(int number, Phase phase, TrainingState state)
     {
+        // Outputs of frozen stages are kept of pictures, which all have one size; sentences run through them again.
+        if (train.IsText) phase = phase with { Views = 0 };
         backbone.FreezeBelow(phase.TrainFrom, phase.FreezeStatistics);
         Head.SetTrainable(true);
         using var feed = TrainingFeed(phase);
@@ -196,8 +200,14 @@ internal sealed class PlanRunner(Backbone backbone, Plan plan, Dataset train, Da
     }
 
     // With nothing held out the last weights are as good a guess as any, and have learned the most.
-    private PictureFeed? ValidationFeed()
+    private Feed<Batch>? ValidationFeed()
     {
+        if (backbone is TextEncoder encoder)
+        {
+            _validationTokens ??= Tokens(encoder, validation);
+            return validation.Count == 0 ? null
+                : new TextFeed(_validationTokens, validation.Targets, encoder.Shape.Pad, HeldOutBatch, options.Seed, shuffle: false);
+        }
         if (_validationStore is null)
         {
             _validationStore = new PictureStore(validation, options.PictureBudget / 2);
@@ -208,8 +218,23 @@ internal sealed class PlanRunner(Backbone backbone, Plan plan, Dataset train, Da
             : new PictureFeed(_validationStore, _validationItems, backbone.Preprocessing, HeldOutBatch, options.Seed, shuffle: false);
     }
 
+    private int[][] Tokens(TextEncoder encoder, Dataset data)
+    {
+        var cut = 0;
+        var tokens = TextLanes.Tokenize(data.Count, k =>
+        {
+            var encoded = encoder.Encode(data.Text(k));
+            if (encoded.IsCut) Interlocked.Increment(ref cut);
+            return encoded.Ids;
+        }, options.Cancel);
+        if (cut > 0 && TextExtraction.CutNote(cut, encoder.MostTokens) is var note && !Notes.Contains(note)) Notes.Add(note);
+        return tokens;
+    }
+
     private Feed<Batch> TrainingFeed(Phase phase)
     {
+        if (backbone is TextEncoder encoder)
+            return new TextFeed(_trainTokens ??= Tokens(encoder, train), train.Targets, encoder.Shape.Pad, phase.BatchSize, options.Seed);
         var preprocessing = phase.Augmentation.Count > 0 ? backbone.Preprocessing.With([.. phase.Augmentation]) : backbone.Preprocessing;
         if (phase is { TrainFrom: > 0, Views: > 0 })
         {

@@ -116,6 +116,15 @@ internal sealed partial class ReportBuilder
             NumberTargets numbers => Enumerable.Range(0, outputs).Max(c => Math.Abs(numbers.Rows[k][c] - answers[k * outputs + c]) / units!.Scale[c]),
             _ => 0,
         };
+        if (validation.IsText)
+        {
+            string[] headers = ["sentence", "said", "is"];
+            Table(body, "The farthest off", headers, Enumerable.Range(0, targets.Count).OrderByDescending(Off).Take(Mistakes).Select(k => new[]
+            {
+                $"{validation.Text(extraction.Indices[k])}", model.Say("", answers[(k * outputs)..((k + 1) * outputs)]).Label, targets.Describe(k),
+            }));
+            return;
+        }
         var figures = new StringBuilder();
         foreach (var k in Enumerable.Range(0, targets.Count).OrderByDescending(Off).Take(Mistakes))
         {

@@ -91,7 +91,7 @@ internal sealed partial class ReportBuilder(RunRecord run, Classifier model, Dat
         var tsne = Projection.Tsne(rows);
         return [.. chosen.Select((index, i) => new
         {
-            name = $"{shown[(int)index].Name}: {run.Classes[shown[(int)index].Predicted]}", label = shown[(int)index].Label, right = shown[(int)index].Label == shown[(int)index].Predicted,
+            name = $"{(validation.IsText ? Short(validation.Text(shown[(int)index].Index)) : shown[(int)index].Name)}: {run.Classes[shown[(int)index].Predicted]}", label = shown[(int)index].Label, right = shown[(int)index].Label == shown[(int)index].Predicted,
             pca = new[] { Round(rows[i][0]), Round(width > 1 ? rows[i][1] : 0) }, tsne = new[] { Round(tsne[i][0]), Round(tsne[i][1]) },
         })];
     }
@@ -149,7 +149,12 @@ internal sealed partial class ReportBuilder(RunRecord run, Classifier model, Dat
     {
         if (items.Count == 0)
         {
-            if (!heat) body.Append(CultureInfo.InvariantCulture, $"<section><h2>{title}</h2><p>{(validation.Count == 0 ? "Nothing was held out." : "There are none: every held-out picture is right.")}</p></section>");
+            if (!heat) body.Append(CultureInfo.InvariantCulture, $"<section><h2>{title}</h2><p>{(validation.Count == 0 ? "Nothing was held out." : $"There are none: every held-out {(validation.IsText ? "sentence" : "picture")} is right.")}</p></section>");
+            return;
+        }
+        if (validation.IsText)
+        {
+            Sentences(body, heat ? "Which words speak for the answer (integrated gradients)" : title, items, heat);
             return;
         }
         var figures = new StringBuilder();

@@ -1,6 +1,7 @@
 using System.Globalization;
 using Graft.Data;
 using Graft.Heads;
+using Graft.Learning;
 using Graft.Models.Zoo;
 using Graft.Torch;
 
@@ -55,7 +56,12 @@ public static class Strategies
 
     /// <summary>Everything from the pretrained values at once, the head new.</summary>
     public static Plan Full(Backbone backbone, int pictures, HeadKind head = HeadKind.Softmax) =>
-        new() { Strategy = "full", Head = Trainable(head), Phases = [Tuned(backbone, pictures, "all", 0, HeadRate / 10, 800) with { HeadRate = HeadRate, Schedule = new CosineSchedule { WarmUp = 0.1 } }] };
+        new()
+        {
+            Strategy = "full", Head = Trainable(head),
+            Phases = [backbone is TextEncoder ? Tuned(backbone, pictures, "all", 0, HeadRate / 10, 400)
+                : Tuned(backbone, pictures, "all", 0, HeadRate / 10, 800) with { HeadRate = HeadRate, Schedule = new CosineSchedule { WarmUp = 0.1 } }],
+        };
 
     /// <summary>The head until it is reasonable (solved), then everything at a hundredth of the head's rate.</summary>
     public static Plan HeadThenFull(Backbone backbone, int pictures, HeadKind head = HeadKind.Softmax) =>
@@ -74,7 +80,13 @@ public static class Strategies
     public static Plan Scratch(Backbone backbone, int pictures, HeadKind head = HeadKind.Softmax) => new()
     {
         Strategy = "scratch", Head = Trainable(head),
-        Phases = [Tuned(backbone, pictures, "all", 0, 0.05, 1500) with { HeadRate = 0.05, FreezeStatistics = false, WeightDecay = 5e-4, Schedule = new OneCycleSchedule(), LabelSmoothing = head == HeadKind.Svm || head.Task() != TargetKind.Classes ? 0 : 0.05 }],
+        Phases = [backbone is TextEncoder ? FromNothing(backbone, pictures) : Tuned(backbone, pictures, "all", 0, 0.05, 1500) with { HeadRate = 0.05, FreezeStatistics = false, WeightDecay = 5e-4, Schedule = new OneCycleSchedule(), LabelSmoothing = head == HeadKind.Svm || head.Task() != TargetKind.Classes ? 0 : 0.05 }],
+    };
+
+    // Nothing is known below, so that no stage is to be kept from moving.
+    private static Phase FromNothing(Backbone backbone, int sentences) => TextPhase(backbone, sentences, "all", 0, 1500, 1) with
+    {
+        HeadRate = 3e-4, StageRates = [.. backbone.Stages.Select(_ => 3e-4)],
     };
 
     private static HeadKind Trainable(HeadKind head) => head != HeadKind.Mean ? head
@@ -83,6 +95,7 @@ public static class Strategies
     /// <summary>A gradient phase. With a decay, each stage's rate is that of the one above divided by it (Howard and Ruder's discriminative rates).</summary>
     private static Phase Tuned(Backbone backbone, int pictures, string name, int from, double rate, int steps, double decay = 1)
     {
+        if (backbone is TextEncoder) return TextPhase(backbone, pictures, name, from, steps, decay);
         const int Batch = 32;
         // A step on photographs costs a hundred times one on small pictures, and their pretrained networks need fewer.
         if (backbone.Preprocessing.Width >= 96) steps = Math.Max(1, steps / 4);
@@ -97,6 +110,27 @@ public static class Strategies
             Name = name, TrainFrom = from, Epochs = Math.Clamp((steps + perEpoch - 1) / perEpoch, 1, 40), BatchSize = Batch,
             HeadRate = rate, StageRates = [.. Enumerable.Range(0, count).Select(k => k < from ? 0 : rate / Math.Pow(decay, count - 1 - k))],
             ClipNorm = 5, Augmentation = Augmentation(backbone.Preprocessing), Views = views,
+        };
+    }
+
+    /// <summary>
+    /// A gradient phase of a Transformer: AdamW with the rates, the decay of 0.01, the clipping and the warm-up of BERT's fine-tuning (Devlin et al.
+    /// 2019, appendix A.3; more and longer steps where data is scarce: Mosbach et al. 2021), the head at a rate of its own, each stage's rate that of
+    /// the one above times 0.8 (Sun et al. 2019, section 5.3.4: 0.95 a layer of twelve).
+    /// </summary>
+    private static Phase TextPhase(Backbone backbone, int sentences, string name, int from, int steps, double decay)
+    {
+        const int Batch = 32;
+        const double Rate = 1e-4, HeadsRate = 1e-3;
+        var perEpoch = Math.Max(1, (sentences + Batch - 1) / Batch);
+        var count = backbone.Stages.Count;
+        var fall = decay > 1 ? decay : 1.25;
+        return new Phase
+        {
+            Name = name, TrainFrom = from, BatchSize = Batch, Epochs = Math.Clamp((steps + perEpoch - 1) / perEpoch, steps <= 60 ? 1 : 3, 20),
+            Optimizer = new AdamRule(Decoupled: true), HeadRate = HeadsRate, WeightDecay = 0.01, ClipNorm = 1, Views = 0,
+            StageRates = [.. Enumerable.Range(0, count).Select(k => k < from ? 0 : Rate / Math.Pow(fall, count - 1 - k))],
+            Schedule = new CosineSchedule { WarmUp = 0.1 },
         };
     }
 

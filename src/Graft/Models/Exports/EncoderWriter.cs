@@ -30,28 +30,34 @@ internal sealed class EncoderWriter : OnnxNodes
     public static byte[] AllPooled(TextEncoder encoder)
     {
         var writer = new EncoderWriter(encoder);
-        var last = writer.Run(encoder.Stages.Count - 1, out var pooled);
-        _ = last;
+        _ = writer.Run(encoder.Stages.Count - 1, out var pooled);
         writer.Output(writer.Add("Concat", [.. pooled], ("axis", 1L)), "pooled", encoder.Stages.Count * encoder.Shape.Width);
         return writer.ToBytes(new Dictionary<string, string>());
     }
 
-    /// <summary>A linear head on a stage's pooled output.</summary>
+    /// <summary>A head of dense layers, ReLU between them, on a stage's pooled output.</summary>
     /// <param name="encoder">Below the head.</param>
     /// <param name="stage">That it stands on.</param>
-    /// <param name="weight">outputs × width.</param>
-    /// <param name="bias">outputs.</param>
+    /// <param name="layers">outputs × inputs, and outputs.</param>
+    /// <param name="temperature">What the scores are multiplied by.</param>
     /// <param name="answer">Softmax or Sigmoid, put behind the scores; null: the scores come out.</param>
     /// <param name="output">What the output is called.</param>
     /// <param name="card">Written into the file.</param>
-    public static byte[] WithHead(TextEncoder encoder, int stage, TorchTensor weight, TorchTensor bias, string? answer, string output,
-        IReadOnlyDictionary<string, string> card)
+    public static byte[] WithHead(TextEncoder encoder, int stage, IReadOnlyList<(TorchTensor Weight, TorchTensor Bias)> layers,
+        double temperature, string? answer, string output, IReadOnlyDictionary<string, string> card)
     {
         var writer = new EncoderWriter(encoder);
         _ = writer.Run(stage, out var pooled);
-        var scores = writer.Add("Gemm", [pooled[^1], writer.Stored("head.weight", weight), writer.Stored("head.bias", bias)], ("transB", 1L));
+        var scores = pooled[^1];
+        for (var k = 0; k < layers.Count; k++)
+        {
+            if (k > 0) scores = writer.Add("Relu", scores);
+            scores = writer.Add("Gemm", [scores, writer.Stored($"head.{k}.weight", layers[k].Weight), writer.Stored($"head.{k}.bias", layers[k].Bias)],
+                ("transB", 1L));
+        }
+        if (temperature != 1) scores = writer.Add("Mul", scores, writer.Fixed((float)temperature));
         if (answer is not null) scores = answer == "Softmax" ? writer.Add("Softmax", [scores], ("axis", 1L)) : writer.Add(answer, scores);
-        writer.Output(scores, output, (int)bias.Count);
+        writer.Output(scores, output, (int)layers[^1].Bias.Count);
         return writer.ToBytes(card);
     }
 

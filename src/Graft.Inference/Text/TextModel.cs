@@ -1,0 +1,105 @@
+using System.Globalization;
+using System.Text.Json;
+using Graft.Data;
+
+namespace Graft.Inference.Text;
+
+/// <summary>A finished model that tells classes, labels or numbers of sentences: opened from what <c>graft train</c> or <c>graft export</c> wrote, its
+/// vocabulary in the same file, without libtorch.</summary>
+public sealed class TextModel : IAnsweringModel
+{
+    private readonly TextNetwork _network;
+    private readonly Tokenizer _tokenizer;
+    private readonly int _most;
+
+    internal TextModel(TextNetwork network, Tokenizer tokenizer, int most, AnswerCard card) =>
+        (_network, _tokenizer, _most, Card) = (network, tokenizer, most, card);
+
+    /// <summary>What its answers are.</summary>
+    public AnswerCard Card { get; }
+
+    /// <summary>The name of its network.</summary>
+    public string Architecture { get; init; } = "";
+
+    /// <summary>What was noticed when it was opened.</summary>
+    public IReadOnlyList<string> Notes { get; init; } = [];
+
+    /// <summary>Tokens of a sentence that it reads.</summary>
+    public int MostTokens => _most;
+
+    /// <summary>Opens a run folder, or an ONNX file that Graft wrote.</summary>
+    /// <exception cref="GraftException">It is none, it sees pictures, or it is damaged.</exception>
+    public static TextModel Open(string path) => TryOpen(path)
+        ?? throw new GraftException($"{path} is no finished run on sentences, and no ONNX file that one was exported to");
+
+    /// <summary>The same; null where the path is of another kind.</summary>
+    /// <exception cref="GraftException">It is of that kind, and damaged.</exception>
+    internal static TextModel? TryOpen(string path)
+    {
+        var file = Directory.Exists(path) ? Path.Combine(path, PictureModel.FileName) : path;
+        if (!file.EndsWith(".onnx", StringComparison.OrdinalIgnoreCase) || !File.Exists(file)) return null;
+        Dictionary<string, string> card;
+        try
+        {
+            card = OnnxCard.Read(file);
+        }
+        catch (Exception reason) when (reason is InvalidDataException or IOException or UnauthorizedAccessException)
+        {
+            return null; // whoever opens it as something else says what is wrong
+        }
+        if (card.GetValueOrDefault("format") != OnnxCard.Program || !card.TryGetValue("tokenizer", out var tokenizer)) return null;
+        var network = new OnnxTextNetwork(file);
+        try
+        {
+            return new TextModel(network, Tokenizers.FromCard(tokenizer), int.Parse(card["tokens"], CultureInfo.InvariantCulture),
+                AnswerCard.Of(card, network.Outputs)) { Architecture = card.GetValueOrDefault("architecture") ?? "" };
+        }
+        catch (Exception reason) when (reason is InvalidDataException or JsonException or FormatException or ArgumentException or KeyNotFoundException
+            or InvalidOperationException)
+        {
+            network.Dispose();
+            throw new GraftException($"{file}: what it says of itself is damaged ({reason.Message})", reason);
+        }
+    }
+
+    /// <summary>Answers a sentence.</summary>
+    public Prediction Answer(string text) => Answer([new TextItem(text)])[0];
+
+    /// <summary>Answers sentences or pairs, as fast as the machine can; each answer carries its sentence as its name.</summary>
+    public Prediction[] Answer(IReadOnlyList<TextItem> texts, Action<int, int>? progress = null, CancellationToken cancel = default)
+    {
+        var rows = Rows(texts.Count, k => texts[k], progress, cancel);
+        var outputs = _network.Outputs;
+        return [.. texts.Select((text, k) => Card.Say(text.ToString(), rows.AsSpan(k * outputs, outputs)))];
+    }
+
+    /// <summary>What it gives for sentences: N×outputs, row after row.</summary>
+    public (float[] Answers, int[] Indices, IReadOnlyList<BrokenPicture> Broken) AnswerAll(Dataset data, Action<int, int>? progress = null,
+        CancellationToken cancel = default) => (Rows(data.Count, data.Text, progress, cancel), [.. Enumerable.Range(0, data.Count)], []);
+
+    /// <summary>Metrics on labelled sentences.</summary>
+    public Judged Judge(Dataset data, Action<int, int>? progress = null, CancellationToken cancel = default) =>
+        Judged.Of(this, data, progress, cancel);
+
+    private float[] Rows(int count, Func<int, TextItem> text, Action<int, int>? progress, CancellationToken cancel)
+    {
+        var (outputs, done) = (_network.Outputs, 0);
+        var rows = new float[(long)count * outputs];
+        var tokens = TextLanes.Tokenize(count, k => _tokenizer.Encode(text(k), _most).Ids, cancel);
+        new TextLanes(new Lazy<TextNetwork>(_network)).Run(tokens, (items, values) =>
+        {
+            Span<float> row = new float[outputs];
+            for (var k = 0; k < items.Count; k++)
+            {
+                values.Slice(k * outputs, outputs).CopyTo(row);
+                Card.Finish(row);
+                row.CopyTo(rows.AsSpan(items[k] * outputs));
+            }
+            progress?.Invoke(Interlocked.Add(ref done, items.Count), count);
+        }, cancel);
+        return rows;
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => _network.Dispose();
+}
