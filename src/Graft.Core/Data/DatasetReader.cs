@@ -72,7 +72,7 @@ public static class DatasetReader
         var kind = Path.GetExtension(path).ToLowerInvariant();
         if (Table.IsTable(path))
         {
-            return kind is ".csv" or ".tsv" && columns is null && !DelimitedText.TellsOfText(path) ? TableReader.Read(path, task, known)
+            return kind is ".csv" or ".tsv" && columns is not { AnyNamed: true } && !DelimitedText.TellsOfText(path) ? TableReader.Read(path, task, known)
                 : TextTables.Read(path, [(null, path)], task, known, columns);
         }
         if (kind == ".txt")

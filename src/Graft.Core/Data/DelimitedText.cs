@@ -11,7 +11,7 @@ namespace Graft.Data;
 /// </summary>
 internal static class DelimitedText
 {
-    private const int LinesToLookAt = 200;
+    private const int LinesToLookAt = 200, BytesToLookAt = 1 << 20;
 
     private static readonly char[] s_delimiters = [',', ';', '\t'];
 
@@ -48,7 +48,9 @@ internal static class DelimitedText
     /// <summary>Whether a CSV or TSV tells of sentences and not of pictures: its first line says so, else what stands in its first lines.</summary>
     public static bool TellsOfText(string path)
     {
-        var bytes = File.ReadAllBytes(path);
+        using var file = File.OpenRead(path);
+        var bytes = new byte[Math.Min(file.Length, BytesToLookAt)];
+        file.ReadExactly(bytes);
         var text = TextDecoder.ByMark(bytes) ?? Encoding.UTF8.GetString(bytes);
         var delimiter = IsTabbed(path) ? '\t' : Delimiter(text);
         string[][] lines = [.. text.Split('\n').Take(LinesToLookAt).Select(line => line.Split(delimiter).Select(field => field.Trim().Trim('"')).ToArray())];

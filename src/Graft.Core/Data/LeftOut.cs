@@ -57,7 +57,7 @@ public sealed record LeftOut(LeftOutKind Kind, string Name, int Pictures, string
     private static readonly Dictionary<LeftOutKind, (string One, string Many)> s_words = new()
     {
         [LeftOutKind.ForeignClass] = ("is a class that training does not have", "{items} of classes that training does not have"),
-        [LeftOutKind.UnknownPart] = ("is neither train, val nor test", "{items} in folders that are neither train, val nor test"),
+        [LeftOutKind.UnknownPart] = ("is neither train, val nor test", "{items} in {folders} that are neither train, val nor test"),
         [LeftOutKind.UnusedPart] = ("is not used here", "{items} in parts that are not used here"),
         [LeftOutKind.MissingFile] = ("does not exist", "{items} whose file does not exist"),
         [LeftOutKind.IncompleteRow] = ("has no {what} or no label", "rows without a {what} or a label"),
@@ -68,7 +68,7 @@ public sealed record LeftOut(LeftOutKind Kind, string Name, int Pictures, string
         [LeftOutKind.EmptyFolder] = ("holds no {item}", "folders that hold no {item}"),
         [LeftOutKind.UnreadableFolder] = ("cannot be read", "folders that cannot be read"),
         [LeftOutKind.Loop] = ("is a link back to a folder that it lies in", "links back to a folder that they lie in"),
-        [LeftOutKind.OtherFile] = ("is no {file} by its name", "files that are no {file}s by their names"),
+        [LeftOutKind.OtherFile] = ("is no {file} by its name", "files that are no {files} by their names"),
         [LeftOutKind.EmptyText] = ("has no text", "{items} without text"),
     };
 
@@ -82,7 +82,7 @@ public sealed record LeftOut(LeftOutKind Kind, string Name, int Pictures, string
     internal static IReadOnlyList<LeftOutGroup> Group(IEnumerable<LeftOut> all) =>
         [.. all.Distinct().GroupBy(one => one.Kind).OrderBy(group => group.Key)
         .Select(group => new LeftOutGroup(group.Key, Worded(s_words[group.Key].Many, group.First().Noun), group.Sum(one => one.Pictures),
-            [.. group.Select(one => one.Name + one.Detail)]))];
+            [.. group.Select(one => one.Name + one.Detail)]) { Noun = group.First().Noun })];
 
     /// <summary>As a sentence.</summary>
     public override string ToString() => $"{Name} {Worded(s_words[Kind].One, Noun)}{Detail}";
@@ -90,7 +90,9 @@ public sealed record LeftOut(LeftOutKind Kind, string Name, int Pictures, string
     private static string Worded(string words, ItemNoun noun)
     {
         var text = noun == ItemNoun.Sentence;
-        return words.Replace("{items}", noun.Many).Replace("{item}", noun.One).Replace("{what}", text ? "text" : "path").Replace("{file}", text ? "text" : "picture");
+        return words.Replace("{items}", noun.Many).Replace("{item}", noun.One).Replace("{what}", text ? "text" : "path")
+            .Replace("{folders}", text ? "folders or files" : "folders")
+            .Replace("{files}", text ? "part of the dataset" : "pictures").Replace("{file}", text ? "part of the dataset" : "picture");
     }
 
     private string Detail => Error is not null ? $" ({Error})" : Pictures > 1 ? $" ({Pictures} {Noun.Many})" : "";
@@ -101,7 +103,11 @@ public sealed record LeftOut(LeftOutKind Kind, string Name, int Pictures, string
 /// <param name="Reason">What they are, and why they were left out, in words.</param>
 /// <param name="Pictures">How many pictures, or sentences, they hold; 0: none, or nobody knows.</param>
 /// <param name="Names">What.</param>
-internal sealed record LeftOutGroup(LeftOutKind Kind, string Reason, int Pictures, IReadOnlyList<string> Names);
+internal sealed record LeftOutGroup(LeftOutKind Kind, string Reason, int Pictures, IReadOnlyList<string> Names)
+{
+    /// <summary>What its items are called.</summary>
+    internal ItemNoun Noun { get; init; } = ItemNoun.Picture;
+}
 
 /// <summary>What was noticed when a dataset was read; it travels with the dataset, so that whoever uses that can say it.</summary>
 /// <param name="LeftOut">What is not in it.</param>
