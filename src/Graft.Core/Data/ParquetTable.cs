@@ -8,6 +8,8 @@ namespace Graft.Data;
 /// <summary>Reads Parquet, as Hugging Face's data sets are stored. Class numbers become the names that the file's own card gives them.</summary>
 internal static class ParquetTable
 {
+    private const int RowLimit = 50_000_000;
+
     /// <param name="path">The file.</param>
     public static Table Read(string path)
     {
@@ -16,7 +18,7 @@ internal static class ParquetTable
             return ReadAsync(path).GetAwaiter().GetResult();
         }
         // What the library throws at a damaged file is of many kinds.
-        catch (Exception reason) when (reason is not (GraftException or OutOfMemoryException or UnauthorizedAccessException or FileNotFoundException))
+        catch (Exception reason) when (reason is not (GraftException or UnauthorizedAccessException or FileNotFoundException))
         {
             throw new GraftException($"{path} is no Parquet file that can be read ({reason.Message.Split('\n')[0].TrimEnd('.', ' ')}): "
                 + "it is cut off or damaged. Download it again", reason);
@@ -34,6 +36,8 @@ internal static class ParquetTable
         for (var group = 0; group < reader.RowGroupCount; group++)
         {
             using var part = reader.OpenRowGroupReader(group);
+            // What a file says of itself may be anything.
+            if (part.RowCount is < 0 or > RowLimit) throw new GraftException($"{path} says that it has {part.RowCount} rows in one group: it is damaged. Download it again");
             var columns = new string[fields.Length][];
             for (var k = 0; k < fields.Length; k++) columns[k] = await Cells(part, fields[k], names.GetValueOrDefault(fields[k].Name)).ConfigureAwait(false);
             for (var k = 0; k < part.RowCount; k++) rows.Add(new TableRow(rows.Count + 1, [.. columns.Select(column => column[k].Trim())]));
@@ -42,14 +46,16 @@ internal static class ParquetTable
         return new Table(path, [.. fields.Select(field => field.Name)], rows, [], []);
     }
 
-    private static bool IsCell(DataField field) => field.ClrType == typeof(string) || Type.GetTypeCode(field.ClrType) is TypeCode.Boolean
+    private static bool IsText(DataField field) => field.ClrType == typeof(ReadOnlyMemory<char>) || field.ClrType == typeof(string);
+
+    private static bool IsCell(DataField field) => IsText(field) || Type.GetTypeCode(field.ClrType) is TypeCode.Boolean
         or TypeCode.SByte or TypeCode.Byte or TypeCode.Int16 or TypeCode.UInt16 or TypeCode.Int32 or TypeCode.UInt32 or TypeCode.Int64 or TypeCode.UInt64
         or TypeCode.Single or TypeCode.Double;
 
     private static async Task<string[]> Cells(ParquetRowGroupReader part, DataField field, string[]? names)
     {
-        var count = checked((int)part.RowCount);
-        if (field.ClrType == typeof(string))
+        var count = (int)part.RowCount;
+        if (IsText(field))
         {
             var texts = new string?[count];
             await part.ReadAsync(field, texts.AsMemory()!).ConfigureAwait(false);
