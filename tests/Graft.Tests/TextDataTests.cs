@@ -102,16 +102,18 @@ public sealed class TextDataTests : IDisposable
     [Fact]
     public void Columns_are_named_where_nobody_can_tell()
     {
-        var path = Write("t.csv", "who,said,mood,topic\n" + Rows(k => $"u{k},these are words {k},{(k % 2 == 0 ? "sad" : "glad")},{(k % 3 == 0 ? "food" : "film")}"));
-        Assert.Contains("mood, topic may each be it. Say which: --label mood", Refused(() => DatasetReader.Open(path)), StringComparison.Ordinal);
-        var splits = DatasetReader.Open(path, columns: new TextColumns(Label: "topic"));
-        Assert.Equal((["film", "food"], "these are words 0"), (splits.Train.Classes, splits.Train.Text(0).First));
+        var path = Write("t.csv", "who,said,mood,place\n" + Rows(k => $"u{k},these are words {k},{(k % 2 == 0 ? "sad" : "glad")},{(k % 3 == 0 ? "home" : "away")}"));
+        Assert.Contains("mood, place may each be it. Say which: --label mood", Refused(() => DatasetReader.Open(path)), StringComparison.Ordinal);
+        var splits = DatasetReader.Open(path, columns: new TextColumns(Label: "place"));
+        Assert.Equal(["away", "home"], splits.Train.Classes);
+        Assert.Equal("these are words 0", splits.Train.Text(0).First);
         Assert.Contains("of t.csv, column said is taken for the text (--text and --label say otherwise)", splits.Notes.Remarks);
         splits = DatasetReader.Open(path, columns: new TextColumns("who", "said", "3"));
-        Assert.Equal((["glad", "sad"], new TextItem("u0", "these are words 0")), (splits.Train.Classes, splits.Train.Text(0)));
+        Assert.Equal(["glad", "sad"], splits.Train.Classes);
+        Assert.Equal(new TextItem("u0", "these are words 0"), splits.Train.Text(0));
         Assert.Empty(splits.Notes.Lines);
         var wrong = Assert.Throws<GraftException>(() => DatasetReader.Open(path, columns: new TextColumns(Text: "words")));
-        Assert.Equal(("--text words: t.csv has no such column, only who, said, mood, topic", true), (wrong.Message, wrong.IsUsage));
+        Assert.Equal(("--text words: t.csv has no such column, only who, said, mood, place", true), (wrong.Message, wrong.IsUsage));
     }
 
     [Theory]
@@ -125,9 +127,9 @@ public sealed class TextDataTests : IDisposable
         Assert.Contains($"line 1 of t.tsv names no columns: column {(labelFirst ? 2 : 1)} is taken for the text, column {(labelFirst ? 1 : 2)} for the label "
             + "(--text and --label say otherwise)", data.Notes.Remarks);
         // A first line of names that nobody knows is none of the rows.
-        Assert.Contains("none of the columns bericht, gut is known. Name them: --text COLUMN --label COLUMN",
-            Refused(() => DatasetReader.Open(Write("u.tsv", (labelFirst ? "gut\tbericht\n" : "bericht\tgut\n") + Rows(Line)))).Replace("gut, bericht", "bericht, gut"),
-            StringComparison.Ordinal);
+        data = DatasetReader.Open(Write("u.tsv", (labelFirst ? "gut\tbericht\n" : "bericht\tgut\n") + Rows(Line))).Train;
+        Assert.Equal((12, "some words number 0"), (data.Count, data.Text(0).First));
+        Assert.Contains("of u.tsv, column bericht is taken for the text, column gut for the label (--text and --label say otherwise)", data.Notes.Remarks);
     }
 
     [Fact]
@@ -175,7 +177,8 @@ public sealed class TextDataTests : IDisposable
         Assert.Equal("t.jsonl:1 t.jsonl:3", Names(data));
         Assert.Equal(["t.jsonl:2 has no text", "t.jsonl:4 has no text"], data.Notes.Lines);
         data = DatasetReader.Open(Write("m.jsonl", "{\"text\": \"a\", \"labels\": [\"x\", \"y\"]}\n{\"text\": \"b\", \"labels\": []}\n{\"text\": \"c\", \"labels\": [\"y\"]}\n")).Train;
-        Assert.Equal((["x", "y"], "x; y", ""), (data.Targets.Names, data.Targets.Describe(0), data.Targets.Describe(1)));
+        Assert.Equal(["x", "y"], data.Targets.Names);
+        Assert.Equal(("x; y", ""), (data.Targets.Describe(0), data.Targets.Describe(1)));
     }
 
     [Theory]
@@ -224,9 +227,9 @@ public sealed class TextDataTests : IDisposable
     [Fact]
     public void Parquet_that_is_cut_off_or_damaged_ends_in_a_sentence_or_is_read()
     {
-        foreach (var length in Enumerable.Range(0, s_parquet.Length))
+        for (var length = 0; length < s_parquet.Length; length += 9)
             Assert.Contains("it is cut off or damaged. Download it again", Refused(() => DatasetReader.Open(WriteBytes("t.parquet", s_parquet[..length]))), StringComparison.Ordinal);
-        for (var k = 0; k < s_parquet.Length; k++)
+        for (var k = 0; k < s_parquet.Length; k += 3)
         {
             byte[] bad = [.. s_parquet];
             bad[k] ^= 0xff;
@@ -283,7 +286,7 @@ public sealed class TextDataTests : IDisposable
         Write("d/dev.csv", "words,label\nfine,a\n");
         Assert.Contains("has no column text, which train.csv has, only words, label", Refused(() => DatasetReader.Open(_shop["d"])), StringComparison.Ordinal);
         Write("d/dev.csv", "some thing,1\nanother thing,0\n");
-        Assert.Contains("line 1: it names no columns, and train.csv does", Refused(() => DatasetReader.Open(_shop["d"])).Replace(_shop["d"], ""), StringComparison.Ordinal);
+        Assert.Contains("dev.csv, line 1: it names no columns, and train.csv does", Refused(() => DatasetReader.Open(_shop["d"])), StringComparison.Ordinal);
     }
 
     [Fact]
@@ -300,8 +303,10 @@ public sealed class TextDataTests : IDisposable
         foreach (var path in new[] { _shop["d"], _shop["d.zip"] })
         {
             var splits = DatasetReader.Open(path);
-            Assert.Equal((["neg", "pos"], 2, 2), (splits.Train.Classes, splits.Train.Count, splits.Test!.Count));
-            Assert.Equal((["dull", "a fine film\nindeed"], "train/neg/1.txt train/pos/1.txt"), (Texts(splits.Train), Names(splits.Train)));
+            Assert.Equal(["neg", "pos"], splits.Train.Classes);
+            Assert.Equal((2, 2), (splits.Train.Count, splits.Test!.Count));
+            Assert.Equal(["dull", "a fine film\nindeed"], Texts(splits.Train));
+            Assert.Equal("train/neg/1.txt train/pos/1.txt", Names(splits.Train));
             Assert.Equal(["imdb.vocab is no part of the dataset by its name", "test/neg/2.txt has no text", "train/neg/2.txt has no text"], splits.Ignored.Order(StringComparer.Ordinal));
         }
         Assert.Contains("tells one class of each sentence, its folder", Refused(() => DatasetReader.Open(_shop["d"], TargetKind.Numbers)), StringComparison.Ordinal);
@@ -338,7 +343,7 @@ public sealed class TextDataTests : IDisposable
     [Fact]
     public void A_line_that_is_no_utf8_in_a_file_that_is_is_named_and_not_guessed_at()
     {
-        byte[] bytes = [.. Encoding.UTF8.GetBytes("text,label\nit’s a café, not the café’s,a\n".Replace("café, ", "café ")), .. "bad "u8, 0xe9, 0x92, .. " one,b\n"u8];
+        byte[] bytes = [.. Encoding.UTF8.GetBytes("text,label\nit’s a café’s,a\n"), .. "bad "u8, 0xe9, 0x92, .. " one,b\n"u8];
         Assert.Contains("line 3: the byte 0xe9 is no UTF-8, and the rest of the file is. Mend that line", Refused(() => DatasetReader.Open(WriteBytes("t.csv", bytes))),
             StringComparison.Ordinal);
         byte[] noise = [.. "text,label\n"u8, 0x80, 0x81, 0x8d, 0xff, .. ",a\n"u8];
@@ -384,10 +389,12 @@ public sealed class TextDataTests : IDisposable
         Assert.Equal((TargetKind.Labels, 3), (labels.Targets.Kind, labels.Count));
         Assert.Contains("the column label of l.csv holds several labels for a sentence, with ; or | between (--task says otherwise)", labels.Notes.Remarks);
         var flags = DatasetReader.Open(Write("f.csv", "comment_text,toxic,rude\n" + Rows(k => $"words of {k},{k % 2},{(k % 3 == 0 ? 1 : 0)}"))).Train;
-        Assert.Equal((["toxic", "rude"], "rude"), (flags.Targets.Names, flags.Targets.Describe(0)));
+        Assert.Equal(["toxic", "rude"], flags.Targets.Names);
+        Assert.Equal("rude", flags.Targets.Describe(0));
         var parted = DatasetReader.Open(Write("s.csv", "text,label,split\na,x,train\nb,y,train\nc,x,dev\nd,y,test\n"));
         Assert.Equal((2, 1, 1), (parted.Train.Count, parted.Validation!.Count, parted.Test!.Count));
-        Assert.Contains("the number", Refused(() => DatasetReader.Open(Write("w.csv", "text,score\na b,1.5\nc d,much\n" + Rows(k => $"t {k},{k}.5")))).Replace("the score 'much' is no number", "the number"), StringComparison.Ordinal);
+        Assert.Contains("line 3: the score 'much' is no number. Write it with a point for decimals, such as 12.5, or leave it blank: the sentence is then left out",
+            Refused(() => DatasetReader.Open(Write("w.csv", "text,score\na b,1.5\nc d,much\n" + Rows(k => $"t {k},{k}.5")))), StringComparison.Ordinal);
     }
 
     [Fact]
@@ -416,14 +423,14 @@ public sealed class TextDataTests : IDisposable
             own[rng.Below(own.Length)] = "changed";
             texts.Add(string.Join(' ', own).ToUpperInvariant() + " !");
         }
-        static HashSet<string> Grams(string text) => [.. Enumerable.Range(0, text.Length - 4).Select(at => text.ToLowerInvariant().TrimEnd('!', ' ')).Zip(Enumerable.Range(0, text.Length - 4), (whole, at) => at + 5 <= whole.Length ? whole.Substring(at, 5) : "")];
+        HashSet<string>[] grams = [.. texts.Select(text => text.ToLowerInvariant().TrimEnd('!', ' ')).Select(text => Enumerable.Range(0, text.Length - 4).Select(at => text.Substring(at, 5)).ToHashSet())];
         var expected = new HashSet<(int, int)>();
         for (var a = 0; a < texts.Count; a++)
         {
             for (var b = a + 1; b < texts.Count; b++)
             {
-                var (one, two) = (Grams(texts[a]), Grams(texts[b]));
-                if (one.Intersect(two).Count() >= 0.8 * one.Union(two).Count()) expected.Add((a, b));
+                var shared = grams[a].Count(grams[b].Contains);
+                if (shared >= 0.8 * (grams[a].Count + grams[b].Count - shared)) expected.Add((a, b));
             }
         }
         var found = NearTexts.Groups(texts, default).SelectMany(group => group.SelectMany((a, k) => group.Skip(k + 1).Select(b => (a, b)))).ToHashSet();
@@ -439,7 +446,8 @@ public sealed class TextDataTests : IDisposable
         Write("d/train.csv", "text,label\na fine film with a story,a\n지루한 영화,b\nthe very same sentence as elsewhere in the data,b\n이 映画 です カナ,b\n");
         Write("d/test.csv", "text,label\nA fine film with a story!,b\nthe very same sentence as elsewhere in the data,b\n!!!,a\n");
         var report = TextInspection.Run(DatasetReader.Open(_shop["d"]));
-        Assert.Equal(([1, 3], [1, 2]), (report.CountsBySplit["train"], report.CountsBySplit["test"]));
+        Assert.Equal([1, 3], report.CountsBySplit["train"]);
+        Assert.Equal([1, 2], report.CountsBySplit["test"]);
         Assert.Equal(new TextOverlap("test", 1, 1, 1), Assert.Single(report.Overlaps));
         Assert.Equal(new TextLengths("train", 4, new LengthSummary(24, 47, 47), new LengthSummary(6, 9, 9), "train.csv:4"), report.Lengths[0]);
         Assert.Equal((4 / 7.0, 1 / 7.0, 1 / 7.0, 1 / 7.0), (report.Scripts["Latin"], report.Scripts["Hangul"], report.Scripts["Kana"], report.Scripts["no letters"]));

@@ -28,7 +28,7 @@ internal static class DelimitedText
         var (rows, blank) = lines is not null && QuotesAreLetters(path, text, lines, remarks) ? Split(lines) : Parse(path, text, delimiter);
         if (rows.Count == 0) throw new GraftException($"{path} is empty: the first line names the columns, such as text{delimiter}label");
         var first = rows[0].Fields;
-        var named = IsHeader(first, columns);
+        var named = IsHeader(first, columns) || StandsOut(rows);
         var headers = named ? first : [.. first.Select((_, k) => (k + 1).ToString(CultureInfo.InvariantCulture))];
         for (var k = 1; k < rows.Count; k++)
         {
@@ -69,6 +69,22 @@ internal static class DelimitedText
         !fields.Any(field => TableTargets.Number(field) is not null)
         && fields.Any(field => TableColumns.IsKnown(field)
             || new[] { columns?.Text, columns?.Pair, columns?.Label }.Any(name => name is not null && TableReader.Plain(name) == TableReader.Plain(field)));
+
+    /// <summary>
+    /// Whether the first line is unlike the others, and so names columns by words that nobody knows: it has no number where all others have one, or a
+    /// value that never returns where those of all others do.
+    /// </summary>
+    private static bool StandsOut(List<TableRow> rows)
+    {
+        var first = rows[0].Fields;
+        if (rows.Count < 10 || first.Any(field => field.Length == 0 || TableTargets.Number(field) is not null)) return false;
+        return Enumerable.Range(0, first.Length).Any(k =>
+        {
+            string[] others = [.. rows.Skip(1).Select(row => row.Fields.ElementAtOrDefault(k) ?? "")];
+            var values = others.ToHashSet();
+            return others.All(cell => TableTargets.Number(cell) is not null) || (values.Count <= TableColumns.FewClasses && 2 * values.Count <= others.Length && !values.Contains(first[k]));
+        });
+    }
 
     // The one that the first line has most of, outside of quotes.
     private static char Delimiter(string text)
@@ -122,8 +138,10 @@ internal static class DelimitedText
         using var csv = new CsvParser(new StringReader(text), new CsvConfiguration(CultureInfo.InvariantCulture)
         {
             Delimiter = delimiter.ToString(), TrimOptions = TrimOptions.Trim, IgnoreBlankLines = false,
-            BadDataFound = bad => throw new GraftException($"{path}, line {start}: a stray quote in '{Table.Short(bad.RawRecord)}'. Double the quotes inside a "
-                + "quoted field, or save the table as a .tsv without quotes: there they may be letters"),
+            BadDataFound = bad => throw new GraftException(IsOpen(bad.RawRecord, delimiter)
+                ? $"{path}, line {start}: a quote that opens here never closes: '{Table.Short(bad.RawRecord)}'. Close it, or double the quotes inside a quoted field"
+                : $"{path}, line {start}: a stray quote in '{Table.Short(bad.RawRecord)}'. Double the quotes inside a quoted field, or save the table as a .tsv: "
+                + "there quotes may be letters"),
         });
         try
         {
@@ -149,9 +167,9 @@ internal static class DelimitedText
         {
             throw new GraftException($"{path}, line {start}: {reason.Message.Split('\n')[0].Trim()}", reason);
         }
-        if (rows is [.., var last] && last.Fields.Length < rows[0].Fields.Length && last.Fields.Any(field => field.Contains('\n')))
-            throw new GraftException($"{path}, line {last.Line}: a quote that opens here never closes, so that the rest of the file is one field. "
-                + "Close it, or double the quotes inside a quoted field");
         return (rows, blank);
     }
+
+    private static bool IsOpen(string record, char delimiter) =>
+        record.Count(letter => letter == '"') % 2 == 1 && (record.TrimStart().StartsWith('"') || record.Contains($"{delimiter}\"", StringComparison.Ordinal));
 }

@@ -35,7 +35,7 @@ internal sealed record TableColumns(int Text, int Pair, int Label, int Part, boo
     private static readonly string[] s_aside = ["", "id", "index", "idx", "row", "unnamed:0", "guid", "uid", "url"];
 
     // So many values at most are taken for classes where no name says that they are.
-    private const int FewClasses = 100;
+    public const int FewClasses = 100;
 
     /// <summary>Whether a header is one that says what a column holds.</summary>
     public static bool IsKnown(string header) => s_known.Contains(TableReader.Plain(header));
@@ -101,11 +101,6 @@ internal sealed record TableColumns(int Text, int Pair, int Label, int Part, boo
             label = only;
             said.Add($"column {Header(table, label)} for the number");
         }
-        // A first line whose label never returns is more likely a name that nobody knows than a class of one.
-        if (!table.HasNames && label >= 0 && table.Rows.Count > 2 && TableTargets.Number(table.Rows[0].Fields[label]) is null
-            && table.Rows.Skip(1).All(row => row.Fields[label] != table.Rows[0].Fields[label]))
-            throw new GraftException($"{table.At(table.Rows[0].Line)}: none of the columns {string.Join(", ", table.Rows[0].Fields.Select(Table.Short))} is known. "
-                + "Name them: --text COLUMN --label COLUMN");
         return new TableColumns(text, pair, label, part, score >= 0 && label == score,
             said.Count == 0 ? null : table.HasNames ? $"of {table.Name}, {string.Join(", ", said)} (--text and --label say otherwise)"
             : $"line {table.Rows[0].Line} of {table.Name} names no columns: {string.Join(", ", said)} (--text and --label say otherwise)");
