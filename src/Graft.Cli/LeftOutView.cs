@@ -22,7 +22,8 @@ internal static class LeftOutView
         var groups = LeftOut.Group(All(notes, broken));
         if (groups.Count == 0) return;
         var pictures = groups.Sum(group => group.Pictures);
-        line($"Left out:{(pictures > 0 ? $" {pictures} picture{(pictures == 1 ? "" : "s")}" : "")}");
+        var noun = groups[0].Noun;
+        line($"Left out:{(pictures > 0 ? $" {pictures} {(pictures == 1 ? noun.One : noun.Many)}" : "")}");
         foreach (var group in groups)
         {
             var more = group.Names.Count > Shown ? $"; … and {group.Names.Count - Shown} more" : "";

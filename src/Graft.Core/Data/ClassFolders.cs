@@ -3,14 +3,15 @@ namespace Graft.Data;
 /// <summary>What the folders of a listing mean: class folders, or train/, val/ and test/ with class folders in them.</summary>
 internal static class ClassFolders
 {
-    /// <summary>Gives each picture its part and its class.</summary>
+    /// <summary>Gives each item its part and its class.</summary>
     /// <param name="listing">Of a folder or a zip.</param>
     /// <param name="known">Classes that are looked for: a folder of such a name is no part and no wrapping; null: any.</param>
-    /// <exception cref="GraftException">No picture lies in a class folder.</exception>
+    /// <exception cref="GraftException">Nothing lies in a class folder.</exception>
     public static DatasetParts Arrange(Listing listing, IReadOnlyList<string>? known = null)
     {
-        var example = $"Put each class's pictures in a folder of its own: {Path.GetFileName(listing.Root.TrimEnd('/'))}/CLASS/picture.jpg";
-        if (listing.Names.Count == 0) throw new GraftException($"{listing.Root} holds no pictures{listing.Notes.Hint}. {example}");
+        var noun = listing.Files.Noun;
+        var example = $"Put each class's {noun.Many} in a folder of its own: {Path.GetFileName(listing.Root.TrimEnd('/'))}/CLASS/{listing.Files.Example}";
+        if (listing.Names.Count == 0) throw new GraftException($"{listing.Root} holds no {noun.Many}{listing.Notes.Hint}. {example}");
         var classes = (known ?? []).Select(UnicodeNames.Compose).ToHashSet(StringComparer.OrdinalIgnoreCase);
         var above = Wrapping(listing, classes);
         string[][] paths = [.. listing.Names.Select(name => name[above.Length..].Split('/'))];
@@ -18,7 +19,7 @@ internal static class ClassFolders
         var depth = parts.Count > 0 ? 1 : 0;
         if (depth == 0 && known is null && Alike(paths) is { } alike) remarks.Add(alike);
 
-        var (leftOut, pictures, chosen) = (new List<LeftOut>(), new List<(string, string)>(), new List<int>());
+        var (leftOut, items, chosen) = (new List<LeftOut>(), new List<(string, string)>(), new List<int>());
         for (var k = 0; k < paths.Length; k++)
         {
             var part = depth == 0 ? Parts.Train : parts.GetValueOrDefault(paths[k][0]);
@@ -28,7 +29,7 @@ internal static class ClassFolders
             }
             else if (part is not null)
             {
-                pictures.Add((part, paths[k][depth]));
+                items.Add((part, paths[k][depth]));
                 chosen.Add(k);
             }
         }
@@ -37,16 +38,16 @@ internal static class ClassFolders
             leftOut.AddRange(paths.Where(path => path.Length > 2 && !parts.ContainsKey(path[0])).GroupBy(path => path[0])
                 .Select(group => new LeftOut(LeftOutKind.UnknownPart, above + group.Key + "/", group.Count())));
         }
-        if (pictures.Count == 0) throw new GraftException($"{listing.Root} holds pictures, but none in a class folder. {example}");
+        if (items.Count == 0) throw new GraftException($"{listing.Root} holds {noun.Many}, but none in a class folder. {example}");
         // Where the parts are known, so is whose loss it is.
         string? PartOf(string name) => depth == 0 ? Parts.Train
             : name.StartsWith(above, StringComparison.Ordinal) ? parts.GetValueOrDefault(name[above.Length..].Split('/')[0]) : null;
         var passed = listing.Notes.LeftOut.Select(one => one with { Part = PartOf(one.Name) });
         leftOut.AddRange(Empty(listing, above, depth).Select(name => new LeftOut(LeftOutKind.EmptyFolder, name + "/", 0, PartOf(name))));
-        var notes = new DatasetNotes([.. passed, .. leftOut], [.. listing.Remarks, .. remarks]);
+        var notes = new DatasetNotes([.. passed, .. leftOut.Select(one => one with { Noun = noun })], [.. listing.Remarks, .. remarks]);
         int[] places = [.. chosen];
         var layout = depth == 1 ? $"{listing.Layout} with splits" : $"{listing.Layout} of class folders";
-        return DatasetParts.Of(listing.Root, layout, depth == 1, pictures, notes,
+        return DatasetParts.Of(listing.Root, layout, depth == 1, items, notes,
             some => listing.Open(listing, [.. some.Select(k => places[k])]));
     }
 

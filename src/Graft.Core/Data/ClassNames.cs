@@ -10,7 +10,7 @@ internal static class ClassNames
     public static Dataset Match(Dataset data, IReadOnlyList<string> classes, TargetKind kind = TargetKind.Classes)
     {
         if (data.Targets.Kind != kind)
-            throw new GraftException($"the data holds {Words(data.Targets.Kind)}, and {Words(kind)} are asked for{(kind == TargetKind.Classes ? "" : ": give a CSV with the columns that training had")}");
+            throw new GraftException($"the data holds {Words(data.Targets.Kind, data.Noun)}, and {Words(kind, data.Noun)} are asked for{(kind == TargetKind.Classes ? "" : ": give a CSV with the columns that training had")}");
         if (data.Targets is LabelTargets labels) return MatchLabels(data, labels, classes);
         if (data.Targets is NumberTargets numbers) return MatchNumbers(data, numbers, classes);
         string[] wanted = [.. classes.Select(UnicodeNames.Compose)];
@@ -33,15 +33,15 @@ internal static class ClassNames
             }
             else
             {
-                leftOut.Add(new LeftOut(LeftOutKind.ForeignClass, where + name, counts[c], data.Part));
+                leftOut.Add(new LeftOut(LeftOutKind.ForeignClass, where + name, counts[c], data.Part) { Noun = data.Noun });
             }
         }
         return data.Subset(Enumerable.Range(0, data.Count).Where(k => map[data.Labels[k]] >= 0)).Relabel(label => map[label], classes)
             .With(new DatasetNotes(leftOut, remarks));
     }
 
-    private static string Words(TargetKind kind) =>
-        kind switch { TargetKind.Labels => "several labels for each picture", TargetKind.Numbers => "numbers", _ => "classes" };
+    private static string Words(TargetKind kind, ItemNoun noun) =>
+        kind switch { TargetKind.Labels => $"several labels for each {noun.One}", TargetKind.Numbers => "numbers", _ => "classes" };
 
     // A label that training does not have is taken off its pictures, which stay.
     private static Dataset MatchLabels(Dataset data, LabelTargets own, IReadOnlyList<string> wanted)
@@ -50,7 +50,7 @@ internal static class ClassNames
         var counts = own.Counts();
         var where = data.Part is { } part ? $" of the {part} part" : "";
         string[] remarks = [.. own.Names.Select((name, k) => (name, k)).Where(pair => map[pair.k] < 0 && counts[pair.k] > 0)
-            .Select(pair => $"the label '{pair.name}'{where} is none that training has: it is taken off its {counts[pair.k]} pictures")];
+            .Select(pair => $"the label '{pair.name}'{where} is none that training has: it is taken off its {counts[pair.k]} {data.Noun.Many}")];
         int[][] sets = [.. own.Sets.Select(set => set.Select(label => map[label]).Where(label => label >= 0).Distinct().Order().ToArray())];
         return data.With(new LabelTargets(sets, wanted)).With(new DatasetNotes([], remarks));
     }

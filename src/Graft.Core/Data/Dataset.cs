@@ -20,6 +20,9 @@ public sealed class Dataset
     /// <summary>Whether the items are sentences, and not pictures.</summary>
     public bool IsText => Source is TextSource;
 
+    /// <summary>What messages call its items.</summary>
+    internal ItemNoun Noun => IsText ? ItemNoun.Sentence : ItemNoun.Picture;
+
     private PictureSource Pictures => Source as PictureSource ?? throw new GraftException("these are sentences, and this is for pictures");
 
     /// <summary>A sentence.</summary>
@@ -27,12 +30,12 @@ public sealed class Dataset
     public TextItem Text(int index) => Source is TextSource texts ? texts.Text(_items[index])
         : throw new GraftException("these are pictures, and this is for sentences");
 
-    /// <summary>What is to be learned of each picture.</summary>
+    /// <summary>What is to be learned of each item.</summary>
     public Targets Targets { get; }
 
-    private ClassTargets OfClasses => Targets as ClassTargets ?? throw Targets.NoClasses();
+    private ClassTargets OfClasses => Targets as ClassTargets ?? throw Targets.NoClasses(Noun);
 
-    /// <summary>A class number for each picture.</summary>
+    /// <summary>A class number for each item.</summary>
     /// <exception cref="GraftException">They have no classes.</exception>
     public int[] Labels => OfClasses.Labels;
 
@@ -46,10 +49,10 @@ public sealed class Dataset
     /// <summary>What was left out when it was read, and how names were understood.</summary>
     public DatasetNotes Notes { get; init; } = DatasetNotes.None;
 
-    /// <summary>How many pictures.</summary>
+    /// <summary>How many items.</summary>
     public int Count => _items.Length;
 
-    /// <summary>What to call a picture.</summary>
+    /// <summary>What to call an item.</summary>
     public string Name(int index) => Source.Name(_items[index]);
 
     /// <summary>Its stored bytes.</summary>
@@ -76,11 +79,11 @@ public sealed class Dataset
         return new Dataset(Source, [.. chosen.Select(k => _items[k])], Targets.Subset(chosen)) { Part = Part, Notes = Notes };
     }
 
-    /// <summary>The same pictures with other classes: <paramref name="map"/> gives each picture's new label.</summary>
+    /// <summary>The same items with other classes: <paramref name="map"/> gives each item's new label.</summary>
     public Dataset Relabel(Func<int, int> map, IReadOnlyList<string> classes) =>
         With(new ClassTargets([.. Labels.Select(map)], classes));
 
-    /// <summary>The same pictures with other targets.</summary>
+    /// <summary>The same items with other targets.</summary>
     public Dataset With(Targets targets) => new(Source, _items, targets) { Part = Part, Notes = Notes };
 
     /// <summary>The same with more notes.</summary>
@@ -93,7 +96,7 @@ public sealed class Dataset
     internal void RequireEveryClass(IReadOnlyCollection<int> readable, IReadOnlyList<BrokenPicture> broken)
     {
         if (readable.Count == 0 && broken.Count > 0)
-            throw new GraftException($"none of the {Count} pictures can be read. The first: {broken[0].File}: {broken[0].Error}");
+            throw new GraftException($"none of the {Count} {Noun.Many} can be read. The first: {broken[0].File}: {broken[0].Error}");
         if (Targets is not ClassTargets) return;
         var good = readable.Select(k => Labels[k]).ToHashSet();
         for (var c = 0; c < Classes.Count; c++)
@@ -104,11 +107,11 @@ public sealed class Dataset
             if (names.Count == 0) continue;
             var first = broken.FirstOrDefault(picture => names.Contains(picture.File));
             var why = first is null ? "" : $" (the first: {first.File}: {first.Error})";
-            throw new GraftException($"none of the {names.Count} pictures of the class '{Classes[c]}' can be read{why}: put readable ones there, or take the class out");
+            throw new GraftException($"none of the {names.Count} {Noun.Many} of the class '{Classes[c]}' can be read{why}: put readable ones there, or take the class out");
         }
     }
 
-    /// <summary>Pictures of each class.</summary>
+    /// <summary>Items of each class.</summary>
     public int[] CountsByClass()
     {
         var counts = new int[Classes.Count];
@@ -116,7 +119,7 @@ public sealed class Dataset
         return counts;
     }
 
-    /// <summary>Splits so that each class gives the same share to the second part (at least one picture where it has two); so each label, and each
+    /// <summary>Splits so that each class gives the same share to the second part (at least one item where it has two); so each label, and each
     /// quantile of numbers.</summary>
     public (Dataset First, Dataset Second) SplitStratified(double secondShare, long seed)
     {
@@ -124,7 +127,7 @@ public sealed class Dataset
         return (Subset(Enumerable.Range(0, Count).Where(k => !second.Contains(k))), Subset(second.Order()));
     }
 
-    /// <summary>A fold number for each picture, every class spread evenly over the folds.</summary>
+    /// <summary>A fold number for each item, every class spread evenly over the folds.</summary>
     internal static int[] StratifiedFolds(IReadOnlyList<int> labels, int folds, long seed)
     {
         var fold = new int[labels.Count];

@@ -3,34 +3,34 @@ namespace Graft.Data;
 /// <summary>What a path holds, each part with classes of its own; a dataset without parts is one part, train.</summary>
 internal sealed record DatasetParts(string Root, string Layout, bool HasParts, IReadOnlyDictionary<string, Dataset> All, DatasetNotes Notes)
 {
-    /// <summary>Makes the parts of labelled pictures.</summary>
+    /// <summary>Makes the parts of labelled items.</summary>
     /// <param name="root">The path.</param>
     /// <param name="layout">What it is, in words.</param>
     /// <param name="hasParts">Whether the parts are the dataset's own.</param>
-    /// <param name="pictures">A part and a class for each picture.</param>
+    /// <param name="items">A part and a class for each item.</param>
     /// <param name="notes">What was noticed.</param>
-    /// <param name="open">Opens some of the pictures.</param>
-    public static DatasetParts Of(string root, string layout, bool hasParts, IReadOnlyList<(string Part, string Class)> pictures,
+    /// <param name="open">Opens some of the items.</param>
+    public static DatasetParts Of(string root, string layout, bool hasParts, IReadOnlyList<(string Part, string Class)> items,
         DatasetNotes notes, Func<int[], ItemSource> open) =>
-        Of(root, layout, hasParts, [.. pictures.Select(picture => picture.Part)], notes, open, chosen =>
+        Of(root, layout, hasParts, [.. items.Select(item => item.Part)], notes, open, chosen =>
         {
-            string[] classes = [.. chosen.Select(k => pictures[k].Class).Distinct().Order(StringComparer.Ordinal)];
+            string[] classes = [.. chosen.Select(k => items[k].Class).Distinct().Order(StringComparer.Ordinal)];
             var number = classes.Select((name, k) => (name, k)).ToDictionary(pair => pair.name, pair => pair.k);
-            return new ClassTargets([.. chosen.Select(k => number[pictures[k].Class])], classes);
+            return new ClassTargets([.. chosen.Select(k => number[items[k].Class])], classes);
         });
 
     /// <summary>The same with targets of any kind.</summary>
     /// <param name="root">The path.</param>
     /// <param name="layout">What it is, in words.</param>
     /// <param name="hasParts">Whether the parts are the dataset's own.</param>
-    /// <param name="pictures">A part for each picture.</param>
+    /// <param name="items">A part for each item.</param>
     /// <param name="notes">What was noticed.</param>
-    /// <param name="open">Opens some of the pictures.</param>
-    /// <param name="targets">Of some of the pictures.</param>
+    /// <param name="open">Opens some of the items.</param>
+    /// <param name="targets">Of some of the items.</param>
     public static DatasetParts Of(string root, string layout, bool hasParts,
-        IReadOnlyList<string> pictures, DatasetNotes notes, Func<int[], ItemSource> open, Func<int[], Targets> targets)
+        IReadOnlyList<string> items, DatasetNotes notes, Func<int[], ItemSource> open, Func<int[], Targets> targets)
     {
-        var parts = Enumerable.Range(0, pictures.Count).GroupBy(k => pictures[k]).ToDictionary(group => group.Key, group =>
+        var parts = Enumerable.Range(0, items.Count).GroupBy(k => items[k]).ToDictionary(group => group.Key, group =>
         {
             int[] chosen = [.. group];
             return new Dataset(open(chosen), targets(chosen))
@@ -54,7 +54,8 @@ internal sealed record DatasetParts(string Root, string Layout, bool HasParts, I
     {
         if (wish is null) return Part(Parts.Test) ?? Part(Parts.Validation) ?? All.Values.First();
         var name = Parts.Of(wish) ?? throw new GraftException($"--split {wish}: there is no such part: train, val or test");
-        if (!HasParts) throw new GraftException($"--split {wish}: {Root} has no parts, its pictures lie in class folders alone: leave --split out");
+        if (!HasParts)
+            throw new GraftException($"--split {wish}: {Root} has no parts, its {All.Values.First().Noun.Many} are not divided: leave --split out");
         return Part(name) ?? throw new GraftException($"--split {wish}: {Root} has no part '{name}', only {Names}");
     }
 
@@ -64,7 +65,7 @@ internal sealed record DatasetParts(string Root, string Layout, bool HasParts, I
     {
         var train = Part(Parts.Train) ?? throw new GraftException($"{Root} has no part to train on, only {Names}: call one part train{Notes.Hint}");
         if (train.Targets is ClassTargets && train.Classes.Count < 2)
-            throw new GraftException($"{Root} holds one class only ('{train.Classes[0]}'), of {train.Count} pictures: "
+            throw new GraftException($"{Root} holds one class only ('{train.Classes[0]}'), of {train.Count} {train.Noun.Many}: "
                 + $"a classifier needs at least two to tell apart{Notes.Hint}");
         var notes = Notes;
         Dataset? Matched(string name)

@@ -3,9 +3,12 @@ namespace Graft.Data;
 /// <summary>Lists a folder, all the way down; follows links, but never into a folder that it is already inside.</summary>
 internal static class FolderReader
 {
-    public static Listing Read(string root)
+    public static Listing Read(string root, ListedFiles? files = null)
     {
-        var listing = new Listing(root, "folder") { Open = (all, chosen) => new FileSource(root, [.. chosen.Select(k => all.Paths[k])]) };
+        var listing = new Listing(root, "folder", files ?? ListedFiles.Pictures)
+        {
+            Open = (all, chosen) => new FileSource(root, [.. chosen.Select(k => all.Paths[k])]),
+        };
         Walk(root, "", [], listing);
         return listing;
     }

@@ -63,14 +63,14 @@ internal static class Inspection
     }
 
     // Of each class or label; a column has a number of every picture.
-    private static int[] Counts(Dataset data) => data.Targets switch
+    internal static int[] Counts(Dataset data) => data.Targets switch
     {
         LabelTargets labels => labels.Counts(),
         NumberTargets numbers => [.. numbers.Names.Select(_ => data.Count)],
         _ => data.CountsByClass(),
     };
 
-    private static NumberSummary[] Summaries(IEnumerable<(string Name, Dataset? Data)> parts) =>
+    internal static NumberSummary[] Summaries(IEnumerable<(string Name, Dataset? Data)> parts) =>
         [.. parts.Where(part => part.Data?.Targets is NumberTargets).SelectMany(part =>
     {
         var numbers = (NumberTargets)part.Data!.Targets;

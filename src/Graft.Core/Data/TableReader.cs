@@ -9,14 +9,14 @@ namespace Graft.Data;
 internal static class TableReader
 {
     // Without _ - and spaces, in lower case; the first that is there is taken.
-    private static readonly string[] s_file =
+    public static readonly string[] FileWords =
     [
         "path", "filepath", "imagepath", "imgpath", "picturepath", "imagesource",
         "file", "filename", "imagefile", "imagefilename", "imagename", "imgname", "image", "img", "picture", "photo",
     ];
-    private static readonly string[] s_label =
+    public static readonly string[] LabelWords =
         ["label", "class", "classname", "labelname", "target", "category", "categoryname", "labels", "species"];
-    private static readonly string[] s_part = ["split", "set", "subset", "part", "partition", "phase"];
+    public static readonly string[] PartWords = ["split", "set", "subset", "part", "partition", "phase"];
 
     private sealed record Row(int Line, string File, string Part, string[] Fields);
 
@@ -28,9 +28,6 @@ internal static class TableReader
     /// <summary>A header without _ - and spaces, in lower case.</summary>
     public static string Plain(string header) => new([.. header.ToLowerInvariant().Where(letter => letter is not ('_' or '-' or ' '))]);
 
-    /// <summary>Whether a plain header is one of a label column.</summary>
-    public static bool IsLabel(string plain) => s_label.Contains(plain);
-
     /// <param name="path">The CSV.</param>
     /// <param name="task">What is told of the pictures; null: what the columns show.</param>
     /// <param name="known">Classes, labels or columns that are looked for; null: any.</param>
@@ -40,15 +37,15 @@ internal static class TableReader
         var (table, remarks) = Decode(path, files);
         var (headers, plain) = (table.Headers, table.Headers.Select(Plain).ToArray());
         var columns = TableTargets.Of(path, headers, plain, [.. table.Rows.Select(row => row.Fields)], table.Label, [table.File, table.Part], task,
-            known) ?? throw NoColumns(path, headers);
+            known, ItemNoun.Picture) ?? throw NoColumns(path, headers);
         if (columns.Remark is { } remark && task is null) remarks.Add(remark);
         var (leftOut, pictures, chosen, found) = (new List<LeftOut>(), new List<string>(), new List<Row>(), new List<string>());
-        var parts = table.HasParts ? PartsOf(path, table.Rows, remarks) : null;
+        var parts = table.HasParts ? PartsOf(Path.GetFileName(path), [.. table.Rows.Select(row => ($"{path}, line {row.Line}", row.Part))], remarks) : null;
         for (var k = 0; k < table.Rows.Count; k++)
         {
             var row = table.Rows[k];
             var part = parts?[k];
-            if (row.File.Length == 0 || columns.IsBlank(headers[columns.Columns[0]], row.Fields))
+            if (row.File.Length == 0 || columns.IsBlank(row.Fields))
                 leftOut.Add(new LeftOut(LeftOutKind.IncompleteRow, $"line {row.Line}", 0, part));
             else if (!Path.IsPathRooted(row.File)
                 && Listing.IsHidden(row.File)) leftOut.Add(new LeftOut(LeftOutKind.Hidden, $"line {row.Line}: {row.File}", 1, part));
@@ -67,7 +64,7 @@ internal static class TableReader
             return DatasetParts.Of(path, "CSV", parts is not null,
                 [.. pictures.Zip(chosen, (part, row) => (part, UnicodeNames.Compose(row.Fields[columns.Columns[0]])))], notes, Open);
         return DatasetParts.Of(path, columns.Kind == TargetKind.Labels ? "CSV of labels" : "CSV of numbers", parts is not null, pictures, notes, Open,
-            these => columns.Read(path, headers, [.. these.Select(k => (chosen[k].Line, chosen[k].Fields))]));
+            these => columns.Read(path, headers, [.. these.Select(k => ($"{path}, line {chosen[k].Line}", chosen[k].Fields))], ItemNoun.Picture));
     }
 
     /// <summary>The rows, in the encoding that fits; where the text alone does not tell, in the one whose paths exist.</summary>
@@ -102,7 +99,7 @@ internal static class TableReader
             var headers = csv.HeaderRecord!;
             string[] plain = [.. headers.Select(Plain)];
             int Column(string[] names) => names.Select(name => Array.IndexOf(plain, name)).FirstOrDefault(index => index >= 0, -1);
-            var (file, label, part) = (Column(s_file), Column(s_label), Column(s_part));
+            var (file, label, part) = (Column(FileWords), Column(LabelWords), Column(PartWords));
             if (file < 0) throw NoColumns(path, headers);
             while (csv.Read())
             {
@@ -132,23 +129,26 @@ internal static class TableReader
         + "one must be called path (or file, image, filename, ImagePath) and one label (or class); or others hold 0 and 1, or numbers");
 
     /// <summary>Each row's part; null: the column is blank from top to bottom.</summary>
-    private static string[]? PartsOf(string path, IReadOnlyList<Row> rows, List<string> remarks)
+    /// <param name="file">The table's name.</param>
+    /// <param name="rows">Where each stands, for messages, and what its split column says.</param>
+    /// <param name="remarks">For what is to be said.</param>
+    public static string[]? PartsOf(string file, IReadOnlyList<(string Where, string Word)> rows, List<string> remarks)
     {
-        if (rows.All(row => row.Part.Length == 0))
+        if (rows.All(row => row.Word.Length == 0))
         {
-            remarks.Add($"the split column of {Path.GetFileName(path)} is blank: the CSV has no parts");
+            remarks.Add($"the split column of {file} is blank: the CSV has no parts");
             return null;
         }
-        string Of(Row row) => Parts.Of(row.Part) ?? throw new GraftException(row.Part.Length == 0
-            ? $"{path}, line {row.Line}: its split is blank, and other rows have one. Known are {Parts.Known}"
-            : int.TryParse(row.Part, out _)
-                ? $"{path}, line {row.Line}: the split '{row.Part}' is a number, and may mean training as well as testing. Write {Parts.Known}"
-            : $"{path}, line {row.Line}: the split '{row.Part}' is not known. Known are {Parts.Known}");
+        string Of((string Where, string Word) row) => Parts.Of(row.Word) ?? throw new GraftException(row.Word.Length == 0
+            ? $"{row.Where}: its split is blank, and other rows have one. Known are {Parts.Known}"
+            : int.TryParse(row.Word, out _)
+                ? $"{row.Where}: the split '{row.Word}' is a number, and may mean training as well as testing. Write {Parts.Known}"
+            : $"{row.Where}: the split '{row.Word}' is not known. Known are {Parts.Known}");
         var parts = rows.Select(Of).ToArray();
-        foreach (var words in rows.Select(row => row.Part).Distinct().GroupBy(Parts.Of))
+        foreach (var words in rows.Select(row => row.Word).Distinct().GroupBy(Parts.Of))
         {
             if (words.All(word => word.Equals(words.Key, StringComparison.OrdinalIgnoreCase))) continue;
-            remarks.Add($"the split {string.Join(" and ", words.Select(word => $"'{word}'"))} of {Path.GetFileName(path)} is the {words.Key} part");
+            remarks.Add($"the split {string.Join(" and ", words.Select(word => $"'{word}'"))} of {file} is the {words.Key} part");
         }
         return parts;
     }

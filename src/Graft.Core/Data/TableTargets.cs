@@ -3,18 +3,19 @@ using System.Globalization;
 namespace Graft.Data;
 
 /// <summary>
-/// What the columns of a CSV tell of its pictures. A label column with ; or | in a cell holds several labels. One of numbers holds numbers,
+/// What the columns of a table tell of its items. A label column with ; or | in a cell holds several labels. One of numbers holds numbers,
 /// but for codes of classes: two values; or, in a column not called target, up to twenty whole numbers, or the whole numbers from 0 or 1 on,
 /// each twice at least on average. Without a label column, columns of 0 and 1 alone are labels, and other columns of numbers numbers.
 /// </summary>
 /// <param name="Kind">What is told.</param>
 /// <param name="Columns">Which columns tell it.</param>
 /// <param name="Remark">What was decided, where another reading was possible; null: nothing else could be meant.</param>
-internal sealed record TableTargets(TargetKind Kind, int[] Columns, string? Remark)
+/// <param name="Flags">Whether the columns are labels of their own, 1 where an item has them.</param>
+internal sealed record TableTargets(TargetKind Kind, int[] Columns, string? Remark, bool Flags = false)
 {
     private const int FewCodes = 20;
 
-    // Columns of numbers that say nothing of what is in a picture.
+    // Columns of numbers that say nothing of what is in an item.
     private static readonly string[] s_aside = ["", "id", "index", "idx", "row", "width", "height", "unnamed:0", "imageid", "fold"];
 
     private static readonly char[] s_between = [';', '|'];
@@ -28,9 +29,10 @@ internal sealed record TableTargets(TargetKind Kind, int[] Columns, string? Rema
     /// <param name="taken">Columns of paths and parts.</param>
     /// <param name="wish">What is asked for; null: what the data shows.</param>
     /// <param name="known">Names that are looked for; null: any.</param>
+    /// <param name="noun">What the items are called.</param>
     /// <returns>Null: there is nothing to learn in it.</returns>
     public static TableTargets? Of(string path, string[] headers, string[] plain, IReadOnlyList<string[]> rows, int label, int[] taken,
-        TargetKind? wish, IReadOnlyList<string>? known)
+        TargetKind? wish, IReadOnlyList<string>? known, ItemNoun noun)
     {
         if (wish == TargetKind.Classes) return label < 0 ? null : new TableTargets(TargetKind.Classes, [label], null);
         IEnumerable<string> Cells(int column) => rows.Select(row => row[column]).Where(cell => cell.Length > 0);
@@ -46,9 +48,9 @@ internal sealed record TableTargets(TargetKind Kind, int[] Columns, string? Rema
         if (wish == TargetKind.Labels)
         {
             if (known is not null && Named(IsFlags) is { Length: > 0 } own && own.Length == known.Count)
-                return new TableTargets(TargetKind.Labels, own, null);
+                return new TableTargets(TargetKind.Labels, own, null, true);
             if (label >= 0) return new TableTargets(TargetKind.Labels, [label], null);
-            return others.Where(IsFlags).ToArray() is { Length: > 0 } flags ? new TableTargets(TargetKind.Labels, flags, null) : null;
+            return others.Where(IsFlags).ToArray() is { Length: > 0 } flags ? new TableTargets(TargetKind.Labels, flags, null, true) : null;
         }
         if (wish == TargetKind.Numbers)
         {
@@ -58,12 +60,12 @@ internal sealed record TableTargets(TargetKind Kind, int[] Columns, string? Rema
                 : throw new GraftException($"--task numbers: no column of {path} holds numbers (with a point for decimals), only {string.Join(", ", headers)}");
         }
         var file = Path.GetFileName(path);
-        TableTargets Said(TargetKind kind, int[] columns, string what) =>
-            new(kind, columns, $"the column{(columns.Length > 1 ? "s" : "")} {Names(headers, columns)} of {file} {what}");
+        TableTargets Said(TargetKind kind, int[] columns, string what, bool flags = false) =>
+            new(kind, columns, $"the column{(columns.Length > 1 ? "s" : "")} {Names(headers, columns)} of {file} {what}", flags);
         if (label >= 0)
         {
             if (Cells(label).Any(cell => cell.IndexOfAny(s_between) >= 0))
-                return Said(TargetKind.Labels, [label], "holds several labels for a picture, with ; or | between (--task says otherwise)");
+                return Said(TargetKind.Labels, [label], $"holds several labels for a {noun.One}, with ; or | between (--task says otherwise)");
             return IsNumbers(label) && !AreCodes(plain[label], [.. Cells(label)])
                 ? Said(TargetKind.Numbers, [label], "holds numbers (--task classes takes each for a class)")
                 : new TableTargets(TargetKind.Classes, [label], null);
@@ -72,7 +74,7 @@ internal sealed record TableTargets(TargetKind Kind, int[] Columns, string? Rema
         if (all.Length == 0) return null;
         var one = all.Length == 1;
         return all.All(IsFlags) ? Said(TargetKind.Labels,
-            all, $"{(one ? "is a label" : "are labels")}, 1 where a picture has it (--task says otherwise)")
+            all, $"{(one ? "is a label" : "are labels")}, 1 where a {noun.One} has it (--task says otherwise)", true)
             : Said(TargetKind.Numbers, all, $"{(one ? "holds" : "hold")} numbers (--task says otherwise)");
     }
 
@@ -95,25 +97,26 @@ internal sealed record TableTargets(TargetKind Kind, int[] Columns, string? Rema
         double.TryParse(cell, NumberStyles.Float, CultureInfo.InvariantCulture, out var value) && double.IsFinite(value) ? value : null;
 
     /// <summary>The targets of rows that were chosen.</summary>
-    /// <param name="path">Of the CSV, for messages.</param>
+    /// <param name="path">Of the table, for messages.</param>
     /// <param name="headers">As written.</param>
-    /// <param name="rows">The line and the fields of each.</param>
-    public Targets Read(string path, string[] headers, IReadOnlyList<(int Line, string[] Fields)> rows)
+    /// <param name="rows">Where each stands, for messages, and its fields.</param>
+    /// <param name="noun">What the items are called.</param>
+    public Targets Read(string path, string[] headers, IReadOnlyList<(string Where, string[] Fields)> rows, ItemNoun noun)
     {
         if (Kind == TargetKind.Numbers)
         {
             float[][] values = [.. rows.Select(row => Columns.Select(column => Number(row.Fields[column]) is { } value ? (float)value
-                : throw new GraftException($"{path}, line {row.Line}: the {headers[column]} '{row.Fields[column]}' is no number. "
-                    + "Write it with a point for decimals, such as 12.5, or leave it blank: the picture is then left out")).ToArray())];
+                : throw new GraftException($"{row.Where}: the {headers[column]} '{row.Fields[column]}' is no number. "
+                    + $"Write it with a point for decimals, such as 12.5, or leave it blank: the {noun.One} is then left out")).ToArray())];
             return new NumberTargets(values, [.. Columns.Select(column => UnicodeNames.Compose(headers[column]))]);
         }
-        if (Columns.Length > 1 || !TableReader.IsLabel(TableReader.Plain(headers[Columns[0]])))
+        if (Flags)
         {
             int[][] flags = [.. rows.Select(row => Enumerable.Range(0, Columns.Length).Where(k => row.Fields[Columns[k]] switch
             {
                 "1" => true,
                 "0" => false,
-                var other => throw new GraftException($"{path}, line {row.Line}: the {headers[Columns[k]]} '{other}' is neither 0 nor 1"),
+                var other => throw new GraftException($"{row.Where}: the {headers[Columns[k]]} '{other}' is neither 0 nor 1"),
             }).ToArray())];
             return new LabelTargets(flags, [.. Columns.Select(column => UnicodeNames.Compose(headers[column]))]);
         }
@@ -126,7 +129,5 @@ internal sealed record TableTargets(TargetKind Kind, int[] Columns, string? Rema
     }
 
     /// <summary>Whether a row says nothing where it has to: one of several labels may be blank, which is none of them.</summary>
-    public bool IsBlank(string headerOfFirst, string[] fields) =>
-        !(Kind == TargetKind.Labels && Columns.Length == 1 && TableReader.IsLabel(TableReader.Plain(headerOfFirst)))
-        && Columns.Any(column => fields[column].Length == 0);
+    public bool IsBlank(string[] fields) => (Flags || Kind != TargetKind.Labels) && Columns.Any(column => fields[column].Length == 0);
 }

@@ -3,7 +3,7 @@ using System.Text.Json.Serialization;
 
 namespace Graft.Data;
 
-/// <summary>What is told of a picture.</summary>
+/// <summary>What is told of an item: of a picture, of a sentence.</summary>
 [JsonConverter(typeof(JsonStringEnumConverter<TargetKind>))]
 public enum TargetKind
 {
@@ -43,8 +43,8 @@ public abstract class Targets(TargetKind kind, IReadOnlyList<string> names)
     /// <summary>A fold number for each item, what there is of every kind spread evenly over them.</summary>
     public abstract int[] Folds(int folds, long seed);
 
-    internal GraftException NoClasses() =>
-        new($"{(Kind == TargetKind.Labels ? "the pictures have several labels each" : "the pictures have numbers")}, and this is for pictures of one class each");
+    internal GraftException NoClasses(ItemNoun noun) =>
+        new($"the {noun.Many} have {(Kind == TargetKind.Labels ? "several labels each" : "numbers")}, and this is for {noun.Many} of one class each");
 }
 
 /// <summary>One class for each item.</summary>

@@ -80,6 +80,52 @@ internal static class TextDecoder
         return text.Split('\n');
     }
 
+    /// <summary>A text file, and what is to be said of its encoding.</summary>
+    /// <exception cref="GraftException">Nobody can tell in which encoding it is, or it is no text.</exception>
+    public static (string Text, string? Remark) ReadText(string path) => Text(path, Path.GetFileName(path), File.ReadAllBytes(path));
+
+    /// <summary>The same of bytes that were read.</summary>
+    /// <param name="path">Where from, for errors.</param>
+    /// <param name="name">The same, shorter, for remarks.</param>
+    /// <param name="bytes">Of the file.</param>
+    public static (string Text, string? Remark) Text(string path, string name, byte[] bytes)
+    {
+        string? remark = null;
+        if (ByMark(bytes) is { } marked)
+        {
+            if (bytes[0] != 0xef) remark = $"{name} is read as {(bytes is [0xff, 0xfe, 0, 0, ..] ? "UTF-32" : "UTF-16")}, which its first bytes say";
+            return (NoZero(path, marked), remark);
+        }
+        // UTF-16 without its mark: every other byte of what is ASCII is zero.
+        if (bytes.AsSpan().Contains((byte)0))
+            throw new GraftException($"{path}, line {1 + bytes.AsSpan(0, Array.IndexOf(bytes, (byte)0)).Count((byte)'\n')}: there is a zero byte, "
+                + "which no text has: it is UTF-16 without its mark, or no text file. Save it as UTF-8");
+        if (AsUtf8([bytes]) is [var text]) return (text, null);
+        var (bad, mostly) = Faults(bytes);
+        if (!mostly && Readings([bytes]).Where(found => found.Plausible).ToArray() is [var only])
+            return (only.Texts[0], $"{name} is read as {only.Encoding}");
+        throw new GraftException($"{path}, line {1 + bytes.AsSpan(0, bad).Count((byte)'\n')}: the byte 0x{bytes[bad]:x2} is no UTF-8, "
+            + (mostly ? "and the rest of the file is. Mend that line" : "and nobody can tell in which encoding the file is. Save it as UTF-8 (in Excel: CSV UTF-8)"));
+    }
+
+    private static string NoZero(string path, string text) => !text.Contains('\0') ? text
+        : throw new GraftException($"{path}, line {1 + text.AsSpan(0, text.IndexOf('\0')).Count('\n')}: there is a zero letter, which no text has. Save it as UTF-8");
+
+    // The first byte that is no UTF-8, and whether more of what is not ASCII is UTF-8 than is not: then one line is damaged, not another encoding chosen.
+    private static (int First, bool Mostly) Faults(byte[] bytes)
+    {
+        var (first, good, bad) = (-1, 0, 0);
+        for (var at = 0; at < bytes.Length;)
+        {
+            var fits = Rune.DecodeFromUtf8(bytes.AsSpan(at), out _, out var read) == System.Buffers.OperationStatus.Done;
+            if (!fits && first < 0) first = at;
+            if (fits && read > 1) good += read;
+            if (!fits) bad += read;
+            at += read;
+        }
+        return (first, good > bad);
+    }
+
     private static bool Share(string text, Func<char, bool> good)
     {
         var strange = text.Where(letter => letter > 0x7f).ToArray();

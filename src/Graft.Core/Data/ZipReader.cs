@@ -14,7 +14,7 @@ internal static class ZipReader
 
     private sealed record Entry(byte[] Raw, string? Name, bool Encrypted);
 
-    public static Listing Read(string path)
+    public static Listing Read(string path, ListedFiles? files = null)
     {
         List<Entry> entries;
         try
@@ -28,7 +28,7 @@ internal static class ZipReader
         }
         if (entries.Count(entry => entry.Encrypted) is > 0 and var locked)
             throw new GraftException($"{path} is encrypted ({locked} of its {entries.Count} entries): unpack it with its password (7z x {Path.GetFileName(path)}) and give the folder");
-        var listing = new Listing(path, "zip")
+        var listing = new Listing(path, "zip", files ?? ListedFiles.Pictures)
         {
             Open = (all, chosen) => new ZipSource(path, [.. chosen.Select(k => all.Places[k])], [.. chosen.Select(k => all.Paths[k])]),
         };
