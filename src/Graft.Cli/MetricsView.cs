@@ -8,17 +8,17 @@ namespace Graft.Cli;
 internal static class MetricsView
 {
     /// <summary>For people.</summary>
-    public static void Say(Shell shell, TaskMetrics metrics)
+    public static void Say(Shell shell, TaskMetrics metrics, ItemNoun noun)
     {
         if (metrics is LabelMetrics labels)
         {
-            shell.Table(["label", "pictures", "average precision", "precision", "recall", "F1", "threshold"],
+            shell.Table(["label", noun.Many, "average precision", "precision", "recall", "F1", "threshold"],
                 labels.PerLabel.Select(found => new[]
                 {
                     found.Name, $"{found.Count}", found.Count == 0 ? "" : $"{found.AveragePrecision:0.000}", $"{found.Precision:P1}", $"{found.Recall:P1}",
                     $"{found.F1:0.000}", $"{found.Threshold:0.000}",
                 }), 1, 2, 3, 4, 5, 6);
-            shell.Say($"mAP {labels.MeanAveragePrecision:0.000} on {labels.Count} pictures (95% interval {labels.Interval[0]:0.000} to {labels.Interval[1]:0.000}); "
+            shell.Say($"mAP {labels.MeanAveragePrecision:0.000} on {labels.Count} {noun.Many} (95% interval {labels.Interval[0]:0.000} to {labels.Interval[1]:0.000}); "
                 + $"micro F1 {labels.MicroF1:0.000}, macro F1 {labels.MacroF1:0.000}; every label right on {labels.Exact:P1}");
         }
         if (metrics is NumberMetrics numbers)
@@ -30,7 +30,7 @@ internal static class MetricsView
                 $"{found.Rmse:G4}", $"{found.RmseInterval[0]:G4} to {found.RmseInterval[1]:G4}",
                 $"{found.RSquared:0.000}", $"{found.RSquaredInterval[0]:0.000} to {found.RSquaredInterval[1]:0.000}",
             }), 1, 2, 3, 4, 5, 6, 7);
-            shell.Say($"R² {numbers.RSquared:0.000}, MAE {numbers.Mae:G4}, RMSE {numbers.Rmse:G4} on {numbers.Count} pictures"
+            shell.Say($"R² {numbers.RSquared:0.000}, MAE {numbers.Mae:G4}, RMSE {numbers.Rmse:G4} on {numbers.Count} {noun.Many}"
                 + $"{(numbers.PerColumn.Count > 1 ? " (means over the columns)" : "")}");
         }
     }

@@ -7,7 +7,7 @@ internal static class TrainArguments
 {
     /// <summary>The options that say what is learned from: data, network, pictures.</summary>
     public static string[] Names { get; } =
-        ["--val", "--backbone", "--weights", "--seed", "--device", "--no-cache", "--task", "--scale", "--mean", "--std", "--channels", "--size"];
+        ["--val", "--backbone", "--weights", "--seed", "--device", "--no-cache", "--task", "--text", "--pair", "--label", "--scale", "--mean", "--std", "--channels", "--size"];
 
     public static TransferTask NewTask(TrainOptions options, Shell shell) => new(options)
     {

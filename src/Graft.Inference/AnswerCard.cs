@@ -82,10 +82,13 @@ public sealed record AnswerCard(TargetKind Task, IReadOnlyList<string> Names)
 
     /// <summary>Labelled pictures in the order of these names. Outputs without names take the dataset's own, in their order.</summary>
     /// <exception cref="GraftException">Other classes, or more of them.</exception>
-    public Dataset Open(string data, string? split = null)
+    public Dataset Open(string data, string? split = null) => Open(data, split, null);
+
+    /// <summary>The same, of a table of sentences whose columns are named.</summary>
+    internal Dataset Open(string data, string? split, TextColumns? columns)
     {
-        if (Task != TargetKind.Classes) return DatasetReader.OpenWithClasses(data, Names, split, Task);
-        if (!Unnamed) return DatasetReader.OpenWithClasses(data, Names, split);
+        if (Task != TargetKind.Classes) return DatasetReader.OpenWithClasses(data, Names, split, Task, columns);
+        if (!Unnamed) return DatasetReader.OpenWithClasses(data, Names, split, TargetKind.Classes, columns);
         var parts = DatasetReader.OpenParts(data, null, TargetKind.Classes);
         var set = parts.Part("train") is { } train ? ClassNames.Match(parts.Pick(split), train.Classes) : parts.Pick(split);
         if (set.Classes.Count > Names.Count) throw new GraftException($"{data} has {set.Classes.Count} classes and the network {Names.Count} outputs: name the outputs with --labels FILE");

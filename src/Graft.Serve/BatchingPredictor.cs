@@ -6,12 +6,12 @@ using Graft.Inference;
 namespace Graft.Serve;
 
 /// <summary>Too many requests wait already.</summary>
-internal sealed class QueueFullException() : GraftException("too many pictures wait already: try again in a moment");
+internal sealed class QueueFullException() : GraftException("too many wait already: try again in a moment");
 
 /// <summary>
 /// Answers pictures that come from many requests at once: each core has a worker, which takes what waits, a few pictures at a time.
 /// </summary>
-internal sealed class BatchingPredictor : IDisposable
+internal sealed class BatchingPredictor : IPredictor
 {
     private sealed record Job(float[] Input, TaskCompletionSource<float[]> Result, long Queued);
 

@@ -5,6 +5,7 @@ using System.Text;
 using System.Text.Json;
 using Graft.Data;
 using Graft.Inference;
+using Graft.Inference.Text;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
@@ -73,7 +74,7 @@ public static class ModelServer
             }
         }
         application.MapGet("/health", () =>
-            Now(served => Results.Json(new { status = "ok", classes = served.Model.Classes.Count, architecture = served.Model.Architecture },
+            Now(served => Results.Json(new { status = "ok", classes = served.Model.Card.Names.Count, architecture = served.Model.Architecture },
             s_json)));
         application.MapGet("/metrics", () => Now(served => Results.Text(counts.Text(served.Predictor), "text/plain; version=0.0.4")));
         application.MapGet("/openapi.json", () => Now(served => Results.Text(OpenApi(served.Model, options), "application/json")));
@@ -140,7 +141,7 @@ public static class ModelServer
         return context.Response.WriteAsJsonAsync(new { error = sentence }, s_json);
     }
 
-    private static async Task Predict(HttpContext context, PictureModel model, BatchingPredictor predictor, ServeOptions options,
+    private static async Task Predict(HttpContext context, IAnsweringModel model, IPredictor predictor, ServeOptions options,
         RequestCounts counts)
     {
         var clock = Stopwatch.GetTimestamp();
@@ -152,7 +153,7 @@ public static class ModelServer
         await context.Response.WriteAsJsonAsync(body, s_json, context.RequestAborted).ConfigureAwait(false);
     }
 
-    private static async Task<(int Status, object Body)> Answer(HttpContext context, PictureModel model, BatchingPredictor predictor,
+    private static async Task<(int Status, object Body)> Answer(HttpContext context, IAnsweringModel model, IPredictor predictor,
         ServeOptions options)
     {
         if (options.ApiKey is { } key && !Same(key, Given(context.Request))) return (401,
@@ -161,11 +162,12 @@ public static class ModelServer
         limit.CancelAfter(options.MaxTime);
         try
         {
-            var pictures = await Pictures(context.Request, limit.Token).ConfigureAwait(false);
-            if (pictures.Count == 0) return (400,
-                new { error = "no picture was sent: send its bytes, a form with files, or {\"image\": \"…base64…\"}" });
+            var text = model is TextModel;
+            var pictures = await (text ? Sentences(context.Request, limit.Token) : Pictures(context.Request, limit.Token)).ConfigureAwait(false);
+            if (pictures.Count == 0) return (400, new { error = text ? "no text was sent: send it as text/plain, or {\"text\": \"…\"}, {\"texts\": […]}"
+                : "no picture was sent: send its bytes, a form with files, or {\"image\": \"…base64…\"}" });
             if (pictures.Count > options.MaxPictures) return (413,
-                new { error = $"{pictures.Count} pictures in one request: at most {options.MaxPictures}" });
+                new { error = $"{pictures.Count} {(text ? "texts" : "pictures")} in one request: at most {options.MaxPictures}" });
             var found = await Task.WhenAll(pictures.Select(picture => One(picture.Name, picture.Bytes, model, predictor, options.Top)))
                 .WaitAsync(limit.Token).ConfigureAwait(false);
             // curl -d @FILE says so, and leaves line ends out of the file.
@@ -191,7 +193,7 @@ public static class ModelServer
         }
         catch (JsonException reason)
         {
-            return (400, new { error = $"the JSON cannot be read: {reason.Message.Split(" LineNumber:")[0].Split(" Path:")[0]} Send {{\"image\": \"…base64…\"}} or {{\"images\": […]}}" });
+            return (400, new { error = $"the JSON cannot be read: {reason.Message.Split(" LineNumber:")[0].Split(" Path:")[0]} Send {(model is TextModel ? "{\"text\": \"…\"} or {\"texts\": […]}" : "{\"image\": \"…base64…\"} or {\"images\": […]}")}" });
         }
         catch (Exception reason) when (reason is FormatException or InvalidDataException)
         {
@@ -213,7 +215,7 @@ public static class ModelServer
             : new { file, label = said.Label, probability = said.Probability, top = Ranks(said.Top) };
     }
 
-    private static async Task<Found> One(string? name, byte[] bytes, PictureModel model, BatchingPredictor predictor, int top)
+    private static async Task<Found> One(string? name, byte[] bytes, IAnsweringModel model, IPredictor predictor, int top)
     {
         try
         {
@@ -258,6 +260,26 @@ public static class ModelServer
         return found;
     }
 
+    /// <summary>Sentences: a body of text is one; of JSON {"text": …}, with "pair" beside it for the second, or {"texts": [… or {"text": …, "pair": …}]}.</summary>
+    private static async Task<List<(string? Name, byte[] Bytes)>> Sentences(HttpRequest request, CancellationToken cancel)
+    {
+        using var body = new MemoryStream();
+        await request.Body.CopyToAsync(body, cancel).ConfigureAwait(false);
+        var bytes = body.ToArray();
+        if (bytes.Length == 0) return [];
+        if (request.ContentType?.Contains("json", StringComparison.OrdinalIgnoreCase) != true) return [(null, bytes)];
+        using var json = JsonDocument.Parse(bytes);
+        static byte[] Item(JsonElement item) => item.ValueKind switch
+        {
+            JsonValueKind.String => Encoding.UTF8.GetBytes(item.GetString()!),
+            JsonValueKind.Object when item.TryGetProperty("text", out var first) && first.ValueKind == JsonValueKind.String => Encoding.UTF8.GetBytes(
+                item.TryGetProperty("pair", out var second) && second.ValueKind == JsonValueKind.String ? $"{first.GetString()}\u001f{second.GetString()}" : first.GetString()!),
+            _ => throw new FormatException("the JSON should be {\"text\": …} or {\"texts\": […]}"),
+        };
+        return json.RootElement.ValueKind == JsonValueKind.Object && json.RootElement.TryGetProperty("texts", out var many)
+            && many.ValueKind == JsonValueKind.Array ? [.. many.EnumerateArray().Select(item => ((string?)null, Item(item)))] : [(null, Item(json.RootElement))];
+    }
+
     private static byte[] Decoded(JsonElement item)
     {
         var text = item.ValueKind == JsonValueKind.String ? item.GetString()! : throw new FormatException("an image should be text in base64");
@@ -280,8 +302,11 @@ public static class ModelServer
     private static bool Same(string key, string given) =>
         CryptographicOperations.FixedTimeEquals(SHA256.HashData(Encoding.UTF8.GetBytes(key)), SHA256.HashData(Encoding.UTF8.GetBytes(given)));
 
-    private static string OpenApi(PictureModel model, ServeOptions options)
+    private static string OpenApi(IAnsweringModel model, ServeOptions options)
     {
+        var (task, names, text) = (model.Card.Task, model.Card.Names, model is TextModel);
+        var what = text ? "texts" : "pictures";
+        object texts = new { type = "object", properties = new { text = new { type = "string" }, pair = new { type = "string" }, texts = new { type = "array", items = new { type = "string" } } } };
         var picture = new { type = "string", format = "binary" };
         object Content(object schema) => new { schema };
         var paths = new Dictionary<string, object>
@@ -290,18 +315,18 @@ public static class ModelServer
             {
                 post = new
                 {
-                    summary = model.Task switch { TargetKind.Labels => "Which labels pictures have",
-                        TargetKind.Numbers => "Which numbers go with pictures", _ => "Which of the classes pictures show" },
+                    summary = task switch { TargetKind.Labels => $"Which labels {what} have",
+                        TargetKind.Numbers => $"Which numbers go with {what}", _ => $"Which of the classes {what} show" },
                         security = options.ApiKey is null ? Array.Empty<object>() : [new Dictionary<string, string[]> { ["key"] = [] }],
                     requestBody = new { required = true,
-                        content = new Dictionary<string, object> { ["image/*"] = Content(picture), ["application/octet-stream"] = Content(picture),
+                        content = text ? new Dictionary<string, object> { ["text/plain"] = Content(new { type = "string" }), ["application/json"] = Content(texts) } : new Dictionary<string, object> { ["image/*"] = Content(picture), ["application/octet-stream"] = Content(picture),
                         ["multipart/form-data"] = Content(
                         new { type = "object", properties = new { files = new { type = "array", items = picture } } }),
                         ["application/json"] = Content(
                         new { type = "object", properties =
                         new { image = new { type = "string", description = "base64" },
                         images = new { type = "array", items = new { type = "string" } } } }) } },
-                    responses = new Dictionary<string, object> { ["200"] = new { description = $"predictions: {model.Task switch { TargetKind.Labels => "labels, all", TargetKind.Numbers => "numbers", _ => "label" }} ({string.Join(", ", model.Classes.Take(20))}){(model.Task == TargetKind.Classes ? ", probability, top" : "")}; errors: pictures that could not be read" }, ["401"] = new { description = "no API key" }, ["413"] = new { description = "too large" }, ["422"] = new { description = "no picture could be read" }, ["503"] = new { description = "too busy: try again" } },
+                    responses = new Dictionary<string, object> { ["200"] = new { description = $"predictions: {task switch { TargetKind.Labels => "labels, all", TargetKind.Numbers => "numbers", _ => "label" }} ({string.Join(", ", names.Take(20))}){(task == TargetKind.Classes ? ", probability, top" : "")}; errors: {what} that could not be read" }, ["401"] = new { description = "no API key" }, ["413"] = new { description = "too large" }, ["422"] = new { description = "nothing could be read" }, ["503"] = new { description = "too busy: try again" } },
                 },
             },
             ["/health"] = new { get = new { summary = "Whether it runs",
@@ -311,7 +336,7 @@ public static class ModelServer
         };
         return JsonSerializer.Serialize(
             new { openapi = "3.0.3", info =
-            new { title = "Graft", version = "1", description = $"{model.Architecture}, {model.Classes.Count} classes" }, paths,
+            new { title = "Graft", version = "1", description = $"{model.Architecture}, {names.Count} classes" }, paths,
             components = new { securitySchemes = new { key = new { type = "apiKey", name = "X-API-Key", @in = "header" } } } }, s_json);
     }
 

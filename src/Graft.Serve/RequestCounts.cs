@@ -23,7 +23,7 @@ internal sealed class RequestCounts
         }
     }
 
-    public string Text(BatchingPredictor predictor)
+    public string Text(IPredictor predictor)
     {
         var text = new StringBuilder();
         void Line(string name, double value) => text.Append(CultureInfo.InvariantCulture, $"{name} {value:R}\n");

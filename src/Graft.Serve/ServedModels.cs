@@ -1,15 +1,16 @@
 using Graft.Inference;
+using Graft.Inference.Text;
 
 namespace Graft.Serve;
 
 /// <summary>A model that is served, for as long as a request or the server holds it.</summary>
-internal sealed class ServedModel(PictureModel model, bool owned)
+internal sealed class ServedModel(IAnsweringModel model, bool owned)
 {
     private int _holders = 1;
 
-    public PictureModel Model => model;
+    public IAnsweringModel Model => model;
 
-    public BatchingPredictor Predictor { get; } = new(model);
+    public IPredictor Predictor { get; } = model is TextModel text ? new TextPredictor(text) : new BatchingPredictor((PictureModel)model);
 
     /// <summary>Another holder; false: its last one has gone.</summary>
     public bool TryHold()
@@ -43,7 +44,7 @@ internal sealed class ServedModels : IDisposable
     private ServedModel _now;
 
     /// <param name="first">Stays the caller's.</param>
-    public ServedModels(PictureModel first) => _now = new ServedModel(first, owned: false);
+    public ServedModels(IAnsweringModel first) => _now = new ServedModel(first, owned: false);
 
     /// <summary>The present one, held until it is released.</summary>
     public ServedModel Hold()
@@ -58,7 +59,7 @@ internal sealed class ServedModels : IDisposable
     /// <param name="file">The model's.</param>
     /// <param name="open">Opens it.</param>
     /// <param name="log">Told of what is taken and of what is refused.</param>
-    public void Watch(string file, Func<PictureModel> open, Action<string> log)
+    public void Watch(string file, Func<IAnsweringModel> open, Action<string> log)
     {
         var seen = Stamp(file);
         _ = Task.Run(async () =>
@@ -80,13 +81,18 @@ internal sealed class ServedModels : IDisposable
         });
     }
 
-    private void Replace(string file, Func<PictureModel> open, Action<string> log)
+    private void Replace(string file, Func<IAnsweringModel> open, Action<string> log)
     {
         try
         {
             var next = new ServedModel(open(), owned: true);
+            if (next.Model.GetType() != Volatile.Read(ref _now).Model.GetType())
+            {
+                next.Release();
+                throw new GraftException("it reads something else than the one before: pictures and sentences are not asked alike");
+            }
             var before = Interlocked.Exchange(ref _now, next);
-            var lost = before.Model.Classes.Except(next.Model.Classes).ToArray();
+            var lost = before.Model.Card.Names.Except(next.Model.Card.Names).ToArray();
             before.Release();
             log($"{file} was replaced: the new model answers from here on{(lost.Length > 0 ? $". It no longer has {string.Join(", ", lost.Take(5))}{(lost.Length > 5 ? ", …" : "")}" : "")}");
         }

@@ -18,9 +18,10 @@ internal static class AdviseCommand
         Shell.Handle(command, (shell, parsed) =>
         {
             var options = asked.Read(parsed, new TrainOptions { Data = "" });
-            var (backbone, notes) = TransferTask.OpenBackbone(options);
-            foreach (var note in notes) shell.Log(note);
             var (train, _, splits) = TransferTask.OpenData(options);
+            var (backbone, notes) = TransferTask.OpenBackbone(options, train);
+            foreach (var note in notes) shell.Log(note);
+            TransferTask.RequireMatch(backbone, train, options);
             var (plan, advice) = TrainArguments.NewTask(options, shell).MakePlan(backbone, train);
             shell.Result(new { advice!.Strategy, advice.Quadrant, advice.Reasons, advice.Evidence, plan,
                 left_out = LeftOutView.Json(splits.Notes, advice.Broken), notes = splits.Notes.Remarks });

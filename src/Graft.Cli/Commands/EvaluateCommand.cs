@@ -2,6 +2,7 @@ using System.CommandLine;
 using Graft.Classification;
 using Graft.Data;
 using Graft.Inference;
+using Graft.Inference.Text;
 using Graft.Learning;
 using Graft.Models;
 using Graft.Transfer;
@@ -14,28 +15,33 @@ internal static class EvaluateCommand
     {
         var run = new Argument<string>("RUN") { Description = "A run folder, or any pretrained network with its classifier: safetensors, .pth, .h5, .keras, .caffemodel, .onnx, TorchScript" };
         var data = new Argument<string>("DATA")
-            { Description = "Labelled pictures: class folders, or any dataset that train takes (its test part, else val, else train)" };
+            { Description = "Labelled pictures or sentences: any dataset that train takes (its test part, else val, else train)" };
         var split = new Option<string?>("--split") { Description = "train, val or test", HelpName = "PART" };
         var asked = OptionBinder.Of<TrainOptions>("--device");
         var command = new Command("evaluate", """
-            Measure a model on labelled pictures.
+            Measure a model on labelled pictures or sentences.
 
             Examples:
               graft evaluate runs/ants photos/test
               graft evaluate runs/ants photos/ --split val --json
+              graft evaluate runs/reviews test.tsv --text document
               graft evaluate mnist.h5 mnist/ --scale 1/255
             """) { run, data, split, asked["--device"] };
         var input = OptionBinder.Of<InputOptions>();
         input.AddTo(command);
+        var columns = OptionBinder.Of<TextColumns>("--text", "--pair", "--label");
+        columns.AddTo(command);
         Shell.Handle(command, (shell, parsed) =>
         {
             var device = Bounds.Device(asked.Read(parsed, new TrainOptions { Data = "" }).Device);
             using var model = Answering.Open(parsed.GetValue(run)!, input.Read(parsed, new InputOptions()), device);
             foreach (var note in model.Notes) shell.Log(note);
-            var set = model.OpenData(parsed.GetValue(data)!, parsed.GetValue(split));
+            var set = model.Card.Open(parsed.GetValue(data)!, parsed.GetValue(split), columns.Read(parsed, new TextColumns()));
+            if (set.IsText != model is TextModel)
+                throw new GraftException($"{parsed.GetValue(data)} holds {set.Noun.Many}, and {parsed.GetValue(run)} {(set.IsText ? "sees pictures" : "reads sentences")}");
             var clock = System.Diagnostics.Stopwatch.StartNew();
             var (judged, _, _, broken) = model.Judge(set,
-                (done, total) => shell.Progress(new ProgressReport("pictures", done, total, done / Math.Max(1e-9, clock.Elapsed.TotalSeconds))),
+                (done, total) => shell.Progress(new ProgressReport(set.Noun.Many, done, total, done / Math.Max(1e-9, clock.Elapsed.TotalSeconds))),
                 shell.Stop);
             if (judged is not Metrics metrics)
             {
@@ -43,7 +49,7 @@ internal static class EvaluateCommand
                 if (shell.Json) return;
                 LeftOutView.Say(shell, set.Notes, broken);
                 if (set.Part is { } whose) shell.Say($"The {whose} part:");
-                MetricsView.Say(shell, judged);
+                MetricsView.Say(shell, judged, set.Noun);
                 return;
             }
             shell.Result(new
@@ -56,12 +62,12 @@ internal static class EvaluateCommand
                     notes = model.Notes.Concat(set.Notes.Remarks),
             });
             if (shell.Json) return;
-            shell.Table(["class", "pictures", "precision", "recall", "F1"],
+            shell.Table(["class", set.Noun.Many, "precision", "recall", "F1"],
                 metrics.PerClass.Select(found =>
                 new[] { found.Name, $"{found.Count}", $"{found.Precision:P1}", $"{found.Recall:P1}", $"{found.F1:0.000}" }), 1, 2, 3, 4);
             LeftOutView.Say(shell, set.Notes, broken);
             if (Lost(set, metrics, broken) is { } lost) shell.Say(lost);
-            shell.Say($"{(set.Part is { } part ? $"The {part} part: " : "")}{metrics.Accuracy:P1} of {metrics.Count} pictures are right (95% interval {metrics.Low:P1} to {metrics.High:P1}); balanced accuracy {metrics.BalancedAccuracy:P1}, macro F1 {metrics.MacroF1:0.000}, calibration error {metrics.CalibrationError:0.000}");
+            shell.Say($"{(set.Part is { } part ? $"The {part} part: " : "")}{metrics.Accuracy:P1} of {metrics.Count} {set.Noun.Many} are right (95% interval {metrics.Low:P1} to {metrics.High:P1}); balanced accuracy {metrics.BalancedAccuracy:P1}, macro F1 {metrics.MacroF1:0.000}, calibration error {metrics.CalibrationError:0.000}");
         });
         return command;
     }
@@ -84,7 +90,7 @@ internal static class EvaluateCommand
         ];
         var counts = set.CountsByClass();
         string[] unseen = [.. set.Classes.Where((_, c) => counts[c] > 0 && metrics.PerClass[c].Count == 0)];
-        return lost.Length == 0 ? null : $"Of {Labelled(set, metrics, broken)} labelled pictures {string.Join(", ", lost)}: left out."
+        return lost.Length == 0 ? null : $"Of {Labelled(set, metrics, broken)} labelled {set.Noun.Many} {string.Join(", ", lost)}: left out."
             + (unseen.Length > 0 ? $" None of {string.Join(", ", unseen)} can be read: the accuracy says nothing of {(unseen.Length > 1 ? "them" : "it")}." : "");
     }
 }

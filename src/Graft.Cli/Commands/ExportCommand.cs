@@ -51,16 +51,28 @@ internal static class ExportCommand
             if (format.Format is ExportFormat.Safetensors or ExportFormat.PyTorch && (parsed.GetValue(normalize) || parsed.GetValue(softmax))) throw Bounds.Refuse("--normalize and --softmax are for onnx and torchscript: the others hold weights, not what is done with them");
             if (parsed.GetValue(int8) != (parsed.GetValue(calibrate) is not null)) throw Bounds.Refuse("--int8 and --calibrate DATA go together: the ranges of eight bits are taken from pictures");
             if (parsed.GetValue(int8) && format.Format != ExportFormat.Onnx) throw Bounds.Refuse("--int8 is for --to onnx");
+            var encoder = model.Backbone as Models.Zoo.TextEncoder;
+            if (encoder is not null && (parsed.GetValue(normalize) || parsed.GetValue(int8))) throw Bounds.Refuse("--normalize and --int8 are for models of pictures");
             var about = Exporter.Write(model, file, format.Format, parsed.GetValue(normalize), parsed.GetValue(softmax));
             if (parsed.GetValue(calibrate) is { } pictures)
             {
                 Int8Export.Run(shell, file, pictures, model, about);
                 return;
             }
+            if (encoder is not null && format.Format == ExportFormat.Onnx)
+            {
+                // The vocabulary is in the file too, for Graft; other programs want it as files.
+                foreach (var (name, bytes) in encoder.Tokenizer.Files)
+                {
+                    var beside = Path.Combine(Path.GetDirectoryName(file)!, $"{Path.GetFileNameWithoutExtension(file)}.{name}");
+                    AtomicFile.Write(beside, stream => stream.Write(bytes));
+                    about = [.. about, $"Beside it: {beside}"];
+                }
+            }
             shell.Result(new { file, format = format.Format, classes = model.Classes, preprocessing = model.Backbone.Preprocessing,
                 notes = model.Notes.Concat(about), bytes = new FileInfo(file).Length });
             if (shell.Json) return;
-            shell.Say($"Wrote {file} ({new FileInfo(file).Length / 1e6:0.0} MB): N×3×{model.Backbone.Preprocessing.Height}×{model.Backbone.Preprocessing.Width}{(parsed.GetValue(normalize) ? " levels of 0 … 255" : ", normalised")} to {model.Task switch { TargetKind.Numbers => model.Classes.Count == 1 ? $"the number {model.Classes[0]}" : $"{model.Classes.Count} numbers", TargetKind.Labels => $"{(parsed.GetValue(softmax) ? "probabilities" : "scores")} of {model.Classes.Count} labels, each by itself", _ => $"{(parsed.GetValue(softmax) ? "probabilities" : "scores")} of {model.Classes.Count} classes" }}");
+            shell.Say($"Wrote {file} ({new FileInfo(file).Length / 1e6:0.0} MB): {(encoder is not null ? $"sentences of up to {encoder.MostTokens} tokens" : $"N×3×{model.Backbone.Preprocessing.Height}×{model.Backbone.Preprocessing.Width}{(parsed.GetValue(normalize) ? " levels of 0 … 255" : ", normalised")}")} to {model.Task switch { TargetKind.Numbers => model.Classes.Count == 1 ? $"the number {model.Classes[0]}" : $"{model.Classes.Count} numbers", TargetKind.Labels => $"{(parsed.GetValue(softmax) ? "probabilities" : "scores")} of {model.Classes.Count} labels, each by itself", _ => $"{(parsed.GetValue(softmax) ? "probabilities" : "scores")} of {model.Classes.Count} classes" }}");
             foreach (var note in about) shell.Say(note);
         });
         return command;

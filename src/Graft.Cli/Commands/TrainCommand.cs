@@ -15,7 +15,7 @@ internal static class TrainCommand
         var asked = OptionBinder.Of<TrainOptions>().Without("--labels").After("--out", resume);
         asked["--plan"].Arity = ArgumentArity.ZeroOrOne;
         var command = new Command("train", """
-            Train a classifier on a folder of pictures; or, from a CSV, a model of several labels or of numbers.
+            Train a classifier on a folder of pictures or a table of sentences; or, from a CSV, a model of several labels or of numbers.
 
             Examples:
               graft train photos/ --weights mobilenet_v2.safetensors
@@ -23,6 +23,8 @@ internal static class TrainCommand
               graft train photos/ --weights mobilenet_v2.safetensors --plan > plan.json
               graft train photos/ --weights mobilenet_v2.safetensors --plan plan.json
               graft train films.csv --weights mobilenet_v2.safetensors
+              graft train reviews.tsv --weights all-minilm-l6-v2
+              graft train reviews.tsv --text document --label sentiment --strategy head-then-full
               graft train --resume runs/ants
             """) { OptionBinder<TrainOptions>.Argument("DATA") };
         asked.AddTo(command);
@@ -36,8 +38,9 @@ internal static class TrainCommand
             var task = TrainArguments.NewTask(options, shell);
             if (Given("--plan") && options.PlanFile is null)
             {
-                var (backbone, _) = TransferTask.OpenBackbone(options);
                 var (train, _, splits) = TransferTask.OpenData(options);
+                var (backbone, _) = TransferTask.OpenBackbone(options, train);
+                TransferTask.RequireMatch(backbone, train, options);
                 var (made, advice) = task.MakePlan(backbone, train);
                 LeftOutView.Log(shell, splits.Notes, advice?.Broken ?? []);
                 Console.Out.WriteLine(made.ToJson());
@@ -78,17 +81,17 @@ internal static class TrainCommand
         LeftOutView.Say(shell, result.DataNotes, result.Broken);
         if (result.Judged is not Metrics)
         {
-            if (result.Judged.Count > 0) MetricsView.Say(shell, result.Judged);
-            else shell.Say("Nothing was held out to judge it by: give such pictures with --val");
+            if (result.Judged.Count > 0) MetricsView.Say(shell, result.Judged, result.Noun);
+            else shell.Say($"Nothing was held out to judge it by: give such {result.Noun.Many} with --val");
             shell.Say($"Strategy {result.Strategy}, {result.Seconds:0.0} s");
             Next(shell, result);
             return;
         }
         string[] unseen = [.. result.Metrics.PerClass.Where(found => found.Count == 0).Select(found => found.Name)];
-        if (unseen.Length > 0 && result.Metrics.Count > 0) shell.Say($"No held-out picture is of {string.Join(", ", unseen.Take(10))}{(unseen.Length > 10 ? ", …" : "")}: the accuracy says nothing of {(unseen.Length > 1 ? "them" : "it")}");
+        if (unseen.Length > 0 && result.Metrics.Count > 0) shell.Say($"No held-out {result.Noun.One} is of {string.Join(", ", unseen.Take(10))}{(unseen.Length > 10 ? ", …" : "")}: the accuracy says nothing of {(unseen.Length > 1 ? "them" : "it")}");
         shell.Say(result.Metrics.Count == 0
-            ? $"Trained, strategy {result.Strategy}, {result.Seconds:0.0} s; nothing was held out to judge it by: give such pictures with --val DIR"
-            : $"{result.Metrics.Accuracy:P1} of {result.Metrics.Count} held-out pictures are right (95% interval {result.Metrics.Low:P1} to {result.Metrics.High:P1}); strategy {result.Strategy}, {result.Seconds:0.0} s");
+            ? $"Trained, strategy {result.Strategy}, {result.Seconds:0.0} s; nothing was held out to judge it by: give such {result.Noun.Many} with --val DIR"
+            : $"{result.Metrics.Accuracy:P1} of {result.Metrics.Count} held-out {result.Noun.Many} are right (95% interval {result.Metrics.Low:P1} to {result.Metrics.High:P1}); strategy {result.Strategy}, {result.Seconds:0.0} s");
         Next(shell, result);
     }
 
@@ -96,6 +99,6 @@ internal static class TrainCommand
     {
         shell.Say($"Model:   {Path.Combine(result.Run, Classifier.FileName)}");
         if (result.Report is not null) shell.Say($"Report:  {result.Report}");
-        shell.Say($"Predict: {NextCommand.Of("predict", Path.GetRelativePath(Directory.GetCurrentDirectory(), result.Run))} PICTURE…");
+        shell.Say($"Predict: {NextCommand.Of("predict", Path.GetRelativePath(Directory.GetCurrentDirectory(), result.Run))} {(result.IsText ? "\"SENTENCE\"…" : "PICTURE…")}");
     }
 }

@@ -21,7 +21,7 @@ public sealed class Dataset
     public bool IsText => Source is TextSource;
 
     /// <summary>What messages call its items.</summary>
-    internal ItemNoun Noun => IsText ? ItemNoun.Sentence : ItemNoun.Picture;
+    internal ItemNoun Noun => ItemNoun.Of(IsText);
 
     private PictureSource Pictures => Source as PictureSource ?? throw new GraftException("these are sentences, and this is for pictures");
 

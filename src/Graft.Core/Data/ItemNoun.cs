@@ -5,6 +5,8 @@ namespace Graft.Data;
 /// <param name="Many">Several.</param>
 internal sealed record ItemNoun(string One, string Many)
 {
+    public static ItemNoun Of(bool text) => text ? Sentence : Picture;
+
     public static ItemNoun Picture { get; } = new("picture", "pictures");
 
     public static ItemNoun Sentence { get; } = new("sentence", "sentences");

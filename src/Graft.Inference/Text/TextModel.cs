@@ -62,6 +62,15 @@ public sealed class TextModel : IAnsweringModel
         }
     }
 
+    /// <summary>What it says of a sentence: a number for each output.</summary>
+    internal float[] Row(TextItem text)
+    {
+        var row = new float[_network.Outputs];
+        _network.Run(Array.ConvertAll(_tokenizer.Encode(text, _most).Ids, id => (long)id), 1, row);
+        Card.Finish(row);
+        return row;
+    }
+
     /// <summary>Answers a sentence.</summary>
     public Prediction Answer(string text) => Answer([new TextItem(text)])[0];
 

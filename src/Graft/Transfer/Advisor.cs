@@ -21,6 +21,11 @@ public sealed record Evidence
     /// <summary>What is told of the pictures.</summary>
     public TargetKind Task { get; init; }
 
+    /// <summary>Whether the items are sentences, and not pictures.</summary>
+    public bool IsText { get; init; }
+
+    internal ItemNoun Noun => ItemNoun.Of(IsText);
+
     /// <summary>Training pictures that can be read.</summary>
     public int Pictures { get; init; }
 
@@ -163,7 +168,7 @@ public sealed class Advisor(Backbone backbone, FeatureCache? cache, Device devic
         };
         return new Evidence
         {
-            Task = targets.Kind, Pictures = targets.Count, Classes = targets.Names.Count, Fewest = fewest, Parameters = backbone.Stages.Sum(stage => stage.ParameterCount),
+            Task = targets.Kind, IsText = train.IsText, Pictures = targets.Count, Classes = targets.Names.Count, Fewest = fewest, Parameters = backbone.Stages.Sum(stage => stage.ParameterCount),
             Probes = probes, Chance = chance, LogMe = Transferability.LogMe(top, probed),
             // Of classes alone: it asks which upstream class goes with which of ours.
             Leep = probed is ClassTargets own && backbone.UpstreamHead is { } head && backbone.TaskCard is null && backbone.Provenance.IsPretrained ? Transferability.Leep(head.Forward(top).Softmax(1), own.Labels, own.Names.Count) : null,
@@ -210,14 +215,14 @@ public sealed class Advisor(Backbone backbone, FeatureCache? cache, Device devic
     private static Advice Unmeasured(Evidence e, bool large) => new(large ? "head-then-full" : "feature", $"{(large ? "large" : "small")}, domain unknown",
     [
         Size(e, large),
-        "The rarest class has one picture, so none can be held out, and how well the features serve cannot be measured.",
+        $"The rarest class has one {e.Noun.One}, so none can be held out, and how well the features serve cannot be measured.",
         large ? "Large, and nothing more is known: the head first, then all at a hundredth of its rate." : "Small, and nothing more is known: a linear head on the top features is the safest.",
     ], e);
 
     private static string Size(Evidence e, bool large)
     {
         var what = e.Task switch { TargetKind.Labels => $"{e.Classes} labels ({e.Fewest} of the rarest)", TargetKind.Numbers => e.Classes == 1 ? "a number" : $"{e.Classes} numbers", _ => $"{e.Classes} classes ({e.Fewest} of the rarest)" };
-        return $"{e.Pictures} pictures {(e.Task == TargetKind.Classes ? "of" : "with")} {what} against {e.Parameters / 1e6:0.0} million parameters: a {(large ? "large" : "small")} dataset (the line is at {SmallDataset}).";
+        return $"{e.Pictures} {e.Noun.Many} {(e.Task == TargetKind.Classes ? "of" : "with")} {what} against {e.Parameters / 1e6:0.0} million parameters: a {(large ? "large" : "small")} dataset (the line is at {SmallDataset}).";
     }
 
     /// <summary>The rule, apart from the measuring.</summary>
@@ -236,11 +241,11 @@ public sealed class Advisor(Backbone backbone, FeatureCache? cache, Device devic
             Size(e, large),
             e.Task switch
             {
-                TargetKind.Labels => $"A linear probe on the top stage has a mean average precision of {top.Accuracy:0.000} on held-out pictures (any order: {e.Chance:0.000}); the best stage is {best.Stage} with {best.Accuracy:0.000}.",
-                TargetKind.Numbers => $"A linear probe on the top stage explains R² = {top.Accuracy:0.000} of the numbers of held-out pictures (their mean: 0); the best stage is {best.Stage} with {best.Accuracy:0.000}.",
-                _ => $"A linear probe on the top stage is right on {top.Accuracy:P1} of held-out pictures (chance: {e.Chance:P1}); the best stage is {best.Stage} with {best.Accuracy:P1}.",
+                TargetKind.Labels => $"A linear probe on the top stage has a mean average precision of {top.Accuracy:0.000} on held-out {e.Noun.Many} (any order: {e.Chance:0.000}); the best stage is {best.Stage} with {best.Accuracy:0.000}.",
+                TargetKind.Numbers => $"A linear probe on the top stage explains R² = {top.Accuracy:0.000} of the numbers of held-out {e.Noun.Many} (their mean: 0); the best stage is {best.Stage} with {best.Accuracy:0.000}.",
+                _ => $"A linear probe on the top stage is right on {top.Accuracy:P1} of held-out {e.Noun.Many} (chance: {e.Chance:P1}); the best stage is {best.Stage} with {best.Accuracy:P1}.",
             },
-            $"LogME of the top features is {e.LogMe:0.000}{(e.Leep is { } leep ? $", LEEP {leep:0.000}" : "")}{(e.StatisticsDistance is { } distance ? $"; the pictures' statistics lie {distance:0.000} from the upstream's (0: the same domain)" : "")}: the domain is {(similar ? "similar to" : "different from")} the upstream's.",
+            $"LogME of the top features is {e.LogMe:0.000}{(e.Leep is { } leep ? $", LEEP {leep:0.000}" : "")}{(e.StatisticsDistance is { } distance ? $"; the {e.Noun.Many}' statistics lie {distance:0.000} from the upstream's (0: the same domain)" : "")}: the domain is {(similar ? "similar to" : "different from")} the upstream's.",
             $"On this machine an epoch of full fine-tuning takes about {e.FullSeconds:0.0} s; the head on cached features takes {e.FeatureSeconds:0.0} s in all.",
         };
         if (!e.Pretrained)
@@ -250,7 +255,7 @@ public sealed class Advisor(Backbone backbone, FeatureCache? cache, Device devic
         }
         var (strategy, why) = (large, similar) switch
         {
-            (false, true) => ("feature", "Small and similar: the features fit as they are, and fine-tuning millions of parameters on so few pictures would overfit. Train a linear head on frozen features."),
+            (false, true) => ("feature", $"Small and similar: the features fit as they are, and fine-tuning millions of parameters on so few {e.Noun.Many} would overfit. Train a linear head on frozen features."),
             (false, false) when lowerWins => ($"feature:{best.Stage}", $"Small and different: the top of the network is about something else, so the head goes on {best.Stage}, further down."),
             (false, false) when explained < 0.3 && e.Pictures >= 50 * e.Classes => ("head-then-full", "Small and different, with no stage that serves well as it is: the features have to change. The head first, then everything at a small rate."),
             (false, false) => ("feature", "Small and different, but no lower stage is better than the top: a linear head on the top features is the safest."),

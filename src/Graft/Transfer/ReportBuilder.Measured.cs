@@ -18,7 +18,7 @@ internal sealed partial class ReportBuilder
         var body = new StringBuilder();
         body.Append(CultureInfo.InvariantCulture, $"""
             <h1>{Html(string.Join(", ", run.Classes.Take(6)))}{(run.Classes.Count > 6 ? $" and {run.Classes.Count - 6} more" : "")}</h1>
-            <p class="sub">{Html(run.Options.Data)} · {run.TrainImages} pictures trained on, {metrics.Count} held out · strategy <b>{Html(run.Plan.Strategy)}</b> on {Html(run.Architecture)}</p>
+            <p class="sub">{Html(run.Options.Data)} · {run.TrainImages} {run.Noun.Many} trained on, {metrics.Count} held out · strategy <b>{Html(run.Plan.Strategy)}</b> on {Html(run.Architecture)}</p>
             <div class="figures">
             {string.Concat(Figures(metrics, measure).Select(pair => $"<div class=\"figure\"><b>{pair.Value}</b><span>{pair.What}</span></div>"))}
             <div class="figure"><b>{run.Seconds:0.0} s</b><span>from command to model</span></div>
@@ -39,7 +39,7 @@ internal sealed partial class ReportBuilder
         body.Append("</div>");
         if (metrics is LabelMetrics labels)
         {
-            string[] headers = ["label", "pictures", "average precision", "precision", "recall", "F1", "threshold"];
+            string[] headers = ["label", run.Noun.Many, "average precision", "precision", "recall", "F1", "threshold"];
             Table(body, "Label by label", headers, labels.PerLabel.Select(found => new[]
             {
                 found.Name, $"{found.Count}", found.Count == 0 ? "" : Text(found.AveragePrecision), Percent(found.Precision),
@@ -71,11 +71,11 @@ internal sealed partial class ReportBuilder
 
     private static string Between(double[] interval) => $"{Text(interval[0])} to {Text(interval[1])}";
 
-    private static (string Value, string What)[] Figures(TaskMetrics metrics, string measure) => metrics switch
+    private (string Value, string What)[] Figures(TaskMetrics metrics, string measure) => metrics switch
     {
         { Count: 0 } => [("?", $"{measure}: nothing was held out to judge by")],
         LabelMetrics found => [(Text(found.MeanAveragePrecision), $"mean average precision ({Between(found.Interval)})"),
-            (Text(found.MicroF1), "micro F1"), (Text(found.MacroF1), "macro F1"), (Percent(found.Exact), "pictures with every label right")],
+            (Text(found.MicroF1), "micro F1"), (Text(found.MacroF1), "macro F1"), (Percent(found.Exact), $"{run.Noun.Many} with every label right")],
         NumberMetrics found => [
             (Text(found.RSquared), found.PerColumn.Count == 1 ? $"R² ({Between(found.PerColumn[0].RSquaredInterval)})"
                 : "R², the mean over the columns"),

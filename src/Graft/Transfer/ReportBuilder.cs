@@ -113,7 +113,7 @@ internal sealed partial class ReportBuilder(RunRecord run, Classifier model, Dat
         var chance = metrics.Confusion.Length == 0 ? 0 : (double)metrics.Confusion.Max(row => row.Sum()) / Math.Max(1, metrics.Count);
         body.Append(CultureInfo.InvariantCulture, $"""
             <h1>{Html(string.Join(", ", run.Classes.Take(6)))}{(run.Classes.Count > 6 ? $" and {run.Classes.Count - 6} more" : "")}</h1>
-            <p class="sub">{Html(run.Options.Data)} · {run.TrainImages} pictures trained on, {metrics.Count} held out · strategy <b>{Html(run.Plan.Strategy)}</b> on {Html(run.Architecture)}</p>
+            <p class="sub">{Html(run.Options.Data)} · {run.TrainImages} {run.Noun.Many} trained on, {metrics.Count} held out · strategy <b>{Html(run.Plan.Strategy)}</b> on {Html(run.Architecture)}</p>
             <div class="figures">
             {(metrics.Count == 0 ? "<div class=\"figure\"><b>?</b><span>accuracy: nothing was held out to judge by</span></div>" : FormattableString.Invariant($"""
             <div class="figure"><b>{Percent(metrics.Accuracy)}</b><span>accuracy ({Percent(metrics.Low)} to {Percent(metrics.High)}; always the largest class: {Percent(chance)})</span></div>
@@ -137,9 +137,9 @@ internal sealed partial class ReportBuilder(RunRecord run, Classifier model, Dat
         body.Append("<section><h2>Features in the plane (PCA)</h2><div class=\"chart\" id=\"pca\"></div></section><section><h2>Features in the plane (t-SNE)</h2><div class=\"chart\" id=\"tsne\"></div></section></div>");
     }
 
-    private static void PerClass(StringBuilder body, Metrics metrics)
+    private void PerClass(StringBuilder body, Metrics metrics)
     {
-        body.Append("<section><h2>Class by class</h2><div class=\"scroll\"><table><tr><th>class</th><th class=\"n\">pictures</th><th class=\"n\">precision</th><th class=\"n\">recall</th><th class=\"n\">F1</th></tr>");
+        body.Append("<section><h2>Class by class</h2><div class=\"scroll\"><table><tr><th>class</th><th class=\"n\">" + run.Noun.Many + "</th><th class=\"n\">precision</th><th class=\"n\">recall</th><th class=\"n\">F1</th></tr>");
         foreach (var found in metrics.PerClass)
             body.Append(CultureInfo.InvariantCulture, $"<tr><td>{Html(found.Name)}</td><td class=\"n\">{found.Count}</td><td class=\"n\">{Percent(found.Precision)}</td><td class=\"n\">{Percent(found.Recall)}</td><td class=\"n\">{found.F1:0.000}</td></tr>");
         body.Append("</table></div></section>");
@@ -210,7 +210,7 @@ internal sealed partial class ReportBuilder(RunRecord run, Classifier model, Dat
         var rows = new List<(string, string)>
         {
             ("upstream", $"{run.Upstream.Source}: {run.Upstream.Domain}"), ("upstream's licence", run.Upstream.Licence), ("upstream's sha256", run.Upstream.Sha256),
-            ("data fingerprint", run.DataFingerprint), ("training pictures", $"{train.Count}"), ("seed", $"{run.Options.Seed}"),
+            ("data fingerprint", run.DataFingerprint), ($"training {run.Noun.Many}", $"{train.Count}"), ("seed", $"{run.Options.Seed}"),
         };
         rows.AddRange((run.Upstream.Lineage ?? []).SelectMany(before => new[] { ("made from", $"{before.Source}: {before.Domain}"), ("its licence", before.Licence), ("its sha256", before.Sha256) }));
         rows.AddRange(run.Environment.Select(item => (item.Key, item.Value)));

@@ -24,6 +24,11 @@ public sealed record TrainResult(string Run, string Strategy, IReadOnlyList<stri
 
     /// <summary>Which pictures of the validation part these are.</summary>
     public int[] Indices { get; init; } = [];
+
+    /// <summary>Whether it is on sentences, and not on pictures.</summary>
+    public bool IsText { get; init; }
+
+    internal ItemNoun Noun => ItemNoun.Of(IsText);
 }
 
 /// <summary>What run.json holds.</summary>
@@ -65,6 +70,13 @@ internal sealed record RunRecord : IRunRecord
     /// <summary>What is told of the pictures; <see cref="Classes"/> then names the labels, or the columns.</summary>
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)]
     public TargetKind Task { get; init; }
+
+    /// <summary>Whether the items are sentences, and not pictures.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)]
+    public bool IsText { get; init; }
+
+    [JsonIgnore]
+    internal ItemNoun Noun => ItemNoun.Of(IsText);
 
     /// <summary>On the validation pictures.</summary>
     public Metrics? Metrics { get; init; }

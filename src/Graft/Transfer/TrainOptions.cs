@@ -10,7 +10,8 @@ namespace Graft.Transfer;
 public sealed record TrainOptions
 {
     /// <summary>The dataset.</summary>
-    [Option("A folder of class folders, a folder or zip with train/ and val/, a CSV of path and label, labels or numbers, or IDX files",
+    [Option("Pictures: a folder of class folders, a folder or zip with train/ and val/, a CSV of path and label, labels or numbers, or IDX files. "
+        + "Sentences: a CSV, TSV, JSONL or Parquet of text and label, labels or a number, a folder of such parts, or class folders of .txt",
         Name = "DATA")]
     public required string Data { get; init; }
 
@@ -54,6 +55,9 @@ public sealed record TrainOptions
 
     /// <summary>How the upstream network wants its pictures, where its file does not say.</summary>
     public InputOptions Input { get; init; } = new();
+
+    /// <summary>Which columns of a table of sentences hold what.</summary>
+    public TextColumns Columns { get; init; } = new();
 
     /// <summary>auto, or a strategy's name.</summary>
     [Option("auto, feature, partial, full, head-then-full, gradual, scratch; also partial:K (the K deepest stages) and feature:STAGE",

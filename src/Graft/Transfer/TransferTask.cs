@@ -42,21 +42,21 @@ public sealed class TransferTask(TrainOptions options)
     /// <summary>The pictures to train and to validate on.</summary>
     public static (Dataset Train, Dataset Validation, DatasetSplits Splits) OpenData(TrainOptions options)
     {
-        var splits = DatasetReader.Open(options.Data, options.Task);
+        var splits = DatasetReader.Open(options.Data, options.Task, options.Columns);
         var (train, validation) = (splits.Train, splits.Validation ?? splits.Test);
         if (splits.Notes.LeftOut.FirstOrDefault(one => one is { Kind: LeftOutKind.UnreadableFolder, Part: "train" }) is { } closed)
             throw new GraftException($"{options.Data}: {closed}, and what lies in it would not be learned. Make it readable, or take it out");
         if (options.Validation is { } path)
         {
             splits = splits with { Notes = splits.TrainAlone.Notes };
-            validation = DatasetReader.OpenValidation(path, train.Targets.Names, train.Targets.Kind);
+            validation = DatasetReader.OpenValidation(path, train.Targets.Names, train.Targets.Kind, options.Columns);
             splits = splits with { Notes = splits.Notes.With(validation.Notes) };
         }
         else if (splits is { Validation: null, Test: { } test })
         {
             splits = splits with { Notes =
                 splits.Notes.With(new DatasetNotes([],
-                [$"{options.Data} has no val part: the {test.Count} pictures of its test part are what is validated on"])) };
+                [$"{options.Data} has no val part: the {test.Count} {test.Noun.Many} of its test part are what is validated on"])) };
         }
         if (validation is null) (train, validation) = train.SplitStratified(0.2, options.SplitSeed ?? options.Seed);
         return (train, validation, splits);
@@ -167,13 +167,13 @@ public sealed class TransferTask(TrainOptions options)
         var earlier = resume ? RunRecord.Records.Unfinished(run) : null;
         if (earlier is not null) RunRecord.Records.RequireSame(earlier, fingerprint, options.Data, upstream.Provenance.Sha256, options.Weights);
         var (plan, advice) = earlier is not null ? (earlier.Plan, earlier.Advice) : MakePlan(upstream, train);
-        if (train.Targets is ClassTargets && train.CountsByClass() is var counts && counts.Min() == 1) Log?.Invoke($"the class '{train.Classes[Array.IndexOf(counts, 1)]}' has one picture only: it is trained on, but nothing can be said about how well it is told apart");
-        IReadOnlyList<string> unjudged = validation.Count > 0 ? [] : [$"nothing was held out{(train.Targets is ClassTargets ? ", for no class has a second picture" : "")}: how often the model is right is not known. Give pictures to judge by with --val DIR"];
+        if (train.Targets is ClassTargets && train.CountsByClass() is var counts && counts.Min() == 1) Log?.Invoke($"the class '{train.Classes[Array.IndexOf(counts, 1)]}' has one {train.Noun.One} only: it is trained on, but nothing can be said about how well it is told apart");
+        IReadOnlyList<string> unjudged = validation.Count > 0 ? [] : [$"nothing was held out{(train.Targets is ClassTargets ? ", for no class has a second {train.Noun.One}" : "")}: how often the model is right is not known. Give {train.Noun.Many} to judge by with --val DIR"];
         var record = new RunRecord
         {
             Status = "running", Options = options.Absolute() with { Out = run }, Plan = plan, Advice = advice, Classes = train.Targets.Names,
                 Task = train.Targets.Kind, TrainImages = train.Count, ValImages = validation.Count,
-            DataFingerprint = fingerprint, Upstream = upstream.Provenance, Architecture = upstream.Spec.ToString(),
+            IsText = train.IsText, DataFingerprint = fingerprint, Upstream = upstream.Provenance, Architecture = upstream.Spec.ToString(),
                 Environment = DescribeEnvironment(device), Notes = loadNotes,
         };
         Directory.CreateDirectory(run);
@@ -252,7 +252,7 @@ public sealed class TransferTask(TrainOptions options)
         File.Delete(Path.Combine(run, TrainingState.FileName));
         extraction.Rows.Dispose();
         return new TrainResult(run, plan.Strategy, train.Targets.Names, train.Count, validation.Count, metrics.Score.Value, record.Seconds, metrics,
-            plan, advice, trainer.Broken, record.Notes, trainable, report) { DataNotes = splits.Notes, Answers = answers,
+            plan, advice, trainer.Broken, record.Notes, trainable, report) { IsText = train.IsText, DataNotes = splits.Notes, Answers = answers,
             Indices = extraction.Indices };
     }
 
@@ -301,7 +301,7 @@ public sealed class TransferTask(TrainOptions options)
 
     private static Dictionary<string, string> Card(RunRecord record) => new()
     {
-        ["licence"] = record.Upstream.Licence, ["domain"] = $"fine-tuned by Graft on {record.TrainImages} pictures of {record.Classes.Count} {(record.Task == TargetKind.Classes ? "classes" : record.Task == TargetKind.Labels ? "labels" : "numbers")}; upstream: {record.Upstream.Domain}",
+        ["licence"] = record.Upstream.Licence, ["domain"] = $"fine-tuned by Graft on {record.TrainImages} {record.Noun.Many} of {record.Classes.Count} {(record.Task == TargetKind.Classes ? "classes" : record.Task == TargetKind.Labels ? "labels" : "numbers")}; upstream: {record.Upstream.Domain}",
         ["data_fingerprint"] = record.DataFingerprint, ["seed"] = record.Options.Seed.ToString(), ["strategy"] = record.Plan.Strategy,
     };
 
