@@ -114,8 +114,9 @@ function flush(p) {
   return pendingOf(made, true);
 }
 
-function resizeTo(p, width, height, cubic) {
+function resizeTo(p, width, height, wanted) {
   if (isResized(p)) p = flush(p);
+  const cubic = wanted ?? p.cubic;
   const source = { x: p.source.x + p.window.x, y: p.source.y + p.window.y, width: p.window.width, height: p.window.height };
   return { ...p, source, width, height, window: { x: 0, y: 0, width, height }, cubic };
 }
@@ -173,7 +174,7 @@ function trim(p, { margin, least, tolerance }) {
 
 const steps = {
   "resize": (p, step) => resize(p, step.side, step.filter === "Bicubic"),
-  "resize-exact": (p, step) => resizeTo(p, step.width, step.height, p.cubic),
+  "resize-exact": (p, step) => resizeTo(p, step.width, step.height),
   "center-crop": (p, step) => centerCrop(p, step.side),
   "grayscale": p => pendingOf(grey(flush(p).picture), true),
   "trim": (p, step) => trim(flush(p), step),
