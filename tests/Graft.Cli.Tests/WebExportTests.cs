@@ -3,6 +3,7 @@ using System.Globalization;
 using System.IO.Compression;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using System.Text.RegularExpressions;
 using Graft.Data;
 using Graft.Models.Hub;
 using Graft.Quickstart;
@@ -82,10 +83,11 @@ public sealed class WebExportTests(ITestOutputHelper told) : IDisposable
         var found = await Answers(browser, [.. exact, .. photographs]);
         var expected = Json(["predict", _shop["run"], .. exact, .. photographs]).GetProperty("predictions").EnumerateArray().ToArray();
         var differences = found.Zip(expected, Difference).ToArray();
-        told.WriteLine($"PNG: {differences[..20].Max():G2}, JPEG: {differences[20..].Max():G2} at most; {found.Select(answer => (string)answer["time"]!).Order(StringComparer.Ordinal).ElementAt(20)}; {written.GetProperty("bytes").GetInt64() / 1e6:0.0} MB");
-        // A decoder of JPEG may round a level otherwise, and one that is not exact makes the chroma another way.
-        Assert.True(differences[..20].Max() < 1e-3, $"PNG: {differences[..20].Max()}");
-        Assert.True(differences[20..].Max() < 1e-2, $"JPEG: {differences[20..].Max()}");
+        // What docs/figures.md states; the first picture warms up.
+        var times = found[1..].Select(answer => double.Parse(Regex.Match((string)answer["time"]!, @"answered in (\d+) ms").Groups[1].Value, CultureInfo.InvariantCulture)).Order().ToArray();
+        told.WriteLine($"{written.GetProperty("bytes").GetInt64() / 1e6:0.0} MB; largest difference of a probability: PNG {differences[..20].Max():G2}, JPEG {differences[20..].Max():G2}; answered in {times[times.Length / 2]} ms (median)");
+        // PNG is decoded alike everywhere; that JPEG is too holds where both readers are libjpeg-turbo.
+        Assert.All(differences, difference => Assert.InRange(difference, 0, 1e-3));
         Assert.Equal(site.Address, string.Join(' ', browser.Requests.Where(request => !request.Address.StartsWith("blob:", StringComparison.Ordinal))
             .Select(request => new Uri(request.Address).GetLeftPart(UriPartial.Authority) + "/").Distinct()));
         Assert.All(browser.Requests, request => Assert.Equal("GET", request.Method));
