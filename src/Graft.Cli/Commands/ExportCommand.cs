@@ -37,8 +37,6 @@ internal static class ExportCommand
         var command = new Command("export", """
             Write a model for other programs.
 
-            With --to web, a folder for any web server: a page that answers pictures in the browser by ONNX Runtime Web and uploads nothing.
-
             Examples:
               graft export runs/ants --to onnx --normalize --softmax
               graft export runs/ants --to onnx --int8 --calibrate photos/
