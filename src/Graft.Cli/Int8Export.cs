@@ -10,38 +10,47 @@ namespace Graft.Cli;
 /// <summary>export --int8: the file in eight bits, and what that costs and gains, measured on the same pictures by both.</summary>
 internal static class Int8Export
 {
-    private sealed record Side(string Numbers, double Megabytes, Judged Judged, double PerSecond);
+    /// <summary>A file by one kind of numbers.</summary>
+    public sealed record Side(string Numbers, double Megabytes, Judged Judged, double PerSecond);
 
-    /// <param name="shell">Told of it.</param>
+    /// <summary>What became of it.</summary>
+    public sealed record Made(Int8Summary Summary, Side Before, Side After, string Pictures, bool Alone)
+    {
+        /// <summary>For programs.</summary>
+        public object Json() => new { layers = Summary.Layers, kept = Summary.Kept, error = Summary.Error, calibrated = Summary.Pictures,
+            measured = Part, before = Int8Export.JsonOf(Before), after = Int8Export.JsonOf(After) };
+
+        /// <summary>Which part of the data was measured.</summary>
+        public string? Part { get; init; }
+
+        /// <summary>For people.</summary>
+        public void Say(Shell shell, string file)
+        {
+            shell.Say($"Wrote {file}: {Summary.Layers - Summary.Kept} of {Summary.Layers} layers in eight bits{(Summary.Kept > 0 ? $"; {Summary.Kept} depthwise ones lost too much and stay as they are" : "")}. Ranges (99.99th percentiles) from {Summary.Pictures} pictures");
+            shell.Table(["", "MB", Name(Before.Judged.Measured), "pictures/s, network alone"],
+                new[] { Before, After }.Select(side =>
+                new[] { side.Numbers, $"{side.Megabytes:0.0}", Text(side.Judged.Measured), $"{side.PerSecond:0}" }), 1, 2, 3);
+            if (Alone) shell.Say($"{Pictures} has one part only: the measure is on the pictures that the ranges are of, and so flatters a little");
+        }
+    }
+
+    /// <param name="shell">Told how it goes on.</param>
     /// <param name="file">As it was exported; written over.</param>
     /// <param name="pictures">A dataset.</param>
     /// <param name="model">What was exported.</param>
-    /// <param name="about">What is known of the file.</param>
-    public static void Run(Shell shell, string file, string pictures, Classifier model, IReadOnlyList<string> about)
+    public static Made Run(Shell shell, string file, string pictures, Classifier model)
     {
         try
         {
             var parts = DatasetReader.Open(pictures, model.Task);
             var judged = model.Open(pictures);
-            var alone = parts.Validation is null && parts.Test is null;
             var before = Measure("float", file, judged, shell);
             var summary = Int8Writer.Write(file, parts.Train, (done, total) => shell.Progress(new ProgressReport("eight bits", done, total, 0)),
                 shell.Stop);
-            var after = Measure("int8", file, judged, shell);
-            shell.Result(new
+            return new Made(summary, before, Measure("int8", file, judged, shell), pictures, parts.Validation is null && parts.Test is null)
             {
-                file, format = ExportFormat.Onnx, classes = model.Classes, preprocessing = model.Backbone.Preprocessing,
-                    notes = model.Notes.Concat(about), bytes = new FileInfo(file).Length,
-                int8 = new { layers = summary.Layers, kept = summary.Kept, error = summary.Error, calibrated = summary.Pictures,
-                    measured = judged.Part, before = Json(before), after = Json(after) },
-            });
-            if (shell.Json) return;
-            shell.Say($"Wrote {file}: {summary.Layers - summary.Kept} of {summary.Layers} layers in eight bits{(summary.Kept > 0 ? $"; {summary.Kept} depthwise ones lost too much and stay as they are" : "")}. Ranges (99.99th percentiles) from {summary.Pictures} pictures");
-            shell.Table(["", "MB", Name(before.Judged.Measured), "pictures/s, network alone"],
-                new[] { before, after }.Select(side =>
-                new[] { side.Numbers, $"{side.Megabytes:0.0}", Text(side.Judged.Measured), $"{side.PerSecond:0}" }), 1, 2, 3);
-            if (alone) shell.Say($"{pictures} has one part only: the measure is on the pictures that the ranges are of, and so flatters a little");
-            foreach (var note in about) shell.Say(note);
+                Part = judged.Part,
+            };
         }
         catch
         {
@@ -79,7 +88,7 @@ internal static class Int8Export
         return pictures / clock.Elapsed.TotalSeconds;
     }
 
-    private static object Json(Side side) =>
+    private static object JsonOf(Side side) =>
         new { megabytes = side.Megabytes, measure = side.Judged.Measured.Score.Name, value = side.Judged.Measured.Score.Value,
         interval = Interval(side.Judged.Measured), pictures = side.Judged.Measured.Count, per_second = side.PerSecond };
 

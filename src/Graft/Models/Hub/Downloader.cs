@@ -29,6 +29,12 @@ public sealed class Downloader : IDisposable
     /// <summary>Told often.</summary>
     public Action<DownloadProgress>? Progress { get; init; }
 
+    /// <summary>What takes a file that was fetched elsewhere.</summary>
+    internal string Option { get; init; } = "--weights";
+
+    /// <summary>What to do where reading is not allowed.</summary>
+    internal string Access { get; init; } = "set HF_TOKEN to a token that may, and accept its terms in a browser if it has any";
+
     /// <summary>With a bearer token, or without.</summary>
     public Downloader(string? token = null)
     {
@@ -52,7 +58,7 @@ public sealed class Downloader : IDisposable
     internal async Task<string> Fetch(Uri address, string path, string sha256 = "", CancellationToken cancel = default)
     {
         if (File.Exists(path)) return path;
-        if (Offline) throw new GraftException($"{Path.GetFileName(path)} is not in the cache, and GRAFT_OFFLINE forbids the network: fetch {address} elsewhere and give the file with --weights");
+        if (Offline) throw new GraftException($"{Path.GetFileName(path)} is not in the cache, and GRAFT_OFFLINE forbids the network: fetch {address} elsewhere and give the file with {Option}");
         Directory.CreateDirectory(Path.GetDirectoryName(Path.GetFullPath(path))!);
         await using var turn = await Lock(path + ".lock", cancel).ConfigureAwait(false);
         if (File.Exists(path)) return path;
@@ -100,7 +106,7 @@ public sealed class Downloader : IDisposable
         }
     }
 
-    private const string Elsewhere = "Without a network: fetch the file elsewhere and give its path with --weights";
+    private string Elsewhere => $"Without a network: fetch the file elsewhere and give its path with {Option}";
 
     // A name that no server has will not have one in a moment either.
     private static bool IsUnknown(Exception reason) => reason is HttpRequestException { HttpRequestError: HttpRequestError.NameResolutionError };
@@ -143,7 +149,7 @@ public sealed class Downloader : IDisposable
             case HttpStatusCode.RequestedRangeNotSatisfiable when from > 0: File.Delete(partial);
                 throw new IOException("what had come is longer than the file: begun anew");
             case HttpStatusCode.NotFound: throw new GraftException($"{address} is not there (404): the name or the revision is wrong, or it was moved");
-            case HttpStatusCode.Unauthorized or HttpStatusCode.Forbidden: throw new GraftException($"{address} may not be read ({(int)response.StatusCode}): set HF_TOKEN to a token that may, and accept its terms in a browser if it has any");
+            case HttpStatusCode.Unauthorized or HttpStatusCode.Forbidden: throw new GraftException($"{address} may not be read ({(int)response.StatusCode}): {Access}");
         }
         if (!response.IsSuccessStatusCode) throw new HttpRequestException($"the server answered {(int)response.StatusCode} {response.ReasonPhrase}");
         if (response.Content.Headers.ContentType?.MediaType == "text/html") throw new GraftException($"{address} gave a web page, not a file: open it in a browser to see why (a login, or a network that asks for one)");
