@@ -9,7 +9,7 @@ internal static class Program
     // Nearly all that these do needs libtorch; those below only run what is finished.
     private static readonly string[] s_needTorch = ["train", "advise", "compare", "quickstart", "export", "graft", "fewshot"];
 
-    private static readonly string[] s_answer = ["predict", "evaluate", "serve"];
+    private static readonly string[] s_answer = ["predict", "evaluate", "serve"], s_compare = ["classify", "verify"];
 
     public static int Main(string[] args)
     {
@@ -29,8 +29,10 @@ internal static class Program
 
     private static int Run(string[] args)
     {
-        if (args.Length > 1 && s_needTorch.Contains(args[0]) && !args.Contains("--help")) Torch.TorchLibrary.Preload();
-        if (args.Length > 1 && s_answer.Contains(args[0]) && !args.Contains("--help")) OnnxEnvironment.Preload();
+        var answers = args.Length > 1 && (s_answer.Contains(args[0]) || (args[0] == "fewshot" && s_compare.Contains(args[1])));
+        if (args.Contains("--help")) { }
+        else if (answers) OnnxEnvironment.Preload();
+        else if (args.Length > 1 && s_needTorch.Contains(args[0])) Torch.TorchLibrary.Preload();
         var root = Root();
         NumberOptions.ReadAlike(root);
         // A file may be called @x: it holds no further words.
