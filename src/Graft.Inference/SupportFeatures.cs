@@ -156,15 +156,22 @@ internal sealed class SupportFeatures(int size, DistanceKind distance, Func<floa
     /// <exception cref="GraftException">The set is empty.</exception>
     public IReadOnlyList<SupportAnswer> Answer(IReadOnlyList<string> names, float[] features, double? threshold = null)
     {
-        if (_rows.Length == 0) throw new GraftException("the support set is empty: add pictures first");
-        var far = Apart(features, _means);
-        var (limit, soft) = (threshold ?? Threshold, threshold is null && IsRough);
-        return [.. names.Select((name, row) =>
-        {
-            var distances = _classes.Select((label, c) => (Class: label, Distance: (double)far[row * _classes.Count + c]))
-                .OrderBy(pair => pair.Distance).ToArray();
-            var beyond = distances[0].Distance > limit;
-            return new SupportAnswer(name, beyond && !soft ? null : distances[0].Class, distances) { Unsure = beyond && soft };
-        })];
+        var far = ToClasses(features);
+        var way = _classes.Count;
+        return [.. names.Select((name, row) => Say(name, far.AsSpan(row * way, way), threshold))];
+    }
+
+    /// <summary>Distances of rows of features to every class: n×way.</summary>
+    /// <exception cref="GraftException">The set is empty.</exception>
+    public float[] ToClasses(float[] features) => _rows.Length > 0 ? Apart(features, _means)
+        : throw new GraftException("the support set is empty: add pictures first");
+
+    /// <summary>The answer for one picture's distances to the classes.</summary>
+    public SupportAnswer Say(string name, ReadOnlySpan<float> far, double? threshold = null)
+    {
+        var (limit, soft, row) = (threshold ?? Threshold, threshold is null && IsRough, far.ToArray());
+        var distances = _classes.Select((label, c) => (Class: label, Distance: (double)row[c])).OrderBy(pair => pair.Distance).ToArray();
+        var beyond = distances[0].Distance > limit;
+        return new SupportAnswer(name, beyond && !soft ? null : distances[0].Class, distances) { Unsure = beyond && soft };
     }
 }

@@ -80,8 +80,44 @@ public sealed class SupportModel : Model<SupportAnswer>
         return broken;
     }
 
+    /// <summary>The same as a model among others, for what predicts and serves: its numbers are the distances to the classes.</summary>
+    internal PictureModel AsPictureModel() => new(new SupportNetwork(Network, _known, _size), Preprocessing, new AnswerCard(TargetKind.Classes, Classes) { Support = _known })
+        { Architecture = _card.GetValueOrDefault("architecture") ?? "" };
+
     /// <summary>Writes the set with its network.</summary>
     public void Save(string path) => SupportCard.Save(path, File.ReadAllBytes(_file), _card, _known);
+}
+
+/// <summary>From pictures to their distances to the classes of a support set.</summary>
+/// <param name="features">Owned from here on.</param>
+/// <param name="known">The set; nothing is added from here on.</param>
+/// <param name="size">Numbers of a picture's features, which are the last that the network gives.</param>
+internal sealed class SupportNetwork(FrozenNetwork features, SupportFeatures known, int size) : FrozenNetwork
+{
+    public override int Height => features.Height;
+
+    public override int Width => features.Width;
+
+    public override int Outputs => known.Classes.Count;
+
+    public override string Engine => features.Engine;
+
+    public override int Batch => features.Batch;
+
+    public override int Lanes => features.Lanes;
+
+    public override void Run(Memory<float> inputs, int count, Memory<float> outputs)
+    {
+        var (all, last) = (new float[count * features.Outputs], new float[count * size]);
+        features.Run(inputs, count, all);
+        for (var k = 0; k < count; k++) all.AsSpan((k + 1) * features.Outputs - size, size).CopyTo(last.AsSpan(k * size));
+        known.ToClasses(last).CopyTo(outputs);
+    }
+
+    protected override void Dispose(bool disposing)
+    {
+        if (disposing) features.Dispose();
+    }
 }
 
 /// <summary>What a support set's ONNX file says of itself. The features are the last numbers of the network's output.</summary>

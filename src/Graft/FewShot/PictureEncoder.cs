@@ -38,6 +38,9 @@ public sealed class PictureEncoder : IDisposable
     /// <summary>The pretrained network with its weights, by libtorch; null where there is none.</summary>
     internal Backbone? Backbone => _backbone ??= _open?.Invoke();
 
+    /// <summary>Whether libtorch has opened its weights.</summary>
+    internal bool IsOpened => _backbone is not null || _model is not null;
+
     /// <summary>Numbers of a picture's features.</summary>
     internal int Size
     {

@@ -23,7 +23,7 @@ internal static class ModelCard
     public const string FewShot = "graft-fewshot-1";
 
     /// <summary>The format of a support set.</summary>
-    public const string Support = "graft-support-1";
+    public const string Support = SupportCard.Format;
 
     /// <summary>The key <c>input</c> of a program that normalises by itself.</summary>
     public const string Levels = OnnxCard.Levels;
