@@ -1,6 +1,8 @@
+using Graft.Classification;
 using Graft.Data;
 using Graft.Features;
 using Graft.FewShot;
+using Graft.Heads;
 using Graft.Inference;
 using Graft.Models;
 using Graft.Models.Zoo;
@@ -186,5 +188,32 @@ public sealed class SupportModelTests : IDisposable
             set.Save(_shop["set.safetensors"]);
         }
         Assert.Contains("cross", Answers(false).Select(answer => answer.Label));
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void The_features_below_the_head_of_a_program_of_Grafts_are_cut_out_without_its_weights_being_opened(bool normalize)
+    {
+        using var backbone = ModelOpener.Load("shapes").Backbone;
+        var expected = new FeatureExtractor(backbone, null).Pooled(Pictures.Of(Asked), backbone.Preprocessing).Stage(backbone, backbone.Stages.Count - 1)
+            .ToArray<float>();
+        using (var model = new Classifier(ModelOpener.Load("shapes").Backbone, Head.Create(HeadKind.Softmax, backbone.FeatureSize, 2), backbone.Stages.Count - 1, ["a", "b"]))
+            Exports.Exporter.Write(model, _shop["program.onnx"], Exports.ExportFormat.Onnx, normalize, softmax: true);
+        foreach (var _ in new[] { "cut", "kept" })
+        {
+            var (features, opened) = By(_shop["program.onnx"]);
+            Assert.False(opened);
+            Assert.Equal(expected.Length, features.Length);
+            Assert.InRange(expected.Zip(features, (a, b) => MathF.Abs(a - b)).Max() / expected.Max(MathF.Abs), 0, 1e-4f);
+        }
+        var bytes = File.ReadAllBytes(_shop["program.onnx"]);
+        File.WriteAllBytes(_shop["cut.onnx"], bytes[..^1]);
+        Assert.Contains(_shop["cut.onnx"], Assert.Throws<GraftException>(() => PictureEncoder.Open(_shop["cut.onnx"], cache: Cache)).Message,
+            StringComparison.Ordinal);
+        AtomicFile.Write(_shop["bad.onnx"], stream => OnnxCard.Write(stream, bytes,
+            new Dictionary<string, string>(OnnxCard.Read(_shop["program.onnx"])) { [ModelCard.FeaturesAt] = "nowhere" }));
+        Assert.Contains("('nowhere')", Assert.Throws<GraftException>(() => PictureEncoder.Open(_shop["bad.onnx"], cache: Cache)).Message,
+            StringComparison.Ordinal);
     }
 }

@@ -61,7 +61,8 @@ public static class Exporter
         if (format == ExportFormat.Onnx)
         {
             var (graph, weights) = ScriptGraph.Of(whole, whole.Forward, 3, preprocessing.Height, preprocessing.Width);
-            var bytes = OnnxWriter.Write(graph, weights, normalize ? preprocessing.Normalize : null, softmax && !inside ? model.Task : null, card);
+            var bytes = OnnxWriter.Write(graph, weights, normalize ? preprocessing.Normalize : null, softmax && !inside ? model.Task : null, card,
+                FeaturesOf(model, graph));
             AtomicFile.Write(path, stream => stream.Write(bytes));
             return [];
         }
@@ -74,6 +75,14 @@ public static class Exporter
         using (var script = Script.Trace(whole, inputs => [Function(inputs[0])], Ops.Zeros([1, 3, preprocessing.Height, preprocessing.Width])))
             AtomicFile.Replace(path, beside => script.Save(beside, (ArchiveCard.Name, ArchiveCard.ToText(card))));
         return [];
+    }
+
+    /// <summary>The value that a linear head on the last stage reads; null: there is no such head.</summary>
+    private static string? FeaturesOf(Classifier model, Graph graph)
+    {
+        if (model.Head is null ? model.Backbone.UpstreamHead is null : model.Head is not LinearHead || model.Stage != model.Backbone.Stages.Count - 1)
+            return null;
+        return StageFinder.Head(graph) is { Features: var found } && graph.Shapes[found] is [_, var size] && size == model.Backbone.FeatureSize ? found : null;
     }
 
     /// <summary>Writes a backbone, its own classifier included, so that <c>--weights</c> reads it.</summary>

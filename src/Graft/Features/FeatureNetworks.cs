@@ -106,15 +106,29 @@ internal sealed class FeatureNetworks(FeatureCache? cache)
             [SupportCard.FeaturesKey] = $"{backbone.FeatureSize}", [OutputsKey] = $"{network.Outputs}", ["architecture"] = backbone.Architecture,
             ["licence"] = backbone.Provenance.Licence, ["upstream"] = ModelCard.Text(backbone.Provenance), [NotesKey] = JsonSerializer.Serialize(notes),
         };
-        if (cache is not null && key is not null)
-        {
-            FrozenNetworks.TryDo(() =>
-            {
-                var bytes = file();
-                if (cache.MakeRoom(bytes.Length)) AtomicFile.Write(Place(key), stream => OnnxCard.Write(stream, bytes, card));
-            });
-        }
+        Keep(key, file, card);
         return new FeatureNetwork(card, () => network, file, cache);
+    }
+
+    /// <summary>The network below the head of an ONNX file that Graft wrote, kept like the others; null: ONNX Runtime is not to run it.</summary>
+    /// <param name="key">To keep it under; null: it is not kept.</param>
+    /// <param name="file">Of <see cref="ProgramFeatures.FileOf"/>.</param>
+    /// <exception cref="GraftException">It is damaged.</exception>
+    public FeatureNetwork? Cut(string? key, string file) => Engine.Wanted == EngineKind.Torch ? null : ModelFile.Guard(file, () =>
+    {
+        var (model, card) = ProgramFeatures.Cut(file);
+        Keep(key, () => model, card);
+        return new FeatureNetwork(card, () => new OnnxNetwork(model, file), () => model, cache);
+    });
+
+    private void Keep(string? key, Func<byte[]> file, IReadOnlyDictionary<string, string> card)
+    {
+        if (cache is null || key is null) return;
+        FrozenNetworks.TryDo(() =>
+        {
+            var bytes = file();
+            if (cache.MakeRoom(bytes.Length)) AtomicFile.Write(Place(key), stream => OnnxCard.Write(stream, bytes, card));
+        });
     }
 
     private const string NotesKey = "notes";

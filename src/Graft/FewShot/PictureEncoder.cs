@@ -63,7 +63,10 @@ public sealed class PictureEncoder : IDisposable
     {
         input?.Validate();
         if (FewShotModel.Is(path)) return Of(FewShotModel.Load(path), path);
-        var (file, asked) = (SavedRun.FileOf(ModelHub.Resolve(path)), input ?? new InputOptions());
+        var (resolved, asked) = (ModelHub.Resolve(path), input ?? new InputOptions());
+        var file = SavedRun.FileOf(resolved);
+        if (asked == new InputOptions() && ProgramFeatures.FileOf(resolved) is { } program
+            && OfProgram(program, () => ModelOpener.Load(file, null, asked).Backbone, cache) is { } known) return known;
         return Of(FeatureNetworks.KeyOf(file, asked), Path.GetFileName(file), () => ModelOpener.Load(file, null, asked), cache);
     }
 
@@ -88,6 +91,13 @@ public sealed class PictureEncoder : IDisposable
     internal static PictureEncoder? Kept(string? key, string source, Func<Backbone> open, FeatureCache? cache) =>
         new FeatureNetworks(cache).Find(key, open) is { } known
             ? new PictureEncoder(source) { _network = known, _open = open, Notes = FeatureNetworks.NotesOf(known) } : null;
+
+    private static PictureEncoder? OfProgram(string program, Func<Backbone> open, FeatureCache? cache)
+    {
+        var key = FeatureNetworks.KeyOf(program, new InputOptions());
+        return Kept(key, Path.GetFileName(program), open, cache)
+            ?? (new FeatureNetworks(cache).Cut(key, program) is { } cut ? new PictureEncoder(Path.GetFileName(program)) { _network = cut, _open = open } : null);
+    }
 
     /// <summary>Of a few-shot model, which it owns from here on.</summary>
     /// <exception cref="GraftException">The model's method has no features to compare.</exception>

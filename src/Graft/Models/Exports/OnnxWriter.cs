@@ -1,6 +1,7 @@
 using Google.Protobuf;
 using Graft.Models.Graphs;
 using Graft.Models.Imports.Onnx;
+using Graft.Models.Zoo;
 using Graft.Torch;
 using TorchTensor = Graft.Torch.Tensor;
 
@@ -26,8 +27,10 @@ internal sealed class OnnxWriter
     /// <param name="normalize">Put before it, for inputs of 0 … 255; null: inputs are already normalised.</param>
     /// <param name="answers">Of what task the answers come out, in place of the scores; null: the scores do.</param>
     /// <param name="metadata">Written into the file.</param>
+    /// <param name="features">A value of the graph, N×d, that the file's card is to name as its features; null: it names none.</param>
     /// <exception cref="GraftException">An operator that has no counterpart.</exception>
-    public static byte[] Write(Graft.Models.Graphs.Graph graph, IReadOnlyDictionary<string, TorchTensor> weights, Data.Normalize? normalize, Data.TargetKind? answers, IReadOnlyDictionary<string, string> metadata)
+    public static byte[] Write(Graft.Models.Graphs.Graph graph, IReadOnlyDictionary<string, TorchTensor> weights, Data.Normalize? normalize,
+        Data.TargetKind? answers, IReadOnlyDictionary<string, string> metadata, string? features = null)
     {
         var writer = new OnnxWriter(graph);
         writer.Build(weights, normalize, answers);
@@ -35,6 +38,7 @@ internal sealed class OnnxWriter
             ?? "", Graph = writer._made };
         model.OpsetImport.Add(new OperatorSet { Domain = "", Version = Opset });
         foreach (var (key, value) in metadata) model.MetadataProps.Add(new Entry { Key = key, Value = value });
+        if (features is not null) model.MetadataProps.Add(new Entry { Key = ModelCard.FeaturesAt, Value = writer._names[features] });
         return model.ToByteArray();
     }
 

@@ -31,6 +31,9 @@ internal static class ModelCard
     /// <summary>The key <c>input</c> of any other.</summary>
     public const string Normalised = "N×3×H×W, normalised as preprocessing says";
 
+    /// <summary>The key of the value within a program's graph that is the features which its head stands on, where they are the last stage's.</summary>
+    public const string FeaturesAt = "features-at";
+
     private static readonly JsonSerializerOptions s_json = new(JsonSerializerDefaults.Web);
 
     /// <summary>What a network's pictures go through before it sees them; null where the card does not say.</summary>
