@@ -29,10 +29,7 @@ internal static class Program
 
     private static int Run(string[] args)
     {
-        var answers = args.Length > 1 && (s_answer.Contains(args[0]) || (args[0] == "fewshot" && s_compare.Contains(args[1])));
-        if (args.Contains("--help")) { }
-        else if (answers) OnnxEnvironment.Preload();
-        else if (args.Length > 1 && s_needTorch.Contains(args[0])) Torch.TorchLibrary.Preload();
+        if (args.Length > 1 && !args.Contains("--help")) Preload(args[0], args[1]);
         var root = Root();
         NumberOptions.ReadAlike(root);
         // A file may be called @x: it holds no further words.
@@ -42,6 +39,12 @@ internal static class Program
         var errors = Usage.Errors(parsed, args);
         if (errors.Length > 0) return Shell.Misused(errors, [.. Usage.Path(parsed.CommandResult), "--help"], args.Contains("--json"));
         return parsed.Invoke(new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null });
+    }
+
+    private static void Preload(string command, string next)
+    {
+        if (s_answer.Contains(command) || (command == "fewshot" && s_compare.Contains(next))) OnnxEnvironment.Preload();
+        else if (s_needTorch.Contains(command)) Torch.TorchLibrary.Preload();
     }
 
     /// <summary>All commands.</summary>
