@@ -53,14 +53,14 @@ public sealed class Shots : Experiment
         foreach (var (name, data) in sets)
         {
             var (features, indices, _) = encoder.Encode(data);
-            using var owned = features;
+            using var matrix = Tensor.From(features, indices.Length, features.Length / Math.Max(1, indices.Length));
             int[] labels = [.. indices.Select(k => data.Labels[k])];
             List<IFeatureRule> rules = [.. FeatureRules.All(), new HeadRule(HeadKind.Svm, "linear SVM"),
                 new HeadRule(HeadKind.Softmax, "softmax head")];
             var lines = rules.ToDictionary(rule => rule.Name, _ => new List<(double, double)>());
             foreach (var shot in shots)
             {
-                var found = FrozenEvaluation.Run(features, labels, data.Classes, rules,
+                var found = FrozenEvaluation.Run(matrix, labels, data.Classes, rules,
                     new EpisodeOptions { Way = data.Classes.Count, Shot = shot, Query = Query, Seed = 3 }, episodes, cancel: options.Cancel);
                 for (var r = 0; r < rules.Count; r++)
                 {

@@ -1,5 +1,5 @@
-// dotnet run -- SUPPORT PICTURE [WEIGHTS]: one picture of each class in a folder of its own is enough; nothing is trained. (Support sets need
-// libtorch.)
+// dotnet run -- SUPPORT PICTURE [WEIGHTS]: one picture of each class in a folder of its own is enough; nothing is trained. (libtorch is needed for
+// weights that the cache does not know yet.)
 using Graft.Data;
 using Graft.Features;
 using Graft.FewShot;

@@ -72,11 +72,23 @@ internal static class MetricsView
         if (found.Numbers is { } numbers)
             return new { file = found.File, numbers = numbers.Select(number => new { name = number.Name, value = number.Value, low = number.Low, high = number.High }) };
         if (found.Labels is { } labels) return new { file = found.File, labels = Ranked(labels), all = Ranked(found.Top) };
+        if (found.Support is { } said) return Json(said);
         return new { file = found.File, label = found.Label, probability = found.Probability, top = Ranked(found.Top) };
     }
 
+    /// <summary>Of a support set.</summary>
+    public static object Json(SupportAnswer found) => new
+    {
+        file = found.File, label = found.Label, none = found.Label is null, unsure = found.Unsure,
+        distances = found.Distances.Select(pair => new { label = pair.Class, distance = pair.Distance }),
+    };
+
     /// <summary>The same for people, on one line.</summary>
-    public static string Line(Prediction found) =>
+    public static string Line(SupportAnswer found) => $"{found.File}\t{found.Label ?? "none of these"}{(found.Unsure ? " (unsure)" : "")}\t"
+        + string.Join("  ", found.Distances.Take(5).Select(pair => $"{pair.Class} {pair.Distance:0.000}"));
+
+    /// <summary>Of a model, for people, on one line.</summary>
+    public static string Line(Prediction found) => found.Support is { } said ? Line(said) :
         found.Numbers is not null ? $"{found.File}\t{string.Join('\t', found.Numbers)}"
         : found.Labels is { } labels ? $"{found.File}\t{(labels.Count > 0 ? string.Join('\t', labels) : "none of the labels")}"
         : $"{found.File}\t{found.Label}\t{found.Probability:P1}";

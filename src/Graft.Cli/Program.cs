@@ -9,7 +9,7 @@ internal static class Program
     // Nearly all that these do needs libtorch; those below only run what is finished.
     private static readonly string[] s_needTorch = ["train", "advise", "compare", "quickstart", "export", "graft", "fewshot"];
 
-    private static readonly string[] s_answer = ["predict", "evaluate", "serve"];
+    private static readonly string[] s_answer = ["predict", "evaluate", "serve"], s_compare = ["classify", "verify"];
 
     public static int Main(string[] args)
     {
@@ -29,8 +29,7 @@ internal static class Program
 
     private static int Run(string[] args)
     {
-        if (args.Length > 1 && s_needTorch.Contains(args[0]) && !args.Contains("--help")) Torch.TorchLibrary.Preload();
-        if (args.Length > 1 && s_answer.Contains(args[0]) && !args.Contains("--help")) OnnxEnvironment.Preload();
+        if (args.Length > 1 && !args.Contains("--help")) Preload(args[0], args[1]);
         var root = Root();
         NumberOptions.ReadAlike(root);
         // A file may be called @x: it holds no further words.
@@ -40,6 +39,12 @@ internal static class Program
         var errors = Usage.Errors(parsed, args);
         if (errors.Length > 0) return Shell.Misused(errors, [.. Usage.Path(parsed.CommandResult), "--help"], args.Contains("--json"));
         return parsed.Invoke(new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null });
+    }
+
+    private static void Preload(string command, string next)
+    {
+        if (s_answer.Contains(command) || (command == "fewshot" && s_compare.Contains(next))) OnnxEnvironment.Preload();
+        else if (s_needTorch.Contains(command)) Torch.TorchLibrary.Preload();
     }
 
     /// <summary>All commands.</summary>

@@ -21,6 +21,9 @@ public sealed record AnswerCard(TargetKind Task, IReadOnlyList<string> Names)
     /// <summary>Whether the names are the outputs' numbers, for want of better ones.</summary>
     internal bool Unnamed { get; init; }
 
+    /// <summary>Of a support set: it. The numbers are distances then.</summary>
+    internal SupportFeatures? Support { get; init; }
+
     /// <summary>From a file's card.</summary>
     /// <exception cref="InvalidDataException">It is damaged.</exception>
     internal static AnswerCard Of(IReadOnlyDictionary<string, string> card, int outputs)
@@ -61,6 +64,11 @@ public sealed record AnswerCard(TargetKind Task, IReadOnlyList<string> Names)
     /// <param name="top">Classes that are ranked.</param>
     public Prediction Say(string file, ReadOnlySpan<float> answers, int top = 5)
     {
+        if (Support is not null)
+        {
+            var said = Support.Say(file, answers);
+            return new Prediction(file, said.Label ?? "none of these", double.NaN, []) { Support = said };
+        }
         float[] values = [.. answers];
         if (Task == TargetKind.Numbers)
         {

@@ -16,15 +16,18 @@ internal static class OnnxCard
     private const int MetadataProps = 14, KeyField = 1, ValueField = 2, LengthDelimited = 2;
 
     /// <summary>Whether Graft wrote the file; only the fields around the graph are read.</summary>
-    public static bool IsGrafts(string file)
+    public static bool IsGrafts(string file) => FormatOf(file) == Program;
+
+    /// <summary>What its key <c>format</c> says; null where it says nothing, or is no ONNX file.</summary>
+    public static string? FormatOf(string file)
     {
         try
         {
-            return Read(file).GetValueOrDefault("format") == Program;
+            return Read(file).GetValueOrDefault("format");
         }
         catch (Exception reason) when (reason is IOException or InvalidDataException or UnauthorizedAccessException)
         {
-            return false;
+            return null;
         }
     }
 
@@ -70,6 +73,44 @@ internal static class OnnxCard
                 yield return (key, value);
             }
         }
+    }
+
+    /// <summary>Writes a file with another card: the fields of a message may stand in any order, so that the graph is copied as it is.</summary>
+    /// <param name="to">The new file.</param>
+    /// <param name="model">The bytes of the old.</param>
+    /// <param name="card">In place of its own.</param>
+    /// <exception cref="InvalidDataException">It is no ONNX file, or is cut off.</exception>
+    public static void Write(Stream to, byte[] model, IReadOnlyDictionary<string, string> card)
+    {
+        using var stream = new MemoryStream(model, writable: false);
+        while (stream.Position < stream.Length)
+        {
+            var start = stream.Position;
+            var (field, length) = Field(stream);
+            if (length < 0 || length > stream.Length - stream.Position) throw new InvalidDataException("it is cut off");
+            stream.Position += length;
+            if (field != MetadataProps) to.Write(model, (int)start, (int)(stream.Position - start));
+        }
+        foreach (var (key, value) in card)
+        {
+            using var entry = new MemoryStream();
+            Put(entry, KeyField, Encoding.UTF8.GetBytes(key));
+            Put(entry, ValueField, Encoding.UTF8.GetBytes(value));
+            Put(to, MetadataProps, entry.ToArray());
+        }
+    }
+
+    private static void Put(Stream to, int field, byte[] bytes)
+    {
+        Varint(to, field << 3 | LengthDelimited);
+        Varint(to, bytes.Length);
+        to.Write(bytes);
+    }
+
+    private static void Varint(Stream to, long value)
+    {
+        for (; value >= 128; value >>= 7) to.WriteByte((byte)(value & 127 | 128));
+        to.WriteByte((byte)value);
     }
 
     /// <summary>A field's number and how many bytes follow; a number's own bytes are passed over.</summary>

@@ -17,9 +17,10 @@ public sealed record Judged(TaskMetrics Measured, float[] Answers, int[] Indices
     /// <summary>What a model says of labelled items, against what they are.</summary>
     internal static Judged Of(IAnsweringModel model, Dataset data, Action<int, int>? progress, CancellationToken cancel)
     {
+        var card = model.Card;
+        if (card.Support is not null) throw new GraftException($"a support set gives distances, and no probabilities to measure: {NextCommand.Of("fewshot", "eval")} measures its network over many such sets");
         var (answers, indices, broken) = model.AnswerAll(data, progress, cancel);
         if (indices.Length == 0) throw new GraftException($"none of the {data.Count} labelled pictures can be read{(broken.Count > 0 ? $". The first: {broken[0].File}: {broken[0].Error}" : "")}");
-        var card = model.Card;
         if (data.Targets is not ClassTargets classes) return new Judged(TaskMetrics.Of(answers, data.Targets.Subset(indices), card.Thresholds),
             answers, indices, broken);
         return new Judged(Metrics.Of(answers, [.. indices.Select(k => classes.Labels[k])],
@@ -27,8 +28,8 @@ public sealed record Judged(TaskMetrics Measured, float[] Answers, int[] Indices
     }
 }
 
-/// <summary>A finished model that tells classes, labels or numbers of pictures: opened from what <c>graft train</c> or <c>graft export</c> wrote,
-/// without libtorch.</summary>
+/// <summary>A finished model that tells classes, labels or numbers of pictures, or the distances of a support set: opened from what <c>graft
+/// train</c>, <c>graft export</c> or <c>graft fewshot classify --save</c> wrote, without libtorch.</summary>
 /// <param name="network">Owned from here on.</param>
 /// <param name="preprocessing">What pictures go through before it.</param>
 /// <param name="card">What its numbers say.</param>
@@ -62,6 +63,7 @@ public sealed class PictureModel(FrozenNetwork network, Preprocessing preprocess
     {
         var file = Directory.Exists(path) ? Path.Combine(path, FileName) : path;
         if (!file.EndsWith(".onnx", StringComparison.OrdinalIgnoreCase) || !File.Exists(file)) return null;
+        if (SupportModel.Is(file)) return SupportModel.Open(file).AsPictureModel();
         // What a run holds under this name is its own, or damaged; any other file may be somebody else's.
         if (!Directory.Exists(path) && !OnnxCard.IsGrafts(file)) return null;
         var network = new OnnxNetwork(file);

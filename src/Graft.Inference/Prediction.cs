@@ -23,8 +23,11 @@ public sealed record Prediction(string File, string Label, double Probability, I
     /// <summary>Of a model of numbers: them. <see cref="Label"/> then is their text, and there is no probability.</summary>
     public IReadOnlyList<PredictedNumber>? Numbers { get; init; }
 
+    /// <summary>Of a support set: the distances to its classes. There is no probability then, and <see cref="Label"/> may be "none of these".</summary>
+    public SupportAnswer? Support { get; init; }
+
     /// <summary>ant.jpg: ants 98.7%.</summary>
-    public override string ToString() => Labels is null && Numbers is null ? $"{File}: {new RankedLabel(Label, Probability)}" : $"{File}: {Label}";
+    public override string ToString() => Labels is null && Numbers is null && Support is null ? $"{File}: {new RankedLabel(Label, Probability)}" : $"{File}: {Label}";
 }
 
 /// <summary>A number that was predicted.</summary>

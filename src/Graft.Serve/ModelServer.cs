@@ -211,6 +211,8 @@ public static class ModelServer
     {
         static Ranked[] Ranks(IEnumerable<RankedLabel> labels) => [.. labels.Select(item => new Ranked(item.Label, item.Probability))];
         if (said.Numbers is { } numbers) return new { file, numbers };
+        if (said.Support is { } set) return new { file, label = set.Label, none = set.Label is null, unsure = set.Unsure,
+            distances = set.Distances.Select(pair => new { label = pair.Class, distance = pair.Distance }) };
         return said.Labels is { } labels ? new { file, labels = Ranks(labels), all = Ranks(said.Top) }
             : new { file, label = said.Label, probability = said.Probability, top = Ranks(said.Top) };
     }
@@ -326,7 +328,7 @@ public static class ModelServer
                         new { type = "object", properties =
                         new { image = new { type = "string", description = "base64" },
                         images = new { type = "array", items = new { type = "string" } } } }) } },
-                    responses = new Dictionary<string, object> { ["200"] = new { description = $"predictions: {task switch { TargetKind.Labels => "labels, all", TargetKind.Numbers => "numbers", _ => "label" }} ({string.Join(", ", names.Take(20))}){(task == TargetKind.Classes ? ", probability, top" : "")}; errors: {what} that could not be read" }, ["401"] = new { description = "no API key" }, ["413"] = new { description = "too large" }, ["422"] = new { description = "nothing could be read" }, ["503"] = new { description = "too busy: try again" } },
+                    responses = new Dictionary<string, object> { ["200"] = new { description = $"predictions: {task switch { TargetKind.Labels => "labels, all", TargetKind.Numbers => "numbers", _ => model.Card.Support is null ? "label" : "label (or none), unsure, distances" }} ({string.Join(", ", names.Take(20))}){(task == TargetKind.Classes && model.Card.Support is null ? ", probability, top" : "")}; errors: {what} that could not be read" }, ["401"] = new { description = "no API key" }, ["413"] = new { description = "too large" }, ["422"] = new { description = "nothing could be read" }, ["503"] = new { description = "too busy: try again" } },
                 },
             },
             ["/health"] = new { get = new { summary = "Whether it runs",

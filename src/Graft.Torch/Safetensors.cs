@@ -1,4 +1,7 @@
 using System.Buffers.Binary;
+using System.Runtime.InteropServices;
+using System.Security.Cryptography;
+using System.Text;
 using System.Text.Json;
 
 namespace Graft.Torch;
@@ -65,6 +68,43 @@ public static class Safetensors
         return Metadata(header, path);
     }
 
+    /// <summary>A digest of the tensors whose names begin so, read without libtorch: names, types, shapes, bytes.</summary>
+    /// <exception cref="InvalidDataException">The file is damaged.</exception>
+    /// <exception cref="IOException">It cannot be opened, or is cut off.</exception>
+    internal static string Digest(string path, string prefix)
+    {
+        using var file = new MappedFile(path);
+        var (header, dataStart) = Header(file);
+        using (header)
+        {
+            using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+            foreach (var entry in Entries(header, path).Where(entry => entry.Name.StartsWith(prefix, StringComparison.Ordinal)))
+            {
+                var (type, shape, from, to) = Place(file, entry, dataStart);
+                hash.AppendData(Encoding.UTF8.GetBytes($"{entry.Name} {type} {string.Join('x', shape)} "));
+                const int Piece = 1 << 24;
+                for (var at = from; at < to; at += Piece) hash.AppendData(file.Bytes(dataStart + at, (int)Math.Min(Piece, to - at)));
+            }
+            return Convert.ToHexStringLower(hash.GetHashAndReset());
+        }
+    }
+
+    /// <summary>One tensor of floats, read without libtorch; null where the file has none of that name and kind.</summary>
+    /// <exception cref="InvalidDataException">The file is damaged.</exception>
+    /// <exception cref="IOException">It cannot be opened, or is cut off.</exception>
+    internal static (float[] Values, long[] Shape)? Floats(string path, string name)
+    {
+        using var file = new MappedFile(path);
+        var (header, dataStart) = Header(file);
+        using (header)
+        {
+            var entry = Entries(header, path).FirstOrDefault(entry => entry.Name == name);
+            if (entry.Value.ValueKind != JsonValueKind.Object) return null;
+            var (type, shape, from, to) = Place(file, entry, dataStart);
+            return type == DType.Float32 ? ([.. MemoryMarshal.Cast<byte, float>(file.Bytes(dataStart + from, checked((int)(to - from))))], shape) : null;
+        }
+    }
+
     private static Dictionary<string, string> Metadata(JsonDocument header, string path)
     {
         var metadata = new Dictionary<string, string>();
@@ -107,6 +147,12 @@ public static class Safetensors
 
     private static Tensor One(MappedFile file, JsonProperty entry, long dataStart)
     {
+        var (type, shape, from, _) = Place(file, entry, dataStart);
+        return file.Tensor(dataStart + from, type, shape);
+    }
+
+    private static (DType Type, long[] Shape, long From, long To) Place(MappedFile file, JsonProperty entry, long dataStart)
+    {
         try
         {
             var typeName = entry.Value.GetProperty("dtype").GetString() ?? "";
@@ -120,7 +166,7 @@ public static class Safetensors
             if (offsets is not [var from, var to] || from < 0 || to < from || to > file.Length - dataStart
                 || to - from != checked(count * type.Size()))
                 throw Bad(file.Path, $"tensor '{entry.Name}' says that its bytes are [{string.Join(", ", offsets)}] of {file.Length - dataStart}, which does not fit its shape [{string.Join(", ", shape)}]: the file is cut off or its header lies");
-            return file.Tensor(dataStart + from, type, shape);
+            return (type, shape, from, to);
         }
         catch (Exception reason) when (reason is KeyNotFoundException or InvalidOperationException or FormatException or OverflowException)
         {

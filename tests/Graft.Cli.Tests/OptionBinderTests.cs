@@ -2,6 +2,7 @@ using System.CommandLine;
 using Graft.Data;
 using Graft.FewShot;
 using Graft.Heads;
+using Graft.Inference;
 using Graft.Models;
 using Graft.Serve;
 using Graft.Transfer;

@@ -1,5 +1,6 @@
 using Graft.Data;
 using Graft.FewShot;
+using Graft.Inference;
 using Graft.Learning;
 using Graft.Models;
 using Graft.Models.Zoo;

@@ -2,6 +2,7 @@ using Graft.Classification;
 using Graft.Data;
 using Graft.FewShot;
 using Graft.Heads;
+using Graft.Inference;
 using Graft.Learning;
 using Graft.Models;
 using Graft.Models.Zoo;

@@ -1,6 +1,7 @@
 using Graft.Data;
 using Graft.Features;
 using Graft.FewShot;
+using Graft.Inference;
 using Graft.Models;
 using Graft.Quickstart;
 using Graft.Testing;

@@ -2,6 +2,7 @@ using System.CommandLine;
 using Graft.Data;
 using Graft.Features;
 using Graft.FewShot;
+using Graft.Inference;
 using Graft.Learning;
 using Graft.Models;
 using static Graft.Cli.Commands.FewshotArguments;
@@ -18,7 +19,7 @@ internal static class FewshotClassifyCommand
             Required = true };
         var weights = File("--weights", WeightsHelp + "; a saved set has its own");
         var add = File("--add", "Class folders to add to the set", "DIR");
-        var save = File("--save", "Write the set with its network to one file (.safetensors)");
+        var save = File("--save", "Write the set with its network to one file: .onnx, which predict and serve take too, or .safetensors");
         var compared = Distance();
         var threshold = new Option<double?>("--threshold") { Description = "Farther from every class than this is none of them (default: calibrated on the support set; where a class has one picture only, an answer beyond it is unsure)", HelpName = "X" };
         var overwrite = Shell.OverwriteOption("another file than the set of --support that --save names");
@@ -29,8 +30,8 @@ internal static class FewshotClassifyCommand
 
             Examples:
               graft fewshot classify --support pets/ photo.jpg --weights mobilenet_v2.safetensors
-              graft fewshot classify --support pets/ --weights mobilenet_v2.safetensors --save pets.safetensors
-              graft fewshot classify --support pets.safetensors --add more-pets/ --save pets.safetensors new-photos/
+              graft fewshot classify --support pets/ --weights mobilenet_v2.safetensors --save pets.onnx
+              graft fewshot classify --support pets.onnx --add more-pets/ --save pets.onnx new-photos/
             """) { files };
         Option[] options = [support, weights, add, save, overwrite, compared["--distance"], threshold, noCache];
         foreach (var option in options) command.Options.Add(option);
@@ -84,14 +85,12 @@ internal static class FewshotClassifyCommand
             {
                 classes = set.Classes.Zip(set.Counts, (name, count) => new { name, pictures = count }), threshold = limit, rough,
                     distance = set.Distance, saved = parsed.GetValue(save),
-                answers = answers.Select(found =>
-                    new { file = found.File, label = found.Label, none = found.Label is null, unsure = found.Unsure,
-                    distances = found.Distances.Select(pair => new { label = pair.Class, distance = pair.Distance }) }),
+                answers = answers.Select(MetricsView.Json),
                 errors = broken.Concat(unreadable), left_out = LeftOutView.Json(notes, broken), notes = set.Encoder.Notes.Concat(notes.Remarks),
             });
             if (!shell.Json)
             {
-                foreach (var found in answers) Console.Out.WriteLine($"{found.File}\t{found.Label ?? "none of these"}{(found.Unsure ? " (unsure)" : "")}\t{string.Join("  ", found.Distances.Take(5).Select(pair => $"{pair.Class} {pair.Distance:0.000}"))}");
+                foreach (var found in answers) Console.Out.WriteLine(MetricsView.Line(found));
                 shell.Log($"{set.Classes.Count} classes, {set.Files.Count} pictures; {Line()}{(parsed.GetValue(save) is { } written ? $"; saved in {written}" : "")}");
                 LeftOutView.Log(shell, notes, broken);
                 foreach (var found in unreadable) Console.Error.WriteLine($"graft: {found.File}: {found.Error}");

@@ -2,6 +2,7 @@ using System.CommandLine;
 using Graft.Data;
 using Graft.Features;
 using Graft.FewShot;
+using Graft.Inference;
 using Graft.Learning;
 using Graft.Models;
 using static Graft.Cli.Commands.FewshotArguments;

@@ -14,16 +14,6 @@ internal static class Answering
     internal static string FileOf(string path) => File.Exists(Path.Combine(path, PictureModel.FileName)) ? Path.Combine(path, PictureModel.FileName)
         : SavedRun.FileOf(ModelHub.Resolve(path));
 
-    /// <summary>The same, of pictures alone.</summary>
-    /// <exception cref="GraftException">It reads sentences.</exception>
-    public static PictureModel OpenPictures(string path, InputOptions? input = null, string device = "cpu")
-    {
-        var model = Open(path, input, device);
-        if (model is PictureModel pictures) return pictures;
-        model.Dispose();
-        throw new GraftException($"{path} reads sentences, and this is for pictures");
-    }
-
     /// <summary>A run, an export, or any pretrained network with its own classifier.</summary>
     /// <param name="path">A run folder or a file.</param>
     /// <param name="input">How a pretrained network wants its pictures, and its classes' names.</param>

@@ -62,7 +62,8 @@ public static class Exporter
         if (format == ExportFormat.Onnx)
         {
             var (graph, weights) = ScriptGraph.Of(whole, whole.Forward, 3, preprocessing.Height, preprocessing.Width);
-            var bytes = OnnxWriter.Write(graph, weights, normalize ? preprocessing.Normalize : null, softmax && !inside ? model.Task : null, card);
+            var bytes = OnnxWriter.Write(graph, weights, normalize ? preprocessing.Normalize : null, softmax && !inside ? model.Task : null, card,
+                FeaturesOf(model, graph));
             AtomicFile.Write(path, stream => stream.Write(bytes));
             return [];
         }
@@ -87,6 +88,14 @@ public static class Exporter
         var bytes = TextNetworks.Write(model, softmax, card);
         AtomicFile.Write(path, stream => stream.Write(bytes));
         return [];
+    }
+
+    /// <summary>The value that a linear head on the last stage reads; null: there is no such head.</summary>
+    private static string? FeaturesOf(Classifier model, Graph graph)
+    {
+        if (model.Head is null ? model.Backbone.UpstreamHead is null : model.Head is not LinearHead || model.Stage != model.Backbone.Stages.Count - 1)
+            return null;
+        return StageFinder.Head(graph) is { Features: var found } && graph.Shapes[found] is [_, var size] && size == model.Backbone.FeatureSize ? found : null;
     }
 
     /// <summary>Writes a backbone, its own classifier included, so that <c>--weights</c> reads it.</summary>

@@ -3,7 +3,6 @@ using System.Diagnostics;
 using System.Security.Cryptography;
 using Graft.Data;
 using Graft.Inference;
-using Graft.Torch;
 
 namespace Graft.Features;
 
@@ -18,12 +17,24 @@ namespace Graft.Features;
 internal sealed record Job(Dataset Data, Preprocessing Preprocessing, int Views, long Seed, int RowLength, Action<int, int>? Progress,
     CancellationToken Cancel);
 
-/// <summary>One extraction: its lanes share the result and the rows that are still to be cached.</summary>
-internal sealed class ExtractionWork(Job job, FeatureCache.Shelf? shelf, Lazy<FrozenNetwork> network, bool cuda)
+/// <summary>What became of an extraction.</summary>
+/// <param name="Indices">The dataset's pictures that could be read.</param>
+/// <param name="Broken">The others.</param>
+/// <param name="FromCache">Rows that were not computed.</param>
+/// <param name="Seconds">Wall time.</param>
+/// <param name="Notes">What could not be done, such as writing the cache.</param>
+internal sealed record Extracted(int[] Indices, IReadOnlyList<BrokenPicture> Broken, int FromCache, double Seconds, IReadOnlyList<string> Notes);
+
+/// <summary>One extraction: its lanes share the result and the rows that are still to be cached. It needs no libtorch; the network may.</summary>
+/// <param name="job">What is extracted.</param>
+/// <param name="shelf">What the cache has of it, and gets.</param>
+/// <param name="network">Made when the first picture needs it.</param>
+/// <param name="cuda">It runs on a graphics processor.</param>
+/// <param name="rows">Where views × pictures rows of floats go; those of pictures that cannot be read stay as they are.</param>
+internal sealed class ExtractionWork(Job job, FeatureCache.Shelf? shelf, Lazy<FrozenNetwork> network, bool cuda, nint rows)
 {
     private const long SegmentBytes = 64L << 20;
 
-    private readonly Tensor _rows = TensorScope.Detach(Ops.Zeros([(long)job.Views * job.Data.Count, job.RowLength]));
     private readonly string?[] _errors = new string?[job.Data.Count];
     private readonly byte[]?[] _keys = new byte[]?[job.Views * job.Data.Count];
     private readonly Lock _saving = new();
@@ -34,22 +45,17 @@ internal sealed class ExtractionWork(Job job, FeatureCache.Shelf? shelf, Lazy<Fr
 
     private int Items => job.Views * job.Data.Count;
 
-    public Extraction Run(long[] shape)
+    public Extracted Run()
     {
         var clock = Stopwatch.StartNew();
         var lanes = new Lanes(network, Items, 3 * job.Preprocessing.Height * job.Preprocessing.Width, job.RowLength) { Batch = cuda ? 64 : 2,
             Count = cuda ? 1 : Cores.Count };
-        try
-        {
-            lanes.Run(Prepare, Take, job.Cancel);
-        }
-        catch
-        {
-            _rows.Dispose();
-            throw;
-        }
+        lanes.Run(Prepare, Take, job.Cancel);
         lock (_saving) Save();
-        return Result(shape, clock.Elapsed.TotalSeconds);
+        int[] good = [.. Enumerable.Range(0, _errors.Length).Where(k => _errors[k] is null)];
+        BrokenPicture[] broken = [.. Enumerable.Range(0, _errors.Length).Where(k => _errors[k] is not null)
+            .Select(k => new BrokenPicture(job.Data.Name(k), _errors[k]!))];
+        return new Extracted(good, broken, _fromCache, clock.Elapsed.TotalSeconds, _notes);
     }
 
     /// <summary>Reads a picture; takes its row from the cache, or writes it into the batch.</summary>
@@ -88,13 +94,13 @@ internal sealed class ExtractionWork(Job job, FeatureCache.Shelf? shelf, Lazy<Fr
         return true;
     }
 
-    private unsafe Span<float> Row(int item) => new((float*)_rows.Data + (long)item * job.RowLength, job.RowLength);
+    private unsafe Span<float> Row(int item) => new((float*)rows + (long)item * job.RowLength, job.RowLength);
 
     private void Advance(int count) => job.Progress?.Invoke(Interlocked.Add(ref _done, count), Items);
 
-    private void Take(IReadOnlyList<int> items, ReadOnlySpan<float> rows)
+    private void Take(IReadOnlyList<int> items, ReadOnlySpan<float> made)
     {
-        for (var k = 0; k < items.Count; k++) rows.Slice(k * job.RowLength, job.RowLength).CopyTo(Row(items[k]));
+        for (var k = 0; k < items.Count; k++) made.Slice(k * job.RowLength, job.RowLength).CopyTo(Row(items[k]));
         Advance(items.Count);
         lock (_saving)
         {
@@ -106,12 +112,12 @@ internal sealed class ExtractionWork(Job job, FeatureCache.Shelf? shelf, Lazy<Fr
     private void Save()
     {
         if (shelf is null || _unsaved.Count == 0 || _cacheFailed) { _unsaved.Clear(); return; }
-        var rows = new float[_unsaved.Count * job.RowLength];
-        for (var k = 0; k < _unsaved.Count; k++) Row(_unsaved[k]).CopyTo(rows.AsSpan(k * job.RowLength));
+        var saved = new float[_unsaved.Count * job.RowLength];
+        for (var k = 0; k < _unsaved.Count; k++) Row(_unsaved[k]).CopyTo(saved.AsSpan(k * job.RowLength));
         try
         {
             if (!shelf.Append([.. _unsaved.Select(item => _keys[item]!)],
-                rows)) _notes.Add("the features are larger than the cache may be, and were not kept (GRAFT_CACHE_LIMIT_MB)");
+                saved)) _notes.Add("the features are larger than the cache may be, and were not kept (GRAFT_CACHE_LIMIT_MB)");
         }
         catch (IOException reason)
         {
@@ -119,20 +125,5 @@ internal sealed class ExtractionWork(Job job, FeatureCache.Shelf? shelf, Lazy<Fr
             _notes.Add($"the features could not be cached and will be computed again next time: {reason.Message}");
         }
         _unsaved.Clear();
-    }
-
-    private Extraction Result(long[] shape, double seconds)
-    {
-        int[] good = [.. Enumerable.Range(0, _errors.Length).Where(k => _errors[k] is null)];
-        var broken = Enumerable.Range(0, _errors.Length).Where(k => _errors[k] is not null)
-            .Select(k => new BrokenPicture(job.Data.Name(k), _errors[k]!)).ToArray();
-        var rows = _rows;
-        if (broken.Length > 0)
-        {
-            using var all = rows;
-            rows = all.IndexSelect(0, Tensor.From(
-                [.. Enumerable.Range(0, job.Views).SelectMany(view => good.Select(k => (long)view * job.Data.Count + k))]));
-        }
-        return new Extraction(rows, shape, good, broken, _fromCache, seconds, _notes);
     }
 }

@@ -48,15 +48,27 @@ public sealed class FeatureExtractor(Backbone backbone, FeatureCache? cache, Dev
     {
         if (backbone is TextEncoder encoder) return new TextExtraction(encoder, cache, device).Pooled(data, progress, cancel);
         var length = backbone.Stages.Sum(stage => stage.Channels);
-        return Run(new Job(data, preprocessing, views, seed, length, progress, cancel), "pooled", [length], AllPooled);
+        return Run(new Job(data, preprocessing, views, seed, length, progress, cancel), PooledName, [length], AllPooled(backbone));
     }
 
-    private Tensor AllPooled(Tensor x)
+    /// <summary>What <see cref="AllPooled"/> is called in the cache.</summary>
+    internal const string PooledName = "pooled";
+
+    /// <summary>N×3×H×W to every stage's pooled output, one after another; those of the last stage, the features, are last.</summary>
+    internal static Func<Tensor, Tensor> AllPooled(Backbone backbone) => x =>
     {
         var (pooled, signal) = (new List<Tensor>(), new Signal(x));
         foreach (var stage in backbone.Stages) pooled.Add(backbone.Pool(signal = stage.Run(signal)));
         return Ops.Cat(pooled, 1);
-    }
+    };
+
+    /// <summary>A function of a backbone's for pictures of a size, as the cache knows it.</summary>
+    internal static string NetworkName(Backbone backbone, string stages, Preprocessing preprocessing) =>
+        $"{backbone.Fingerprint()} {stages} {preprocessing.Width}x{preprocessing.Height}";
+
+    /// <summary>The same with what pictures go through before it and what runs it: what a row of the cache depends on but the picture.</summary>
+    internal static string RowsName(string network, Preprocessing preprocessing, string random, string engine) =>
+        $"{network} {JsonSerializer.Serialize(preprocessing)} {random} {engine}";
 
     /// <summary>The output of stage <paramref name="below"/> − 1: what stages from <paramref name="below"/> on are trained on.</summary>
     public Extraction Activations(Dataset data, Preprocessing preprocessing, int below, int views = 1, long seed = 0,
@@ -76,14 +88,13 @@ public sealed class FeatureExtractor(Backbone backbone, FeatureCache? cache, Dev
     {
         var random = job.Preprocessing.IsRandom ? $"seed {job.Seed}" : "";
         if (!job.Preprocessing.IsRandom) job = job with { Views = 1 };
-        var network = $"{backbone.Fingerprint()} {stages} {job.Preprocessing.Width}x{job.Preprocessing.Height}";
-        var function = $"{network} {JsonSerializer.Serialize(job.Preprocessing)} {random}";
+        var network = NetworkName(backbone, stages, job.Preprocessing);
         var refusal = device.IsCuda || Engine.Wanted == EngineKind.Torch ? "" : Engine.Wanted == EngineKind.Auto ? _networks.Refusal(network) : null;
         if (refusal is null)
         {
             try
             {
-                return Run(job, stages, shape, forward, network, $"{function} {OnnxNetwork.EngineName}", onnx: true);
+                return Run(job, stages, shape, forward, network, RowsName(network, job.Preprocessing, random, OnnxNetwork.EngineName), onnx: true);
             }
             catch (EngineException reason) when (Engine.Wanted == EngineKind.Auto)
             {
@@ -94,7 +105,7 @@ public sealed class FeatureExtractor(Backbone backbone, FeatureCache? cache, Dev
                 throw FrozenNetworks.Asked(reason);
             }
         }
-        return Run(job, stages, shape, forward, network, $"{function} {TorchNetwork.NameOf(device)}", onnx: false);
+        return Run(job, stages, shape, forward, network, RowsName(network, job.Preprocessing, random, TorchNetwork.NameOf(device)), onnx: false);
     }
 
     private Extraction Run(Job job, string stages, long[] shape, Func<Tensor, Tensor> forward, string network, string function, bool onnx)
@@ -103,9 +114,17 @@ public sealed class FeatureExtractor(Backbone backbone, FeatureCache? cache, Dev
         var kept = _kept.GetValueOrDefault(key);
         var lazy = kept is not null ? new Lazy<FrozenNetwork>(kept) : new Lazy<FrozenNetwork>(() => Make(job.Preprocessing, forward, network, onnx));
         using var shelf = cache?.Open(function, job.RowLength);
+        var rows = TensorScope.Detach(Ops.Zeros([(long)job.Views * job.Data.Count, job.RowLength]));
         try
         {
-            return new ExtractionWork(job, shelf, lazy, device.IsCuda).Run(shape);
+            var done = new ExtractionWork(job, shelf, lazy, device.IsCuda, rows.Data).Run();
+            if (done.Broken.Count > 0) rows = Readable(rows, job, done.Indices);
+            return new Extraction(rows, shape, done.Indices, done.Broken, done.FromCache, done.Seconds, done.Notes);
+        }
+        catch
+        {
+            rows.Dispose();
+            throw;
         }
         finally
         {
@@ -116,6 +135,12 @@ public sealed class FeatureExtractor(Backbone backbone, FeatureCache? cache, Dev
                 else lazy.Value.Dispose();
             }
         }
+    }
+
+    private static Tensor Readable(Tensor rows, Job job, int[] good)
+    {
+        using (rows) return rows.IndexSelect(0, Tensor.From(
+            [.. Enumerable.Range(0, job.Views).SelectMany(view => good.Select(k => (long)view * job.Data.Count + k))]));
     }
 
     private FrozenNetwork Make(Preprocessing preprocessing, Func<Tensor, Tensor> forward, string network, bool onnx)

@@ -30,7 +30,11 @@ internal sealed class FrozenNetworks(FeatureCache? cache)
     /// <param name="height">Of the input.</param>
     /// <param name="width">Of the input.</param>
     /// <exception cref="EngineException">ONNX Runtime cannot.</exception>
-    public OnnxNetwork Onnx(string function, Module module, Func<Tensor, Tensor> forward, int height, int width)
+    public OnnxNetwork Onnx(string function, Module module, Func<Tensor, Tensor> forward, int height, int width) =>
+        Onnx(function, module, forward, height, width, out _);
+
+    /// <summary>The same, with the bytes of its file.</summary>
+    public OnnxNetwork Onnx(string function, Module module, Func<Tensor, Tensor> forward, int height, int width, out Func<byte[]> file)
     {
         var place = Place(function, ".onnx");
         if (cache is not null && File.Exists(place))
@@ -38,6 +42,7 @@ internal sealed class FrozenNetworks(FeatureCache? cache)
             try
             {
                 var kept = new OnnxNetwork(place);
+                file = () => File.ReadAllBytes(place);
                 TryDo(() => File.SetLastWriteTimeUtc(place, DateTime.UtcNow));
                 return kept;
             }
@@ -73,6 +78,7 @@ internal sealed class FrozenNetworks(FeatureCache? cache)
                     if (cache.MakeRoom(bytes.Length)) AtomicFile.Write(place, stream => stream.Write(bytes));
                 });
             }
+            file = () => bytes;
             return made;
         }
         catch (GraftException reason) when (reason is not EngineException)
@@ -135,7 +141,7 @@ internal sealed class FrozenNetworks(FeatureCache? cache)
         Path.Combine(cache?.Root ?? "", Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(function)))[..32] + extension);
 
     // What is kept only saves work: without it the work is done again.
-    private static void TryDo(Action action)
+    internal static void TryDo(Action action)
     {
         try
         {

@@ -1,3 +1,4 @@
+using Graft.Inference;
 using Graft.Models;
 using Graft.Models.Graphs;
 using Graft.Models.Zoo;

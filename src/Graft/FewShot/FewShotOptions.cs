@@ -1,3 +1,4 @@
+using Graft.Inference;
 
 namespace Graft.FewShot;
 

@@ -16,7 +16,8 @@ internal static class FrozenEvaluation
         CancellationToken cancel = default)
     {
         var (features, indices, broken) = encoder.Encode(data);
-        using (features) return (Run(features, [.. indices.Select(k => data.Labels[k])], data.Classes, FeatureRules.All(), options, episodes,
+        using var rows = Tensor.From(features, indices.Length, encoder.Size);
+        return (Run(rows, [.. indices.Select(k => data.Labels[k])], data.Classes, FeatureRules.All(), options, episodes,
             progress, cancel), broken);
     }
 

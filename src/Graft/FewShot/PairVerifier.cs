@@ -1,5 +1,5 @@
 using Graft.Data;
-using Graft.Torch;
+using Graft.Inference;
 
 namespace Graft.FewShot;
 
@@ -21,8 +21,6 @@ public sealed class PairVerifier(PictureEncoder encoder, DistanceKind distance =
     /// <summary>Errors by threshold over all pairs of labelled pictures (drawn at random where they are too many).</summary>
     public ErrorCurve Calibrate(Dataset data, long seed = 0)
     {
-        using var scope = new TensorScope();
-        using var mode = Autograd.NoGrad();
         var (features, indices, broken) = encoder.Encode(data);
         Broken = broken;
         var count = indices.Length;
@@ -30,7 +28,7 @@ public sealed class PairVerifier(PictureEncoder encoder, DistanceKind distance =
         var (same, different) = (new List<double>(), new List<double>());
         if ((long)count * (count - 1) / 2 <= MostPairs)
         {
-            var apart = encoder.Apart(features, features, distance).ToArray<float>();
+            var apart = encoder.Apart(features, features, distance);
             for (var a = 0; a < count; a++)
             {
                 for (var b = a + 1; b < count; b++) (labels[a] == labels[b] ? same : different).Add(apart[a * count + b]);
@@ -43,8 +41,7 @@ public sealed class PairVerifier(PictureEncoder encoder, DistanceKind distance =
         const int Chunk = 500, Chunks = 40;
         for (var chunk = 0; chunk < Chunks; chunk++)
         {
-            using var inner = new TensorScope();
-            var pairs = new List<(long A, long B)>();
+            var pairs = new List<(int A, int B)>();
             while (pairs.Count < Chunk)
             {
                 if (pairs.Count % 2 == 0 && members.Length > 0)
@@ -55,20 +52,20 @@ public sealed class PairVerifier(PictureEncoder encoder, DistanceKind distance =
                 }
                 else if ((rng.Below(count), rng.Below(count)) is var (a, b) && labels[a] != labels[b]) pairs.Add((a, b));
             }
-            var apart = encoder.Apart(features.IndexSelect(0, Tensor.From([.. pairs.Select(pair => pair.A)])), features.IndexSelect(0, Tensor.From([.. pairs.Select(pair => pair.B)])), distance).Diagonal().ToArray<float>();
+            var apart = encoder.ApartInPairs(Rows(pairs.Select(pair => pair.A)), Rows(pairs.Select(pair => pair.B)), distance);
             for (var k = 0; k < pairs.Count; k++) (labels[pairs[k].A] == labels[pairs[k].B] ? same : different).Add(apart[k]);
         }
         return new ErrorCurve(same, different);
+
+        float[] Rows(IEnumerable<int> chosen) => [.. chosen.SelectMany(k => features[(k * encoder.Size)..((k + 1) * encoder.Size)])];
     }
 
     /// <summary>Compares two pictures.</summary>
     /// <exception cref="GraftException">One cannot be read.</exception>
     public Verification Compare(string first, string second, double? threshold = null)
     {
-        using var scope = new TensorScope();
-        using var mode = Autograd.NoGrad();
         var (features, indices, broken) = encoder.Encode(Pictures.Of([first, second]));
         if (broken.Count > 0 || indices.Length < 2) throw new GraftException($"{broken[0].File}: {broken[0].Error}");
-        return new Verification(first, second, encoder.Apart(features[..1], features[1..], distance).Item(), threshold);
+        return new Verification(first, second, encoder.Apart(features[..encoder.Size], features[encoder.Size..], distance)[0], threshold);
     }
 }

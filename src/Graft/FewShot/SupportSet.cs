@@ -1,22 +1,12 @@
-using System.Globalization;
 using System.Text.Json;
 using Graft.Data;
 using Graft.Features;
+using Graft.Inference;
 using Graft.Models;
 using Graft.Models.Zoo;
 using Graft.Torch;
 
 namespace Graft.FewShot;
-
-/// <summary>An answer for one picture.</summary>
-/// <param name="File">The picture.</param>
-/// <param name="Label">The nearest class, or null: none of these.</param>
-/// <param name="Distances">To every class, the nearest first.</param>
-public sealed record SupportAnswer(string File, string? Label, IReadOnlyList<(string Class, double Distance)> Distances)
-{
-    /// <summary>Whether the nearest class is far, in a set that is too small to say "none of these": see <see cref="SupportSet.IsRough"/>.</summary>
-    public bool Unsure { get; init; }
-}
 
 /// <summary>
 /// A few pictures of each class and a network as it is: new pictures get the class whose mean feature is nearest, or none where
@@ -24,14 +14,9 @@ public sealed record SupportAnswer(string File, string? Label, IReadOnlyList<(st
 /// </summary>
 public sealed class SupportSet : IDisposable
 {
-    /// <summary>Of the known pictures, at most so many are to be taken for strangers.</summary>
-    private const double Refused = 0.1;
+    private const string Network = "backbone.", Features = "support.features";
 
-    private const string Network = "backbone.";
-
-    private readonly List<string> _classes = [], _files = [];
-    private readonly List<int> _labels = [];
-    private Tensor? _features, _means;
+    private readonly SupportFeatures _known;
 
     /// <summary>An empty set.</summary>
     /// <param name="encoder">Owned.</param>
@@ -39,151 +24,78 @@ public sealed class SupportSet : IDisposable
     public SupportSet(PictureEncoder encoder, DistanceKind distance = DistanceKind.Cosine)
     {
         if (distance == DistanceKind.Mahalanobis) throw new GraftException("a support set takes a distance between two features: cosine, euclidean, squared-euclidean or manhattan");
-        (Encoder, Distance) = (encoder, distance);
+        (Encoder, _known) = (encoder, new SupportFeatures(encoder.Size, distance, (a, b) => encoder.Apart(a, b, distance)));
     }
+
+    private SupportSet(PictureEncoder encoder, SupportFeatures known) => (Encoder, _known) = (encoder, known);
 
     /// <summary>Pictures to features.</summary>
     public PictureEncoder Encoder { get; }
 
     /// <summary>Between features.</summary>
-    public DistanceKind Distance { get; }
+    public DistanceKind Distance => _known.Distance;
 
     /// <summary>Class names.</summary>
-    public IReadOnlyList<string> Classes => _classes;
+    public IReadOnlyList<string> Classes => _known.Classes;
 
     /// <summary>The pictures.</summary>
-    public IReadOnlyList<string> Files => _files;
+    public IReadOnlyList<string> Files => _known.Files;
 
     /// <summary>Pictures of each class.</summary>
-    public IReadOnlyList<int> Counts => [.. _classes.Select((_, c) => _labels.Count(label => label == c))];
+    public IReadOnlyList<int> Counts => _known.Counts;
 
     /// <summary>
     /// Farther from every class than this is none of them, or, where the set <see cref="IsRough"/>, the nearest class and unsure. Null: not known,
     /// with one class of one picture.
     /// </summary>
-    public double? Threshold { get; private set; }
+    public double? Threshold => _known.Threshold;
 
     /// <summary>Whether a class has one picture only: nothing tells how far others of it would lie, so that no picture is refused.</summary>
-    public bool IsRough => Counts.Contains(1);
+    public bool IsRough => _known.IsRough;
 
     /// <summary>Adds pictures of class folders; known names are added to.</summary>
     /// <returns>Pictures that could not be read.</returns>
     /// <exception cref="GraftException">A class would be left without a picture.</exception>
     public IReadOnlyList<BrokenPicture> Add(Dataset data)
     {
-        using var mode = Autograd.NoGrad();
-        using var scope = new TensorScope();
         var (features, indices, broken) = Encoder.Encode(data);
-        for (var c = 0; c < data.Classes.Count; c++)
-        {
-            if (!indices.Any(k => data.Labels[k] == c) && !_classes.Contains(data.Classes[c]))
-                throw new GraftException($"no picture of the class '{data.Classes[c]}' can be read{(broken.Count > 0 ? $" ({broken[0].File}: {broken[0].Error})" : "")}: every class of a support set needs at least one");
-        }
-        foreach (var name in data.Classes.Where(name => !_classes.Contains(name))) _classes.Add(name);
-        _labels.AddRange(indices.Select(k => _classes.IndexOf(data.Classes[data.Labels[k]])));
-        _files.AddRange(indices.Select(data.Name));
-        _features = Append(_features, features);
-        Calibrate();
+        _known.Add(data, features, indices, broken);
         return broken;
     }
-
-    private static Tensor Append(Tensor? rows, Tensor more)
-    {
-        using (rows) return TensorScope.Detach(rows is null ? more : Ops.Cat([rows, more], 0));
-    }
-
-    private Tensor Means(Tensor features, IReadOnlyList<int> labels) =>
-        FewShot.Distances.Means(features, Tensor.From([.. labels.Select(label => (long)label)]), _classes.Count);
-
-    /// <summary>
-    /// The threshold. Known pictures are held out of their class in turn, and each is also measured as a stranger, against the other classes alone.
-    /// It lies where both errors together are least, or farther, where more than a tenth of the known pictures would be refused.
-    /// Of a class with one picture nothing can be held out: then it lies at least as far as the classes do from one another (the median), and more
-    /// where there are few such pairs; it tells only where an answer is unsure. docs/figures.md has what both are worth.
-    /// </summary>
-    private void Calibrate()
-    {
-        using var scope = new TensorScope();
-        using var mode = Autograd.NoGrad();
-        _means?.Dispose();
-        _means = TensorScope.Detach(Means(_features!, _labels));
-        var (known, strangers) = (new List<double>(), new List<double>());
-        var (way, counts) = (_classes.Count, Counts);
-        var toMeans = Encoder.Apart(_features!, _means, Distance).ToArray<float>();
-        for (var k = 0; k < _labels.Count; k++)
-        {
-            var label = _labels[k];
-            if (way > 1) strangers.Add(Enumerable.Range(0, way).Where(c => c != label).Min(c => toMeans[k * way + c]));
-            if (counts[label] == 1) continue;
-            // The class's mean without this picture.
-            var n = counts[label];
-            var rest = (_means[label] * (double)n - _features![k]) / (double)(n - 1);
-            known.Add(Encoder.Apart(_features[k].Unsqueeze(0), rest.Unsqueeze(0), Distance).Item());
-        }
-        Threshold = (known.Count, strangers.Count) switch
-        {
-            (0, _) => null,
-            (_, 0) => Farther(known.Max(), 0.5),
-            _ => Math.Max(new ErrorCurve(known, strangers).Best.Threshold, Reach(known)),
-        };
-        if (way > 1 && IsRough) Threshold = Math.Max(Threshold ?? double.MinValue, BetweenClasses(_means));
-    }
-
-    /// <summary>Beyond it no more than a tenth of further pictures is expected; of too few to say so, a little farther than all of them.</summary>
-    private static double Reach(List<double> known)
-    {
-        var rank = (int)Math.Ceiling((1 - Refused) * (known.Count + 1));
-        return rank <= known.Count ? known.Order().ElementAt(rank - 1) : Farther(known.Max(), 0.1);
-    }
-
-    private double BetweenClasses(Tensor means)
-    {
-        var way = _classes.Count;
-        var apart = Encoder.Apart(means, means, Distance).ToArray<float>();
-        var firsts = Enumerable.Range(0, way);
-        double[] pairs = [.. firsts.SelectMany(a => firsts.Skip(a + 1).Select(b => (double)apart[a * way + b])).Order()];
-        return Farther(pairs[pairs.Length / 2], 0.1 / Math.Sqrt(pairs.Length));
-    }
-
-    // A learned distance may be negative.
-    private static double Farther(double distance, double share) => distance + share * Math.Abs(distance);
 
     /// <summary>The nearest class of each picture, or none; where the set <see cref="IsRough"/>, the nearest in any case.</summary>
     /// <param name="files">Pictures.</param>
     /// <param name="threshold">In place of the calibrated one; beyond it is none of them, rough set or not.</param>
+    /// <exception cref="GraftException">The set is empty.</exception>
     public (IReadOnlyList<SupportAnswer> Answers, IReadOnlyList<BrokenPicture> Broken) Classify(IReadOnlyList<string> files, double? threshold = null)
     {
-        if (_means is null) throw new GraftException("the support set is empty: add pictures first");
-        using var mode = Autograd.NoGrad();
-        using var scope = new TensorScope();
+        if (Files.Count == 0) throw new GraftException("the support set is empty: add pictures first");
         var (features, indices, broken) = Encoder.Encode(Pictures.Of(files));
-        if (indices.Length == 0) return ([], broken);
-        var apart = Encoder.Apart(features, _means, Distance).ToArray<float>();
-        var (limit, soft) = (threshold ?? Threshold, threshold is null && IsRough);
-        var answers = indices.Select((index, row) =>
-        {
-            var distances = _classes.Select((name, c) => (Class: name, Distance: (double)apart[row * _classes.Count + c]))
-                .OrderBy(pair => pair.Distance).ToArray();
-            var far = distances[0].Distance > limit;
-            return new SupportAnswer(files[index], far && !soft ? null : distances[0].Class, distances) { Unsure = far && soft };
-        });
-        return ([.. answers], broken);
+        return (_known.Answer([.. indices.Select(k => files[k])], features, threshold), broken);
     }
 
-    /// <summary>Writes the set with its network.</summary>
-    /// <exception cref="GraftException">The set is empty.</exception>
+    /// <summary>Writes the set with its network: as ONNX, which <see cref="SupportModel"/> opens without libtorch, or as safetensors.</summary>
+    /// <param name="path">Ends with .onnx; any other is written as safetensors.</param>
+    /// <exception cref="GraftException">The set is empty, or its network cannot be written so.</exception>
     public void Save(string path)
     {
-        if (_features is null) throw new GraftException("the support set is empty: there is nothing to save");
-        var (network, metadata) = Encoder.Model is { } model ? (model.Learner.State(), model.Describe()) : Describe(Encoder.Backbone!);
-        var tensors = network.ToDictionary(item => Network + item.Key, item => item.Value);
-        tensors["support.features"] = _features;
-        (metadata["format"], metadata["distance"], metadata["threshold"]) =
-            (ModelCard.Support, Distance.ToString(), Threshold?.ToString("R", CultureInfo.InvariantCulture) ?? "");
-        (metadata["classes"], metadata["labels"], metadata["files"]) =
-            (JsonSerializer.Serialize(_classes), JsonSerializer.Serialize(_labels), JsonSerializer.Serialize(_files));
-        new ModelFile(metadata, tensors, path).Write();
+        if (IsOnnx(path))
+        {
+            if (Encoder.Network is not { } network) throw new GraftException($"{path}: only a pretrained network that ONNX Runtime runs is written as .onnx. Name the set .safetensors");
+            SupportCard.Save(path, network.File(), network.Card, _known);
+            return;
+        }
+        if (Encoder.Model is null && Encoder.Backbone is null) throw new GraftException($"{path}: the set came from an ONNX file, whose network is written as .onnx alone. Name it so");
+        var (state, card) = Encoder.Model is { } model ? (model.Learner.State(), model.Describe()) : Describe(Encoder.Backbone!);
+        card["format"] = ModelCard.Support;
+        _known.Describe(card);
+        using var scope = new TensorScope();
+        var tensors = state.ToDictionary(item => Network + item.Key, item => item.Value);
+        tensors[Features] = Tensor.From(_known.Rows, Files.Count, Encoder.Size);
+        new ModelFile(card, tensors, path).Write();
     }
+
+    private static bool IsOnnx(string path) => path.EndsWith(".onnx", StringComparison.OrdinalIgnoreCase);
 
     private static (IReadOnlyDictionary<string, Tensor> Tensors, Dictionary<string, string> Metadata) Describe(Backbone backbone) =>
         (backbone.State().Where(item => !item.Key.StartsWith(backbone.HeadName + ".", StringComparison.Ordinal)).ToDictionary(),
@@ -195,44 +107,83 @@ public sealed class SupportSet : IDisposable
 
     /// <summary>Reads what <see cref="Save"/> wrote.</summary>
     /// <exception cref="GraftException">It is damaged.</exception>
-    public static SupportSet Load(string path, FeatureCache? cache = null) => ModelFile.Open(path, ModelCard.Support, file => From(file, cache));
+    public static SupportSet Load(string path, FeatureCache? cache = null)
+    {
+        if (IsOnnx(path) && SupportModel.Is(path)) return ModelFile.Guard(path, () => OfOnnx(path, cache));
+        // What is damaged or missing is told where all of it is read.
+        return OfKept(path, cache) ?? ModelFile.Open(path, ModelCard.Support, file => From(file, cache));
+    }
+
+    private static SupportSet OfOnnx(string path, FeatureCache? cache)
+    {
+        var card = new Dictionary<string, string>(OnnxCard.Read(path));
+        var network = new FeatureNetwork(card, () => new OnnxNetwork(path), () => File.ReadAllBytes(path), cache);
+        return new SupportSet(PictureEncoder.Of(network, Path.GetFileName(path)), SupportCard.Read(card, network.Size));
+    }
+
+    /// <summary>The set of a file whose network the cache has; null: it has not, or the file must be looked at whole.</summary>
+    private static SupportSet? OfKept(string path, FeatureCache? cache)
+    {
+        if (cache is null || !Is(path)) return null;
+        try
+        {
+            var file = new ModelFile(Safetensors.ReadMetadata(path), new Dictionary<string, Tensor>(), path);
+            if (file.Card.ContainsKey("method") || PictureEncoder.Kept(KeyOf(file), Path.GetFileName(path), () => Opened(path), cache) is not { } encoder
+                || Safetensors.Floats(path, Features) is not { Shape: [var rows, var size] } features || size != encoder.Size) return null;
+            return Restored(file, encoder, features.Values, rows);
+        }
+        catch (Exception reason) when (reason is InvalidDataException or IOException or JsonException or GraftException or ArgumentException)
+        {
+            return null;
+        }
+    }
+
+    // The network's part of the file alone: sets that grow keep their network.
+    private static string KeyOf(ModelFile file)
+    {
+        string[] own = ["distance", "threshold", "classes", "labels", "files"];
+        var card = file.Card.Where(entry => !own.Contains(entry.Key)).OrderBy(entry => entry.Key, StringComparer.Ordinal);
+        return FeatureNetworks.KeyOf($"{Safetensors.Digest(file.Path, Network)} {JsonSerializer.Serialize(card.ToDictionary())}");
+    }
+
+    private static Backbone Opened(string path) => ModelFile.Open(path, ModelCard.Support, Frozen);
+
+    private static Backbone Frozen(ModelFile file)
+    {
+        var backbone = file.Backbone();
+        backbone.FreezeBelow(backbone.Stages.Count, freezeStatistics: true);
+        backbone.Eval();
+        return backbone;
+    }
 
     private static SupportSet From(ModelFile file, FeatureCache? cache)
     {
         var encoder = file.Card.ContainsKey("method") ? PictureEncoder.Of(FewShotModel.From(file with { Tensors = file.Part(Network) }), file.Path)
-            : Of(file.Backbone());
-        var set = new SupportSet(encoder, Enum.Parse<DistanceKind>(file.Required("distance")));
+            : PictureEncoder.Of(KeyOf(file), Path.GetFileName(file.Path), () => (Frozen(file), []), cache);
         try
         {
-            set._classes.AddRange(file.Required<string[]>("classes"));
-            set._labels.AddRange(file.Required<int[]>("labels"));
-            set._files.AddRange(file.Required<string[]>("files"));
-            set._features = file.Tensors["support.features"];
-            if (set._features.Shape is not [var rows, var size] || rows != set._labels.Count || set._files.Count != rows || size != set.Encoder.Size
-                || set._labels.Any(label => label < 0 || label >= set._classes.Count))
-                throw new GraftException($"{file.Path}: its labels, files and features do not belong together");
-            set.Calibrate();
-            return set;
+            using var features = file.Tensors[Features].Contiguous();
+            if (features.Shape is not [var rows, var size] || size != encoder.Size) throw Apart(file);
+            return Restored(file, encoder, features.ToArray<float>(), rows);
         }
         catch
         {
-            set.Dispose();
+            encoder.Dispose();
             throw;
         }
-
-        PictureEncoder Of(Backbone backbone)
-        {
-            backbone.FreezeBelow(backbone.Stages.Count, freezeStatistics: true);
-            backbone.Eval();
-            return PictureEncoder.Of(backbone, cache);
-        }
     }
+
+    private static SupportSet Restored(ModelFile file, PictureEncoder encoder, float[] features, long rows)
+    {
+        var set = new SupportSet(encoder, Enum.Parse<DistanceKind>(file.Required("distance")));
+        var (classes, labels, files) = (file.Required<string[]>("classes"), file.Required<int[]>("labels"), file.Required<string[]>("files"));
+        if (labels.Length != rows) throw Apart(file);
+        set._known.Restore(classes, labels, files, features, file.Card.GetValueOrDefault("threshold"));
+        return set;
+    }
+
+    private static GraftException Apart(ModelFile file) => new($"{file.Path}: its labels, files and features do not belong together");
 
     /// <inheritdoc/>
-    public void Dispose()
-    {
-        Encoder.Dispose();
-        _features?.Dispose();
-        _means?.Dispose();
-    }
+    public void Dispose() => Encoder.Dispose();
 }

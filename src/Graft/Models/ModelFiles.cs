@@ -1,4 +1,5 @@
 using System.IO.Compression;
+using Graft.Inference;
 using Graft.Models.Checkpoints;
 using Graft.Models.Graphs;
 using Graft.Models.Imports;
@@ -41,6 +42,7 @@ internal static class ModelFiles
     {
         var extension = Path.GetExtension(path).ToLowerInvariant();
         if (extension is ".caffemodel" or ".prototxt") return CaffeReader.Read(path);
+        if (extension is ".onnx" && OnnxCard.FormatOf(path) == ModelCard.Support) throw SavedRun.OfSupport();
         if (extension is ".onnx") return OnnxReader.Read(path, size);
         Span<byte> first = stackalloc byte[8];
         using (var file = File.OpenRead(path)) first = first[..file.ReadAtLeast(first, 8, throwOnEndOfStream: false)];

@@ -33,9 +33,13 @@ internal static class SavedRun
     {
         ModelCard.Classifier => OfClassifier(saved),
         ModelCard.FewShot => (OfFewShot(saved), null),
-        ModelCard.Support => throw new GraftException("it is a set of graft fewshot classify, which is given with --support: the weights of its network are what it was made with"),
+        ModelCard.Support => throw OfSupport(),
         _ => (saved, null),
     };
+
+    /// <summary>A support set in place of weights.</summary>
+    internal static GraftException OfSupport() =>
+        new("it is a set of graft fewshot classify, which is given with --support: the weights of its network are what it was made with");
 
     private static (ModelFile, string?) OfClassifier(ModelFile saved)
     {

@@ -1,5 +1,6 @@
 using Graft.Models.Graphs;
 using Graft.Models.Imports.Onnx;
+using Graft.Models.Zoo;
 using Graft.Torch;
 using TorchTensor = Graft.Torch.Tensor;
 
@@ -20,12 +21,14 @@ internal sealed class OnnxWriter : OnnxNodes
     /// <param name="normalize">Put before it, for inputs of 0 … 255; null: inputs are already normalised.</param>
     /// <param name="answers">Of what task the answers come out, in place of the scores; null: the scores do.</param>
     /// <param name="metadata">Written into the file.</param>
+    /// <param name="features">A value of the graph, N×d, that the file's card is to name as its features; null: it names none.</param>
     /// <exception cref="GraftException">An operator that has no counterpart.</exception>
-    public static byte[] Write(Graft.Models.Graphs.Graph graph, IReadOnlyDictionary<string, TorchTensor> weights, Data.Normalize? normalize, Data.TargetKind? answers, IReadOnlyDictionary<string, string> metadata)
+    public static byte[] Write(Graft.Models.Graphs.Graph graph, IReadOnlyDictionary<string, TorchTensor> weights, Data.Normalize? normalize,
+        Data.TargetKind? answers, IReadOnlyDictionary<string, string> metadata, string? features = null)
     {
         var writer = new OnnxWriter(graph);
         writer.Build(weights, normalize, answers);
-        return writer.ToBytes(metadata);
+        return writer.ToBytes(features is null ? metadata : new Dictionary<string, string>(metadata) { [ModelCard.FeaturesAt] = writer._names[features] });
     }
 
     private void Build(IReadOnlyDictionary<string, TorchTensor> weights, Data.Normalize? normalize, Data.TargetKind? answers)

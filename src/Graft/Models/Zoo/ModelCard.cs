@@ -23,13 +23,16 @@ internal static class ModelCard
     public const string FewShot = "graft-fewshot-1";
 
     /// <summary>The format of a support set.</summary>
-    public const string Support = "graft-support-1";
+    public const string Support = SupportCard.Format;
 
     /// <summary>The key <c>input</c> of a program that normalises by itself.</summary>
     public const string Levels = OnnxCard.Levels;
 
     /// <summary>The key <c>input</c> of any other.</summary>
     public const string Normalised = "N×3×H×W, normalised as preprocessing says";
+
+    /// <summary>The key of the value within a program's graph that is the features which its head stands on, where they are the last stage's.</summary>
+    public const string FeaturesAt = "features-at";
 
     private static readonly JsonSerializerOptions s_json = new(JsonSerializerDefaults.Web);
 

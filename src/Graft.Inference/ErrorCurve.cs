@@ -1,6 +1,4 @@
-using Graft.Reports;
-
-namespace Graft.FewShot;
+namespace Graft.Inference;
 
 /// <summary>At a threshold: the share of same pairs that are farther (missed) and of different pairs that are nearer (wrongly accepted).</summary>
 public sealed record ErrorPoint(double Threshold, double Missed, double WronglyAccepted);
@@ -23,8 +21,10 @@ public sealed class ErrorCurve
         ErrorPoint At(double t) => new(t, 1 - Below(own, t), Below(other, t));
         // Thresholds lie between neighbouring distances: one on a distance itself would hang by rounding.
         var values = own.Concat(other).Distinct().Order().ToArray();
-        var all = Enumerable.Range(0, values.Length + 1).Select(k => At(k == 0 ? values[0] - 1e-6 : k == values.Length ? values[^1] + 1e-6 : (values[k - 1] + values[k]) / 2)).ToArray();
-        Points = all.Length <= MostPoints ? all : [.. Enumerable.Range(0, MostPoints).Select(k => all[(int)((long)k * (all.Length - 1) / (MostPoints - 1))])];
+        var all = Enumerable.Range(0, values.Length + 1)
+            .Select(k => At(k == 0 ? values[0] - 1e-6 : k == values.Length ? values[^1] + 1e-6 : (values[k - 1] + values[k]) / 2)).ToArray();
+        Points = all.Length <= MostPoints ? all
+            : [.. Enumerable.Range(0, MostPoints).Select(k => all[(int)((long)k * (all.Length - 1) / (MostPoints - 1))])];
         var least = all.Min(point => point.Missed + point.WronglyAccepted);
         var best = all.Where(point => point.Missed + point.WronglyAccepted <= least + 1e-12).ToArray();
         Best = best[best.Length / 2];
@@ -57,12 +57,4 @@ public sealed class ErrorCurve
 
     /// <summary>Pairs of two classes.</summary>
     public int DifferentPairs { get; }
-
-    /// <summary>Both errors by the threshold, as a picture.</summary>
-    public string ToSvg(double? threshold = null) => new LineChart($"Equal error rate {100 * EqualErrorRate:0.0}%", "distance", [
-        new ChartLine("same, but missed", [.. Points.Select(point => (point.Threshold, point.Missed))]),
-        new ChartLine("different, but accepted", [.. Points.Select(point => (point.Threshold, point.WronglyAccepted))])])
-    {
-        Mark = (Math.Clamp(threshold ?? Best.Threshold, Points[0].Threshold, Points[^1].Threshold), $"threshold {threshold ?? Best.Threshold:0.000}"),
-    }.ToSvg();
 }
