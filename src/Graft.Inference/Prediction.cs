@@ -27,7 +27,8 @@ public sealed record Prediction(string File, string Label, double Probability, I
     public SupportAnswer? Support { get; init; }
 
     /// <summary>ant.jpg: ants 98.7%.</summary>
-    public override string ToString() => Labels is null && Numbers is null && Support is null ? $"{File}: {new RankedLabel(Label, Probability)}" : $"{File}: {Label}";
+    public override string ToString() => Labels is null && Numbers is null && Support is null
+        ? $"{File}: {new RankedLabel(Label, Probability)}" : $"{File}: {Label}";
 }
 
 /// <summary>A number that was predicted.</summary>

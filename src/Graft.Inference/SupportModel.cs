@@ -15,8 +15,8 @@ public sealed class SupportModel : Model<SupportAnswer>
     private readonly IReadOnlyDictionary<string, string> _card;
     private readonly int _size;
 
-    private SupportModel(OnnxNetwork network, Preprocessing preprocessing, string file, int size, SupportFeatures known) : base(network, preprocessing) =>
-        (_file, _card, _size, _known) = (file, network.Card, size, known);
+    private SupportModel(OnnxNetwork network, Preprocessing preprocessing, string file, int size, SupportFeatures known)
+        : base(network, preprocessing) => (_file, _card, _size, _known) = (file, network.Card, size, known);
 
     /// <summary>Class names.</summary>
     public IReadOnlyList<string> Classes => _known.Classes;
@@ -81,8 +81,8 @@ public sealed class SupportModel : Model<SupportAnswer>
     }
 
     /// <summary>The same as a model among others, for what predicts and serves: its numbers are the distances to the classes.</summary>
-    internal PictureModel AsPictureModel() => new(new SupportNetwork(Network, _known, _size), Preprocessing, new AnswerCard(TargetKind.Classes, Classes) { Support = _known })
-        { Architecture = _card.GetValueOrDefault("architecture") ?? "" };
+    internal PictureModel AsPictureModel() => new(new SupportNetwork(Network, _known, _size), Preprocessing,
+        new AnswerCard(TargetKind.Classes, Classes) { Support = _known }) { Architecture = _card.GetValueOrDefault("architecture") ?? "" };
 
     /// <summary>Writes the set with its network.</summary>
     public void Save(string path) => SupportCard.Save(path, File.ReadAllBytes(_file), _card, _known);

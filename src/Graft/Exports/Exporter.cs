@@ -95,7 +95,8 @@ public static class Exporter
     {
         if (model.Head is null ? model.Backbone.UpstreamHead is null : model.Head is not LinearHead || model.Stage != model.Backbone.Stages.Count - 1)
             return null;
-        return StageFinder.Head(graph) is { Features: var found } && graph.Shapes[found] is [_, var size] && size == model.Backbone.FeatureSize ? found : null;
+        return StageFinder.Head(graph) is { Features: var found }
+            && graph.Shapes[found] is [_, var size] && size == model.Backbone.FeatureSize ? found : null;
     }
 
     /// <summary>Writes a backbone, its own classifier included, so that <c>--weights</c> reads it.</summary>

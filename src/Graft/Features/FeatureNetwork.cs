@@ -9,7 +9,8 @@ namespace Graft.Features;
 /// <param name="file">The bytes of its file.</param>
 /// <param name="cache">Keeps features; null: nothing is kept.</param>
 /// <exception cref="InvalidDataException">The card is damaged.</exception>
-internal sealed class FeatureNetwork(IReadOnlyDictionary<string, string> card, Func<OnnxNetwork> open, Func<byte[]> file, FeatureCache? cache) : IDisposable
+internal sealed class FeatureNetwork(IReadOnlyDictionary<string, string> card, Func<OnnxNetwork> open, Func<byte[]> file, FeatureCache? cache)
+    : IDisposable
 {
     private readonly Lazy<FrozenNetwork> _network = new(open);
 

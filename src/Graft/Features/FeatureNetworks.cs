@@ -104,7 +104,8 @@ internal sealed class FeatureNetworks(FeatureCache? cache)
         {
             ["format"] = Format, [FunctionKey] = function, ["preprocessing"] = backbone.Preprocessing.ToJson(),
             [SupportCard.FeaturesKey] = $"{backbone.FeatureSize}", [OutputsKey] = $"{network.Outputs}", ["architecture"] = backbone.Architecture,
-            ["licence"] = backbone.Provenance.Licence, ["upstream"] = ModelCard.Text(backbone.Provenance), [NotesKey] = JsonSerializer.Serialize(notes),
+            ["licence"] = backbone.Provenance.Licence, ["upstream"] = ModelCard.Text(backbone.Provenance),
+            [NotesKey] = JsonSerializer.Serialize(notes),
         };
         Keep(key, file, card);
         return new FeatureNetwork(card, () => network, file, cache);

@@ -96,7 +96,8 @@ public sealed class PictureEncoder : IDisposable
     {
         var key = FeatureNetworks.KeyOf(program, new InputOptions());
         return Kept(key, Path.GetFileName(program), open, cache)
-            ?? (new FeatureNetworks(cache).Cut(key, program) is { } cut ? new PictureEncoder(Path.GetFileName(program)) { _network = cut, _open = open } : null);
+            ?? (new FeatureNetworks(cache).Cut(key, program) is { } cut
+                ? new PictureEncoder(Path.GetFileName(program)) { _network = cut, _open = open } : null);
     }
 
     /// <summary>Of a few-shot model, which it owns from here on.</summary>
@@ -117,7 +118,8 @@ public sealed class PictureEncoder : IDisposable
     internal static PictureEncoder Of(FeatureNetwork network, string source) => new(source) { _network = network };
 
     private static PictureEncoder ByTorch(Backbone backbone, FeatureCache? cache, IReadOnlyList<string> notes) =>
-        new(backbone.Provenance.Source) { _backbone = backbone, _extractor = new FeatureExtractor(backbone, cache) { KeepNetwork = true }, Notes = notes };
+        new(backbone.Provenance.Source) { _backbone = backbone, _extractor = new FeatureExtractor(backbone, cache) { KeepNetwork = true },
+            Notes = notes };
 
     /// <summary>Features of the pictures that can be read, row after row, which they are, and the others.</summary>
     public (float[] Features, int[] Indices, IReadOnlyList<BrokenPicture> Broken) Encode(Dataset data)
