@@ -15,7 +15,7 @@ internal static class DuplicateLines
         foreach (var found in all.Take(Shown))
         {
             shell.Say($"  {(found.Exact ? "equal" : "alike")}{(found.AcrossSplits ? ", across splits" : "")}{(found.AcrossClasses ? ", across classes" : "")}: "
-                + string.Join(" = ", found.Files.Take(4)));
+                + string.Join(" = ", found.Files.Take(4)) + (found.Files.Count > 4 ? " = …" : "") + (found.Text is null ? "" : $": {found.Text}"));
         }
         if (all.Length > Shown) shell.Say($"  … and {all.Length - Shown} more (--json lists all)");
     }

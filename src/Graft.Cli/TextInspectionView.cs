@@ -18,8 +18,8 @@ internal static class TextInspectionView
         LeftOutView.Say(shell, splits.Notes with { Remarks = report.Remarks }, []);
         foreach (var found in report.Overlaps.Where(found => found.Exact + found.Near > 0))
         {
-            shell.Say($"{found.Exact + found.Near} of the {found.Part} sentences stand in train too ({found.Exact} equal, {found.Near} nearly; {found.OtherLabel} with another "
-                + "label): they make the result look better than it is. Remove them from one.");
+            shell.Say($"{found.Exact + found.Near} of the {found.Part} sentences {(found.Exact + found.Near == 1 ? "stands" : "stand")} in train too ({found.Exact} equal, {found.Near} nearly; "
+                + $"{found.OtherLabel} with another {(report.Task == TargetKind.Numbers ? "number" : "label")}): they make the result look better than it is. Remove them from one.");
         }
     }
 

@@ -27,8 +27,13 @@ internal sealed record InspectionReport(
 /// <summary>A column of numbers in a part.</summary>
 internal sealed record NumberSummary(string Part, string Column, int Pictures, double Mean, double Deviation, double Least, double Most);
 
-/// <summary>Pictures that are the same file (exact) or look the same; whether they stand in more than one split or class.</summary>
-internal sealed record DuplicateGroup(bool Exact, bool AcrossSplits, bool AcrossClasses, IReadOnlyList<string> Files);
+/// <summary>Pictures that are the same file (exact) or look the same, sentences that are equal or nearly; whether they stand in more than one split or class.</summary>
+internal sealed record DuplicateGroup(bool Exact, bool AcrossSplits, bool AcrossClasses, IReadOnlyList<string> Files)
+{
+    /// <summary>Of sentences: how the first begins.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public string? Text { get; init; }
+}
 
 /// <summary>Counts, sizes, broken files and duplicates of a dataset, across its splits.</summary>
 internal static class Inspection

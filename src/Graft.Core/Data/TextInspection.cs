@@ -111,7 +111,8 @@ internal static class TextInspection
     }
 
     private static DuplicateGroup Group(bool exact, Seen[] members) =>
-        new(exact, members.DistinctBy(one => one.Part).Count() > 1, members.DistinctBy(one => one.Label).Count() > 1, [.. members.Select(one => $"{one.Part}: {one.Name}")]);
+        new(exact, members.DistinctBy(one => one.Part).Count() > 1, members.DistinctBy(one => one.Label).Count() > 1, [.. members.Select(one => $"{one.Part}: {one.Name}")])
+        { Text = Table.Short(members[0].Text.Replace("\u001f", " | ", StringComparison.Ordinal)) };
 
     private static TextOverlap Overlap(string part, Seen[][] exact, Seen[][] near)
     {
