@@ -11,6 +11,9 @@ internal sealed class CharsMap : Normalizer
     private readonly uint[] _units;
     private readonly byte[] _texts;
 
+    // Most characters are of ASCII, and most of these stay: what each becomes is looked up once.
+    private readonly string?[] _ascii = new string?[0x80];
+
     /// <exception cref="InvalidDataException">It is damaged.</exception>
     public CharsMap(ReadOnlySpan<byte> table)
     {
@@ -19,6 +22,7 @@ internal sealed class CharsMap : Normalizer
         _units = new uint[size / 4];
         for (var k = 0; k < _units.Length; k++) _units[k] = BinaryPrimitives.ReadUInt32LittleEndian(table[(4 + 4 * k)..]);
         _texts = table[(4 + (int)size)..].ToArray();
+        for (var k = 0; k < _ascii.Length; k++) _ascii[k] = Find([(char)k]);
     }
 
     public override void Apply(AlignedText from, AlignedText to)
@@ -26,7 +30,14 @@ internal sealed class CharsMap : Normalizer
         var chars = from.Chars;
         for (var k = 0; k < chars.Length;)
         {
-            var length = chars[k] < 0x80 && chars[k] != '\r' && (k + 1 == chars.Length || chars[k + 1] < 0x80) ? 1 : StringInfo.GetNextTextElementLength(chars[k..]);
+            if (chars[k] < 0x80 && chars[k] != '\r' && (k + 1 == chars.Length || chars[k + 1] < 0x80))
+            {
+                if (_ascii[chars[k]] is { } single) to.Append(single, from.Start(k), from.End(k));
+                else to.Append(chars[k], from.Start(k), from.End(k));
+                k++;
+                continue;
+            }
+            var length = StringInfo.GetNextTextElementLength(chars[k..]);
             var (start, end) = (from.Start(k), from.End(k + length - 1));
             if (Encoding.UTF8.GetByteCount(chars.Slice(k, length)) < 6 && Find(chars.Slice(k, length)) is { } whole) to.Append(whole, start, end);
             else
