@@ -188,7 +188,7 @@ void ConvolutionalAlexNet(int side)
     var map = convolutional.Forward(x);
     var once = clock.Elapsed.TotalSeconds;
     // The dense layers slid over the pooling volume: what the map is, to rounding. Windows cut from the picture differ more, because each has a border of zeros of its own.
-    var volume = backbone.Forward(x, 0, 3);
+    Tensor volume = backbone.Forward(x, 0, 3);
     var slid = new List<Tensor>();
     for (long y = 0; y < map.Shape[2]; y++)
         for (long z = 0; z < map.Shape[3]; z++) slid.Add(backbone.UpstreamHead!.Forward(backbone.Forward(volume.Narrow(2, y, 6).Narrow(3, z, 6).Contiguous(), 3, 5)));

@@ -80,7 +80,7 @@ public class ForeignOnnxTests
 
         // Eleven pictures, ours the eighth of them.
         var eleven = Ops.Cat([.. Enumerable.Range(0, 11).Select(k => k == 7 ? x : x * (0.1 * k) - 0.3)]);
-        for (var stage = 0; stage < network.Stages.Count; stage++) Near(network.Forward(x, 0, stage + 1), network.Forward(eleven, 0, stage + 1)
+        for (var stage = 0; stage < network.Stages.Count; stage++) Near(network.Forward(x, 0, stage + 1).X, network.Forward(eleven, 0, stage + 1).X
             .Narrow(0, 7, 1));
     }
 

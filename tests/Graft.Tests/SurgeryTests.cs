@@ -146,7 +146,7 @@ public class SurgeryTests
         // cs231n: the dense layers slid over the pooling volume of a larger picture.
         var large = Ops.Rand([1, 3, 320, 288]) * 2L - 1L;
         var volume = backbone.Stages.ToList().FindIndex(stage => stage.Name == "fc6");
-        var map = backbone.Forward(large, 0, volume);
+        Tensor map = backbone.Forward(large, 0, volume);
         var window = name == "alexnet" ? 6 : 7;
         var scores = convolutional.Forward(large);
         Assert.Equal([1L, 10, map.Shape[2] - window + 1, map.Shape[3] - window + 1], scores.Shape);
