@@ -19,6 +19,7 @@ public sealed partial class ArrowTests
         ["Graft"],
         ["Graft.Data"],
         ["Graft.Inference"],
+        ["Graft.Inference.Text"],
         ["Graft.Learning"],
         ["Graft.Heads"],
         ["Graft.Models.Checkpoints"],

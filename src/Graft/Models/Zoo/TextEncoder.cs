@@ -132,7 +132,7 @@ internal sealed class TextEncoder : Backbone
         var filled = !there.All().ToArray<bool>()[0];
         var x = _words.Forward(ids);
         // RoBERTa counts its tokens from behind the number of the padding token.
-        x += Shape.Kind == "roberta" ? Ops.Embedding(_places!.Value, there.To(DType.Int64).Cumsum(1) * there.To(DType.Int64) + Shape.Pad)
+        x += Shape.Kind == "roberta" ? Ops.Embedding(_places!.Value, there.To(DType.Int64).Cumsum(1) * there.To(DType.Int64) + Tensor.From([(long)Shape.Pad]))
             : _places!.Value.Narrow(0, 0, ids.Shape[1]);
         if (_types is not null)
         {
