@@ -40,5 +40,5 @@ internal sealed record PackagedModel(string Name, string Summary, string Package
     public string Place => System.IO.Path.Combine(ModelHub.Folder, Side > 0 ? $"{Name}.onnx" : Name);
 
     /// <summary>Whether it was taken out already.</summary>
-    public bool IsHere => Side > 0 ? File.Exists(Place) : Files.Select(file => file.Name).Append("config.json").All(name => File.Exists(System.IO.Path.Combine(Place, name)));
+    public bool IsHere => Side > 0 ? File.Exists(Place) : Files.Select(file => file.Name).Concat(Config is null ? [] : ["config.json"]).All(name => File.Exists(System.IO.Path.Combine(Place, name)));
 }
