@@ -41,7 +41,7 @@ internal static class EvaluateCommand
                 throw new GraftException($"{parsed.GetValue(data)} holds {set.Noun.Many}, and {parsed.GetValue(run)} {(set.IsText ? "sees pictures" : "reads sentences")}");
             var clock = System.Diagnostics.Stopwatch.StartNew();
             var (judged, _, _, broken) = model.Judge(set,
-                (done, total) => shell.Progress(new ProgressReport(set.Noun.Many, done, total, done / Math.Max(1e-9, clock.Elapsed.TotalSeconds))),
+                (done, total) => shell.Progress(new ProgressReport(set.Noun.Many, done, total, done / Math.Max(1e-9, clock.Elapsed.TotalSeconds)) { Unit = set.Noun.Many }),
                 shell.Stop);
             if (judged is not Metrics metrics)
             {

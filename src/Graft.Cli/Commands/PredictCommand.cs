@@ -103,7 +103,7 @@ internal static class PredictCommand
         }
         var clock = System.Diagnostics.Stopwatch.StartNew();
         var answered = model.Answer(items, items.Count < Many ? null : (done, total) =>
-            shell.Progress(new ProgressReport("sentences", done, total, done / Math.Max(1e-9, clock.Elapsed.TotalSeconds))), shell.Stop);
+            shell.Progress(new ProgressReport("sentences", done, total, done / Math.Max(1e-9, clock.Elapsed.TotalSeconds)) { Unit = "sentences" }), shell.Stop);
         shell.Result(new
         {
             predictions = answered.Zip(names, (answer, name) => new { text = answer.File, from = name.Length > 0 ? name : null, answer = MetricsView.Json(answer) }),

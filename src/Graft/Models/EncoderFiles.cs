@@ -20,7 +20,7 @@ internal static class EncoderFiles
     private static readonly string[] s_prefixes = ["0.auto_model.", "auto_model.", "bert.", "roberta.", "distilbert.", "electra.", "albert.", "model."];
 
     /// <summary>The weights in a folder that holds a text encoder; null: it holds none.</summary>
-    public static string? In(string folder) => Directory.Exists(folder) && TypeOf(Path.Combine(folder, "config.json")) is not null
+    public static string? In(string folder) => Directory.Exists(folder) && EncoderShape.IsEncoder(Path.Combine(folder, "config.json"))
         ? s_weights.Select(name => Path.Combine(folder, name)).FirstOrDefault(File.Exists) : null;
 
     /// <summary>Whether a file of weights belongs to a text encoder, by the config.json beside it.</summary>
@@ -29,24 +29,9 @@ internal static class EncoderFiles
     private static string? FolderOf(string path)
     {
         var beside = Path.GetDirectoryName(Path.GetFullPath(path))!;
-        if (TypeOf(Path.Combine(beside, "config.json")) is not null) return beside;
-        return Path.GetFileName(beside) == "onnx" && Path.GetDirectoryName(beside) is { } above && TypeOf(Path.Combine(above, "config.json")) is not null
+        if (EncoderShape.IsEncoder(Path.Combine(beside, "config.json"))) return beside;
+        return Path.GetFileName(beside) == "onnx" && Path.GetDirectoryName(beside) is { } above && EncoderShape.IsEncoder(Path.Combine(above, "config.json"))
             ? above : null;
-    }
-
-    private static string? TypeOf(string config)
-    {
-        if (!File.Exists(config)) return null;
-        try
-        {
-            using var json = JsonDocument.Parse(File.ReadAllBytes(config));
-            var type = json.RootElement.TryGetProperty("model_type", out var found) ? found.GetString() : null;
-            return EncoderShape.Knows(type) ? type : null;
-        }
-        catch (Exception reason) when (reason is JsonException or InvalidOperationException)
-        {
-            return null;
-        }
     }
 
     /// <summary>Opens one.</summary>
@@ -77,8 +62,8 @@ internal static class EncoderFiles
         }
         if (bare.Count < state.Count) notes.Add($"{state.Count - bare.Count} of its {state.Count} tensors are of heads that are not used here");
         notes.AddRange(CheckpointMatcher.Load(encoder, bare, path));
-        var name_ = Path.GetFileName(folder.TrimEnd(Path.DirectorySeparatorChar));
-        encoder.Provenance = ModelCard.Origin(path, new Dictionary<string, string>(), Licence(folder), $"text ({name_})") with { Source = $"{name_}/{Path.GetFileName(path)}" };
+        var called = Path.GetFileName(folder.TrimEnd(Path.DirectorySeparatorChar));
+        encoder.Provenance = ModelCard.Origin(path, new Dictionary<string, string>(), Licence(folder), $"text ({called})") with { Source = $"{called}/{Path.GetFileName(path)}" };
         return (encoder, notes);
     }
 

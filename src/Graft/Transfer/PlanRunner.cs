@@ -184,7 +184,8 @@ internal sealed class PlanRunner(Backbone backbone, Plan plan, Dataset train, Da
     private Action<int, int> Report(string stage)
     {
         var clock = Stopwatch.StartNew();
-        return (done, total) => options.Progress?.Invoke(new ProgressReport(stage, done, total, done / Math.Max(1e-9, clock.Elapsed.TotalSeconds)));
+        return (done, total) => options.Progress?.Invoke(
+            new ProgressReport(stage, done, total, done / Math.Max(1e-9, clock.Elapsed.TotalSeconds)) { Unit = train.Noun.Many });
     }
 
     private Tensor? ClassWeights()

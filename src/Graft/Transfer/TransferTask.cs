@@ -126,7 +126,7 @@ public sealed class TransferTask(TrainOptions options)
             var clock = Stopwatch.StartNew();
             advice = new Advisor(backbone, Cache, Device.Parse(options.Device))
                 .Advise(train, options.Seed, (done, total) =>
-                Progress?.Invoke(new ProgressReport("features", done, total, done / Math.Max(1e-9, clock.Elapsed.TotalSeconds))), Cancel);
+                Progress?.Invoke(new ProgressReport("features", done, total, done / Math.Max(1e-9, clock.Elapsed.TotalSeconds)) { Unit = train.Noun.Many }), Cancel);
             strategy = advice.Strategy;
         }
         var plan = Strategies.ByName(strategy, backbone, train.Count, head);
@@ -215,7 +215,7 @@ public sealed class TransferTask(TrainOptions options)
         var validating = Stopwatch.StartNew();
         var extraction = new FeatureExtractor(backbone, unchanged ? Cache : null, device).Pooled(validation, backbone.Preprocessing, cancel: Cancel,
             progress: (done, total) => Progress?.Invoke(
-                new ProgressReport("validation", done, total, done / Math.Max(1e-9, validating.Elapsed.TotalSeconds))));
+                new ProgressReport("validation", done, total, done / Math.Max(1e-9, validating.Elapsed.TotalSeconds)) { Unit = train.Noun.Many }));
         foreach (var broken in extraction.Broken.Where(broken => !trainer.Broken.Contains(broken)))
         {
             if (options.Strict) throw new GraftException($"{broken.File}: {broken.Error} (--strict)");

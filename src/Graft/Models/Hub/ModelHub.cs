@@ -92,6 +92,13 @@ public sealed class ModelHub(Downloader downloader)
 
     private static readonly string[] s_weights = ["model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "model.onnx"];
 
+    // What a text encoder is of no use without, and what sentence encoders say beside.
+    private static readonly string[] s_text =
+    [
+        "tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "merges.txt", "sentencepiece.bpe.model", "spiece.model",
+        "sentence_bert_config.json", "1_Pooling/config.json",
+    ];
+
     private static string? Cached(string name)
     {
         var (repository, revision) = Parts(name);
@@ -123,6 +130,8 @@ public sealed class ModelHub(Downloader downloader)
         }
         foreach (var more in new[] { "config.json", "preprocessor_config.json" }) await Item(repository, revision, more, cancel)
             .ConfigureAwait(false);
+        if (!EncoderShape.IsEncoder(Path.Combine(Path.GetDirectoryName(weights)!, "config.json"))) return weights;
+        foreach (var more in s_text) await Item(repository, revision, more, cancel).ConfigureAwait(false);
         return weights;
     }
 
@@ -148,7 +157,7 @@ public sealed class ModelHub(Downloader downloader)
         if ((int)head.StatusCode == 404) return null;
         if ((int)head.StatusCode >= 400) throw new GraftException((int)head.StatusCode is 401 or 403 ? $"{address} may not be read ({(int)head.StatusCode}): set HF_TOKEN to a token that may, and accept its terms in a browser if it has any" : $"{address}: the server answered {(int)head.StatusCode}");
         var commit = Safe(Header("X-Repo-Commit")) ?? revision;
-        var digest = Safe((Header("X-Linked-Etag") ?? Header("ETag") ?? "").Trim('"', 'W', '/')) ?? $"{commit}-{file}";
+        var digest = Safe((Header("X-Linked-Etag") ?? Header("ETag") ?? "").Trim('"', 'W', '/')) ?? $"{commit}-{file.Replace('/', '-')}";
         var folder = RepositoryFolder(repository);
         var blob = Path.Combine(folder, "blobs", digest);
         await downloader.Fetch(address, blob, digest.Length == 64 ? digest : "", cancel).ConfigureAwait(false);

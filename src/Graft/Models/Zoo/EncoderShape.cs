@@ -66,6 +66,21 @@ internal sealed record EncoderShape
     /// <summary>Whether a config.json of this type can be read.</summary>
     public static bool Knows(string? modelType) => modelType is not null && s_kinds.ContainsKey(modelType);
 
+    /// <summary>Whether a file is the config.json of a text encoder.</summary>
+    public static bool IsEncoder(string config)
+    {
+        if (!File.Exists(config)) return false;
+        try
+        {
+            using var json = JsonDocument.Parse(File.ReadAllBytes(config));
+            return json.RootElement.TryGetProperty("model_type", out var type) && Knows(type.GetString());
+        }
+        catch (Exception reason) when (reason is JsonException or InvalidOperationException)
+        {
+            return false;
+        }
+    }
+
     /// <summary>From a config.json.</summary>
     /// <exception cref="InvalidDataException">It is of another type, or lacks something.</exception>
     public static EncoderShape OfConfig(JsonElement config)
