@@ -42,22 +42,27 @@ internal sealed class SpacePreTokenizer(bool punctuation) : PreTokenizer
     {
         var kinds = Characters.Kinds;
         var chars = from.Chars;
+        var word = start;
         for (var k = start; k < end;)
         {
             var c = chars[k];
             var (kind, length) = (kinds[c], 1);
-            if (char.IsSurrogate(c)) kind = kinds[from.RuneAt(k, out length)];
-            if ((kind & CharacterKinds.Space) != 0) to.End();
-            else if (punctuation && (kind & CharacterKinds.Punctuation) != 0)
+            if ((kind & CharacterKinds.Removed) != 0 && char.IsSurrogate(c)) kind = kinds[from.RuneAt(k, out length)];
+            var cuts = punctuation && (kind & CharacterKinds.Punctuation) != 0;
+            if (cuts || (kind & CharacterKinds.Space) != 0)
             {
+                to.Text.AppendFrom(from, word, k);
                 to.End();
-                to.Text.AppendFrom(from, k, k + length);
-                to.End();
+                if (cuts)
+                {
+                    to.Text.AppendFrom(from, k, k + length);
+                    to.End();
+                }
+                word = k + length;
             }
-            else if (length == 1) to.Text.Append(c, from.Start(k), from.End(k));
-            else to.Text.AppendFrom(from, k, k + length);
             k += length;
         }
+        to.Text.AppendFrom(from, word, end);
         to.End();
     }
 }
