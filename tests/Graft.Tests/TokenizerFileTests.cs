@@ -6,7 +6,8 @@ using Graft.Testing;
 
 namespace Graft.Tests;
 
-/// <summary>Files of tokenizers that are damaged, or of a kind that is not known: each is refused with its name, what is wrong, and what to do.</summary>
+/// <summary>Files of tokenizers that are damaged, or of a kind that is not known: each is refused with its name, what is wrong, and what to
+/// do.</summary>
 public sealed class TokenizerFileTests
 {
     private const string Signs = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n";
@@ -56,7 +57,8 @@ public sealed class TokenizerFileTests
     [InlineData("normalizer", """{"type": "Nmt"}""", "the normalizer Nmt")]
     [InlineData("normalizer", """{"type": "Replace", "pattern": {"Regex": "(?=a)b"}, "content": ""}""", "the pattern (?=a)b")]
     [InlineData("pre_tokenizer", """{"type": "UnicodeScripts"}""", "the pre-tokenizer UnicodeScripts")]
-    [InlineData("pre_tokenizer", """{"type": "Sequence", "pretokenizers": [{"type": "Split", "pattern": {"String": "a"}}]}""", "the pre-tokenizer Split")]
+    [InlineData("pre_tokenizer", """{"type": "Sequence", "pretokenizers": [{"type": "Split", "pattern": {"String": "a"}}]}""",
+        "the pre-tokenizer Split")]
     [InlineData("post_processor", """{"type": "ByteLevel"}""", "no post-processor that sets signs")]
     [InlineData("model", """{"type": "WordLevel", "vocab": {}, "unk_token": "a"}""", "the model WordLevel")]
     [InlineData("model", """{"type": "BPE", "vocab": {"a": 0}, "merges": [], "byte_fallback": true}""", "a BPE model with byte_fallback")]
@@ -109,13 +111,16 @@ public sealed class TokenizerFileTests
         {
             File.WriteAllBytes(shop["a.model"], whole[..length]);
             // Cut between two pieces it is a smaller model, and whole.
-            if (Record.Exception(() => Tokenizers.Open(shop.Root)) is { } error) Assert.Contains("a.model", Assert.IsType<GraftException>(error, exactMatch: false).Message, StringComparison.Ordinal);
+            if (Record.Exception(() => Tokenizers.Open(shop.Root)) is { } error) Assert.Contains("a.model",
+                Assert.IsType<GraftException>(error, exactMatch: false).Message, StringComparison.Ordinal);
         }
         File.WriteAllBytes(shop["a.model"], TokenizerTests.SentencePiece(TokenizerTests.Json("xlm-r"), isAlbert: false, kind: 2));
-        Assert.Contains("a BPE model of SentencePiece", Assert.Throws<UnknownTokenizerException>(() => Tokenizers.Open(shop.Root)).Message, StringComparison.Ordinal);
+        Assert.Contains("a BPE model of SentencePiece", Assert.Throws<UnknownTokenizerException>(() => Tokenizers.Open(shop.Root)).Message,
+            StringComparison.Ordinal);
         File.WriteAllBytes(shop["a.model"], whole);
         File.WriteAllText(shop["tokenizer_config.json"], """{"tokenizer_class": "CamembertTokenizer"}""");
-        Assert.Contains("the tokenizer_class CamembertTokenizer", Assert.Throws<UnknownTokenizerException>(() => Tokenizers.Open(shop.Root)).Message, StringComparison.Ordinal);
+        Assert.Contains("the tokenizer_class CamembertTokenizer", Assert.Throws<UnknownTokenizerException>(() => Tokenizers.Open(shop.Root)).Message,
+            StringComparison.Ordinal);
         File.WriteAllText(shop["tokenizer_config.json"], "{");
         Assert.Contains("tokenizer_config.json: it is no whole JSON file", Refused(shop), StringComparison.Ordinal);
     }
@@ -126,7 +131,8 @@ public sealed class TokenizerFileTests
         var card = Tokenizers.WordPiece(Encoding.UTF8.GetBytes(Signs + "a\n##b\n"), lower: true).ToCard();
         Assert.Equal([2, 5, 6, 3], Tokenizers.FromCard(card).Encode(new TextItem("ab"), 9).Ids);
         for (var length = 0; length < card.Length; length++) Assert.Throws<InvalidDataException>(() => Tokenizers.FromCard(card[..length]));
-        foreach (var other in new[] { "null", "[]", "{}", """{"files": 1}""", """{"files": {}}""", """{"files": {"vocab.txt": 1}}""", """{"files": {"a.model": {"base64": "?"}}}""", """{"files": {"vocab.txt": {"text": null}}}""" })
+        foreach (var other in new[] { "null", "[]", "{}", """{"files": 1}""", """{"files": {}}""", """{"files": {"vocab.txt": 1}}""",
+            """{"files": {"a.model": {"base64": "?"}}}""", """{"files": {"vocab.txt": {"text": null}}}""" })
             Assert.Throws<InvalidDataException>(() => Tokenizers.FromCard(other));
     }
 }

@@ -9,7 +9,8 @@ public sealed class WordPieceTrainerTests
 {
     private static string[] Pieces(byte[] vocabulary) => Encoding.UTF8.GetString(vocabulary).TrimEnd('\n').Split('\n');
 
-    /// <summary>Worked by hand. At first w e stands beside each other 2 + 6 = 8 times, which is the most; then l o, 7 times, where o w is left with 5; then come
+    /// <summary>Worked by hand. At first w e stands beside each other 2 + 6 = 8 times, which is the most; then l o, 7 times, where o w is left with
+    /// 5; then come
     /// those of newest, 6 times each, of equals the pair whose pieces came first; then lo w, 5 times; at last those of lower, twice.</summary>
     [Fact]
     public void Pairs_become_pieces_by_their_counts()
@@ -33,7 +34,8 @@ public sealed class WordPieceTrainerTests
     [Fact]
     public void No_word_at_all_and_a_size_out_of_bounds_are_refused()
     {
-        Assert.Contains("hold no word", Assert.Throws<GraftException>(() => WordPieceTrainer.Train(["", "  "], 100, lower: true)).Message, StringComparison.Ordinal);
+        Assert.Contains("hold no word", Assert.Throws<GraftException>(() => WordPieceTrainer.Train(["", "  "], 100, lower: true)).Message,
+            StringComparison.Ordinal);
         Assert.True(Assert.Throws<GraftException>(() => WordPieceTrainer.Train(["a"], 99, lower: true)).IsUsage);
     }
 

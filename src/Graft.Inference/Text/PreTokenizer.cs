@@ -108,7 +108,8 @@ internal sealed class MetaspacePreTokenizer(char sign, string prefix, bool split
     }
 }
 
-/// <summary>GPT-2's way (Radford et al. 2019): words with the space before them, letter for letter of their UTF-8, each byte as a sign that can be seen.</summary>
+/// <summary>GPT-2's way (Radford et al. 2019): words with the space before them, letter for letter of their UTF-8, each byte as a sign that can be
+/// seen.</summary>
 /// <param name="prefix">Whether a text that begins without a space is given one.</param>
 /// <param name="split">Whether it is cut into words at all.</param>
 internal sealed class BytePreTokenizer(bool prefix, bool split) : PreTokenizer
@@ -136,7 +137,8 @@ internal sealed class BytePreTokenizer(bool prefix, bool split) : PreTokenizer
         }
     }
 
-    /// <summary>Where the word ends that begins here: 's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+, the first that fits.</summary>
+    /// <summary>Where the word ends that begins here: 's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+, the first that
+    /// fits.</summary>
     private static int Word(AlignedText text, int start, int end)
     {
         var chars = text.Chars[..end];
