@@ -6,6 +6,7 @@ using Graft.Data;
 using Graft.Features;
 using Graft.FewShot;
 using Graft.Heads;
+using Graft.Inference.Text;
 using Graft.Models;
 using Graft.Models.Graphs;
 using Graft.Models.Zoo;
@@ -29,6 +30,7 @@ switch (args[0])
     case "load": LoadCheckpoint(args[1]); break;
     case "convolutional": ConvolutionalAlexNet(int.Parse(args[1], CultureInfo.InvariantCulture)); break;
     case "serve-load": ServeLoad(args[1], args[2], int.Parse(args[3], CultureInfo.InvariantCulture), double.Parse(args[4], CultureInfo.InvariantCulture)).GetAwaiter().GetResult(); break;
+    case "tokenize": Tokenize(args[1], args[2] == "lower", args[3]); break;
     default: Console.Error.WriteLine($"no job is called {args[0]}"); return 2;
 }
 return 0;
@@ -196,6 +198,27 @@ void ConvolutionalAlexNet(int side)
     double Apart(Tensor a, Tensor b) => ((a - b).Abs().Max() / a.Abs().Max()).Item();
     var (exact, bordered) = (Apart(Ops.Cat(slid, 0), flat), windows.Count == flat.Shape[0] ? Apart(Ops.Cat(windows, 0), flat) : double.NaN);
     Report(once, string.Create(CultureInfo.InvariantCulture, $"\"sliding_s\": {sliding:R}, \"windows\": {windows.Count}, \"places\": {flat.Shape[0]}, \"apart_from_slid_dense_layers\": {exact:E2}, \"apart_from_cut_windows\": {bordered:E2}, "));
+}
+
+// Sentences a second of processor time, on one thread, by a vocabulary of word pieces. The first second warms up.
+void Tokenize(string vocabulary, bool lower, string path)
+{
+    var tokenizer = Tokenizers.WordPiece(File.ReadAllBytes(vocabulary), lower);
+    var lines = File.ReadAllLines(path).Select(line => new TextItem(line)).ToArray();
+    using var process = Process.GetCurrentProcess();
+    double Seconds() { process.Refresh(); return process.TotalProcessorTime.TotalSeconds; }
+    double Run(double seconds)
+    {
+        var (start, count) = (Seconds(), 0L);
+        while (Seconds() - start < seconds)
+        {
+            foreach (var line in lines) tokenizer.Encode(line, 512);
+            count += lines.Length;
+        }
+        return count / (Seconds() - start);
+    }
+    Run(1);
+    Report(Run(3));
 }
 
 // Requests to a server from so many clients at once, for so many seconds: requests/s, and how long they took.

@@ -18,6 +18,7 @@ public sealed partial class ArrowTests
     [
         ["Graft"],
         ["Graft.Data"],
+        ["Graft.Inference.Text"],
         ["Graft.Inference"],
         ["Graft.Inference.Text"],
         ["Graft.Learning"],

@@ -15,7 +15,9 @@ public sealed class TokenizerTests
 
     private static string Folder(string name) => Path.Combine(Workshop.Repository, "tests", "Graft.Tests", "Tokenizers", name);
 
-    private static TextItem[] Lines() => [.. JsonSerializer.Deserialize<string[][]>(File.ReadAllBytes(Folder("lines.json")))!.Select(line => new TextItem(line[0], line.Length > 1 ? line[1] : null))];
+    private static TextItem[] Lines() =>
+        [.. JsonSerializer.Deserialize<string[][]>(File.ReadAllBytes(Folder("lines.json")))!.Select(line =>
+        new TextItem(line[0], line.Length > 1 ? line[1] : null))];
 
     private sealed record Expected(int[] Ids, int[]?[] Spans, int[] Cut);
 
@@ -39,7 +41,8 @@ public sealed class TokenizerTests
             {
                 var span = tokens.Spans![token];
                 if (expected[k].Spans[token] is not { } place) Assert.Equal(-1, span.Part);
-                else if (span.Length > 0) Assert.Equal((said, token, place[0], place[1], place[2]), (said, token, span.Part, span.Start, span.Length));
+                else if (span.Length > 0) Assert.Equal((said, token, place[0], place[1], place[2]),
+                    (said, token, span.Part, span.Start, span.Length));
             }
         }
     }
@@ -59,7 +62,8 @@ public sealed class TokenizerTests
         Holds(again, name, spans: false);
         Assert.Equal(tokenizer.Files.Keys, again.Files.Keys);
         foreach (var (file, bytes) in tokenizer.Files) Assert.Equal(bytes, again.Files[file]);
-        Assert.Equal((tokenizer.Count, tokenizer.Pad, tokenizer.First, tokenizer.Separator, tokenizer.Mask), (again.Count, again.Pad, again.First, again.Separator, again.Mask));
+        Assert.Equal((tokenizer.Count, tokenizer.Pad, tokenizer.First, tokenizer.Separator, tokenizer.Mask),
+            (again.Count, again.Pad, again.First, again.Separator, again.Mask));
     }
 
     [Theory]
@@ -125,7 +129,8 @@ public sealed class TokenizerTests
     public void Of_a_pair_the_longer_is_cut_token_by_token_and_of_equals_the_second()
     {
         var tokenizer = Tokenizers.Open(Folder("bert-uncased"));
-        string Cut(string first, string second, int most) => string.Join(' ', tokenizer.Encode(new TextItem(first, second), most).Ids.Select(tokenizer.Piece));
+        string Cut(string first, string second, int most) =>
+            string.Join(' ', tokenizer.Encode(new TextItem(first, second), most).Ids.Select(tokenizer.Piece));
         Assert.Equal("[CLS] a b c [SEP] d e f [SEP]", Cut("a b c", "d e f", 9));
         Assert.Equal("[CLS] a b c [SEP] d e [SEP]", Cut("a b c", "d e f", 8));
         Assert.Equal("[CLS] a b [SEP] d e [SEP]", Cut("a b c", "d e f", 7));
@@ -144,9 +149,11 @@ public sealed class TokenizerTests
         var tokenizer = Bert();
         int[] Ids(string text, string? second = null) => tokenizer.Encode(new TextItem(text, second), 512).Ids;
         Assert.Equal([101, 7592, 1010, 2088, 999, 102], Ids("Hello, world!"));
-        Assert.Equal([101, 1045, 1005, 2310, 2042, 3403, 2005, 1037, 17662, 12172, 2607, 2026, 2878, 2166, 1012, 102], Ids("I've been waiting for a HuggingFace course my whole life."));
+        Assert.Equal([101, 1045, 1005, 2310, 2042, 3403, 2005, 1037, 17662, 12172, 2607, 2026, 2878, 2166, 1012, 102],
+            Ids("I've been waiting for a HuggingFace course my whole life."));
         Assert.Equal([101, 1045, 5223, 2023, 2061, 2172, 999, 102], Ids("I hate this so much!"));
-        Assert.Equal([101, 2023, 2003, 1996, 2034, 6251, 1012, 102, 2023, 2003, 1996, 2117, 2028, 1012, 102], Ids("This is the first sentence.", "This is the second one."));
+        Assert.Equal([101, 2023, 2003, 1996, 2034, 6251, 1012, 102, 2023, 2003, 1996, 2117, 2028, 1012, 102],
+            Ids("This is the first sentence.", "This is the second one."));
         Assert.Equal((0, 101, 102, 103, 30522), (tokenizer.Pad, tokenizer.First, tokenizer.Separator, tokenizer.Mask, tokenizer.Count));
     }
 
@@ -166,7 +173,8 @@ public sealed class TokenizerTests
         using var shop = new Workshop();
         File.WriteAllText(shop["lines.txt"], string.Join('\n', lines) + "\n");
         var peer = Path.Combine(Workshop.Repository, "tests", "Graft.Tests", "tokenizer_peer.py");
-        var (status, output, errors) = Workshop.Run("/usr/bin/python3", [peer, "ids", Workshop.Need("text", "bert_uncased_vocab.txt"), "lower", shop["lines.txt"]]);
+        var (status, output, errors) = Workshop.Run("/usr/bin/python3",
+            [peer, "ids", Workshop.Need("text", "bert_uncased_vocab.txt"), "lower", shop["lines.txt"]]);
         Assert.True(status == 0, errors);
         Assert.Equal(ours, output);
     }
@@ -175,7 +183,8 @@ public sealed class TokenizerTests
     [Fact]
     public void Byte_pairs_are_merged_in_the_order_of_the_merges_and_the_leftmost_first()
     {
-        var pieces = new[] { "<unk>", "h", "e", "l", "o", "ll", "he", "hell", "hello", "oo" }.Select((piece, id) => (piece, id)).ToDictionary(pair => pair.piece, pair => pair.id);
+        var pieces = new[] { "<unk>", "h", "e", "l", "o", "ll", "he", "hell", "hello", "oo" }.Select((piece, id) => (piece, id)).ToDictionary(pair =>
+            pair.piece, pair => pair.id);
         var model = new BpeModel(pieces, [("l", "l"), ("h", "e"), ("he", "ll"), ("hell", "o"), ("o", "o")], unknown: 0);
         Assert.Equal([8], Ids(model, "hello"));
         Assert.Equal([5, 3], Ids(model, "lll"));
@@ -188,7 +197,8 @@ public sealed class TokenizerTests
     [Fact]
     public void The_most_likely_cut_is_chosen_and_unknown_characters_are_one_piece()
     {
-        var model = new UnigramModel([("<unk>", 0), ("a", 0), ("b", 0), ("c", 0), ("d", 0), ("cd", 1), ("ab", 2), ("abc", 5), ("abcd", 10)], unknown: 0);
+        var model = new UnigramModel([("<unk>", 0), ("a", 0), ("b", 0), ("c", 0), ("d", 0), ("cd", 1), ("ab", 2), ("abc", 5), ("abcd", 10)],
+            unknown: 0);
         Assert.Equal([8, 1, 5, 0], Ids(model, "abcdacdxx"));
         // ab + c costs 1 + 2 = 3, a + bc costs 2 + 0.5 = 2.5, and abc 2.75.
         model = new UnigramModel([("<unk>", 0), ("ab", -1), ("c", -2), ("a", -2), ("bc", -0.5), ("abc", -2.75)], unknown: 0);
@@ -206,7 +216,8 @@ public sealed class TokenizerTests
     public void A_long_text_taken_in_parts_has_the_pieces_that_it_has_in_one()
     {
         var random = new Random(3);
-        string[] bits = ["the", "movie", "unbelievable", "한국어", "日本", "\n", "  ", " ", " ", "!", "…", "e\u0301", "👍", "don't", "a", "20", "\u3000", "[MASK]", " <mask> "];
+        string[] bits = ["the", "movie", "unbelievable", "한국어", "日本", "\n", "  ", " ", " ", "!", "…", "e\u0301", "👍", "don't", "a", "20", "\u3000",
+            "[MASK]", " <mask> "];
         var text = string.Concat(Enumerable.Range(0, 40_000).Select(_ => bits[random.Next(bits.Length)]));
         foreach (var name in new[] { "bert-uncased", "bert-cased", "roberta", "xlm-r", "albert" })
         {
@@ -244,7 +255,8 @@ public sealed class TokenizerTests
         foreach (var name in new[] { "bert-uncased", "roberta", "xlm-r" })
         {
             var (tokenizer, lines, expected) = (Tokenizers.Open(Folder(name)), Lines(), Read(name));
-            Parallel.For(0, lines.Length * 20, k => Assert.Equal(expected[k % lines.Length].Ids, tokenizer.Encode(lines[k % lines.Length], Unbounded).Ids));
+            Parallel.For(0, lines.Length * 20, k =>
+                Assert.Equal(expected[k % lines.Length].Ids, tokenizer.Encode(lines[k % lines.Length], Unbounded).Ids));
         }
     }
 
@@ -254,7 +266,8 @@ public sealed class TokenizerTests
         foreach (var name in new[] { "bert-uncased", "bert-cased", "roberta", "xlm-r", "albert" })
         {
             var tokenizer = Tokenizers.Open(Folder(name));
-            foreach (var text in new[] { "\ud83d", "a\udc4db", "\ud83d\ud83d", new string('\udc00', 300) }) Assert.NotEmpty(tokenizer.Encode(new TextItem(text), 512, spans: true).Ids);
+            foreach (var text in new[] { "\ud83d", "a\udc4db", "\ud83d\ud83d",
+                new string('\udc00', 300) }) Assert.NotEmpty(tokenizer.Encode(new TextItem(text), 512, spans: true).Ids);
             Assert.Throws<ArgumentOutOfRangeException>(() => tokenizer.Piece(tokenizer.Count));
         }
     }
@@ -264,12 +277,14 @@ public sealed class TokenizerTests
     internal static JsonObject Json(string name) => JsonNode.Parse(File.ReadAllBytes(Path.Combine(Folder(name), "tokenizer.json")))!.AsObject();
 
     internal static void WriteVocabulary(string path, JsonObject json) =>
-        File.WriteAllText(path, string.Concat(json["model"]!["vocab"]!.AsObject().OrderBy(piece => piece.Value!.GetValue<int>()).Select(piece => piece.Key + "\n")));
+        File.WriteAllText(path, string.Concat(json["model"]!["vocab"]!.AsObject().OrderBy(piece => piece.Value!.GetValue<int>()).Select(piece =>
+            piece.Key + "\n")));
 
     /// <summary>The pieces of tokenizer.json as SentencePiece keeps them: XLM-R's in its own order, with its own three signs first.</summary>
     internal static byte[] SentencePiece(JsonObject json, bool isAlbert, int kind = 1)
     {
-        var pieces = json["model"]!["vocab"]!.AsArray().Select(piece => (Text: piece![0]!.GetValue<string>(), Score: piece[1]!.GetValue<double>())).ToList();
+        var pieces = json["model"]!["vocab"]!.AsArray().Select(piece =>
+            (Text: piece![0]!.GetValue<string>(), Score: piece[1]!.GetValue<double>())).ToList();
         if (!isAlbert) pieces = [("<unk>", 0), ("<s>", 0), ("</s>", 0), .. pieces[4..^1]];
         var normalizer = json["normalizer"]!["normalizers"] is JsonArray steps ? steps[^1]! : json["normalizer"]!;
         var map = Convert.FromBase64String(normalizer["precompiled_charsmap"]!.GetValue<string>());

@@ -8,8 +8,8 @@ const units = text => { const places = [0]; for (const c of text) places.push(pl
 function span(line, [start, end], part) {
   const places = units(line[part]);
   [start, end] = [places[start], places[end]];
-  while (start < end && /\s/.test(line[part][start])) start++;
-  while (end > start && /\s/.test(line[part][end - 1])) end--;
+  while (start < end && /\p{White_Space}/u.test(line[part][start])) start++;
+  while (end > start && /\p{White_Space}/u.test(line[part][end - 1])) end--;
   return [part, start, end - start];
 }
 

@@ -11,7 +11,8 @@ namespace Graft.Inference.Text;
 /// <param name="LeftSpaces">The spaces before it are its own.</param>
 /// <param name="RightSpaces">The spaces behind it are its own.</param>
 /// <param name="Normalized">It is looked for in the text as the normaliser leaves it.</param>
-internal sealed record AddedToken(int Id, string Text, bool SingleWord = false, bool LeftSpaces = false, bool RightSpaces = false, bool Normalized = false);
+internal sealed record AddedToken(int Id, string Text, bool SingleWord = false, bool LeftSpaces = false, bool RightSpaces = false,
+    bool Normalized = false);
 
 /// <summary>Finds added tokens: the first that stands in a text, of several at one place the longest.</summary>
 internal sealed class AddedTokens(IEnumerable<AddedToken> tokens)

@@ -59,12 +59,29 @@ internal sealed class AlignedText
     /// <summary>A piece of what was written, as it is.</summary>
     public void AppendWritten(ReadOnlySpan<char> text, int start)
     {
-        for (var k = 0; k < text.Length; k++) Append(text[k], start + k, start + k + 1);
+        var at = Reserve(text.Length);
+        text.CopyTo(_chars.AsSpan(at));
+        var starts = _starts.AsSpan(at, text.Length);
+        var ends = _ends.AsSpan(at, text.Length);
+        for (var k = 0; k < starts.Length; k++) starts[k] = start + k;
+        for (var k = 0; k < ends.Length; k++) ends[k] = start + k + 1;
     }
 
     public void AppendFrom(AlignedText other, int start, int end)
     {
-        for (var k = start; k < end; k++) Append(other._chars[k], other._starts[k], other._ends[k]);
+        var length = end - start;
+        var at = Reserve(length);
+        other._chars.AsSpan(start, length).CopyTo(_chars.AsSpan(at));
+        other._starts.AsSpan(start, length).CopyTo(_starts.AsSpan(at));
+        other._ends.AsSpan(start, length).CopyTo(_ends.AsSpan(at));
+    }
+
+    private int Reserve(int length)
+    {
+        var at = Count;
+        while (at + length > _chars.Length) Grow();
+        Count = at + length;
+        return at;
     }
 
     private void Grow()

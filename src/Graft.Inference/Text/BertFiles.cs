@@ -7,12 +7,14 @@ internal static class BertFiles
 {
     public const string Vocabulary = "vocab.txt";
 
-    private static readonly string[] s_kin = ["Bert", "DistilBert", "Electra", "MobileBert", "ConvBert", "SqueezeBert", "LayoutLM", "Lxmert", "Realm", "Retribert", "Funnel", "Dpr"];
+    private static readonly string[] s_kin = ["Bert", "DistilBert", "Electra", "MobileBert", "ConvBert", "SqueezeBert", "LayoutLM", "Lxmert", "Realm",
+        "Retribert", "Funnel", "Dpr"];
 
     public static PieceTokenizer Read(TokenizerFiles files)
     {
         var config = files.ReadConfig();
-        if (config.Class is { } kind && !s_kin.Contains(kind.Replace("TokenizerFast", "", StringComparison.Ordinal).Replace("Tokenizer", "", StringComparison.Ordinal)))
+        if (config.Class is { } kind && !s_kin.Contains(kind.Replace("TokenizerFast", "", StringComparison.Ordinal).Replace("Tokenizer", "",
+            StringComparison.Ordinal)))
             throw files.Unknown(TokenizerFiles.Config, $"the tokenizer_class {kind}");
         if (config.Basic == false) throw files.Unknown(TokenizerFiles.Config, "do_basic_tokenize false");
         var pieces = ReadLines(files);
@@ -21,7 +23,8 @@ internal static class BertFiles
         int Need(string name, string standard)
         {
             var sign = config.Signs.GetValueOrDefault(name, standard);
-            return numbers.TryGetValue(sign, out var id) ? id : throw new GraftException($"{files.Path(Vocabulary)} has no piece {sign}, which a network of BERT's kind needs; "
+            return numbers.TryGetValue(sign, out var id) ? id
+                : throw new GraftException($"{files.Path(Vocabulary)} has no piece {sign}, which a network of BERT's kind needs; "
                 + $"if it is called otherwise, say so in {TokenizerFiles.Config} (\"{name}\")");
         }
         var (unknown, first, separator) = (Need("unk_token", "[UNK]"), Need("cls_token", "[CLS]"), Need("sep_token", "[SEP]"));
@@ -39,7 +42,8 @@ internal static class BertFiles
         var normalizer = new BertNormalizer(clean: true, config.Chinese ?? true, config.StripAccents ?? lower, lower);
         var signs = new Signs([first], [separator], [separator], pad, mask);
         return new PieceTokenizer(
-            new TokenizerParts(all, new WordPieceModel(numbers, unknown), [normalizer], [new SpacePreTokenizer(punctuation: true)], [.. added.Values], signs),
+            new TokenizerParts(all, new WordPieceModel(numbers, unknown), [normalizer], [new SpacePreTokenizer(punctuation: true)], [.. added.Values],
+                signs),
             files.Only(Vocabulary, TokenizerFiles.Config));
     }
 
@@ -65,7 +69,8 @@ internal static class BertFiles
         var numbers = new Dictionary<string, int>(pieces.Length, StringComparer.Ordinal);
         for (var id = 0; id < pieces.Length; id++)
         {
-            if (!numbers.TryAdd(pieces[id], id)) throw files.Damaged(Vocabulary, $"line {id + 1} repeats the piece '{pieces[id]}' of line {numbers[pieces[id]] + 1}");
+            if (!numbers.TryAdd(pieces[id], id))
+                throw files.Damaged(Vocabulary, $"line {id + 1} repeats the piece '{pieces[id]}' of line {numbers[pieces[id]] + 1}");
         }
         return numbers;
     }

@@ -24,7 +24,8 @@ internal sealed class BpeModel : PieceModel
     /// <param name="fuse">Whether unknown characters beside each other are one.</param>
     /// <param name="wholeFirst">Whether a word that is a piece is taken as it is, whatever the merges would make.</param>
     /// <exception cref="InvalidDataException">A merge names what is no piece.</exception>
-    public BpeModel(IReadOnlyDictionary<string, int> pieces, IEnumerable<(string First, string Second)> merges, int? unknown, bool fuse = false, bool wholeFirst = false)
+    public BpeModel(IReadOnlyDictionary<string, int> pieces, IEnumerable<(string First, string Second)> merges, int? unknown, bool fuse = false,
+        bool wholeFirst = false)
     {
         (_unknown, _fuse, _wholeFirst) = (unknown, fuse, wholeFirst);
         _lookup = _known.GetAlternateLookup<ReadOnlySpan<char>>();
@@ -33,7 +34,8 @@ internal sealed class BpeModel : PieceModel
         foreach (var (first, second) in merges)
         {
             int Need(string piece) => pieces.TryGetValue(piece, out var id) ? id
-                : throw new InvalidDataException($"merge {_merges.Count + 1} ('{first}' and '{second}') needs the piece '{piece}', which the vocabulary lacks");
+                : throw new InvalidDataException(
+                    $"merge {_merges.Count + 1} ('{first}' and '{second}') needs the piece '{piece}', which the vocabulary lacks");
             _merges.TryAdd((Need(first), Need(second)), (_merges.Count, Need(first + second)));
         }
     }

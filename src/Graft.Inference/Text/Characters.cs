@@ -30,8 +30,8 @@ internal enum CharacterKinds : byte
     Upper = 128,
 }
 
-/// <summary>Unicode as Hugging Face's tokenizers see it, from a table of our own (characters.txt): the numbers of a text must not hang on which Unicode
-/// the machine's .NET knows, and where .NET runs without ICU its own normalisation leaves a text as it is.</summary>
+/// <summary>Unicode as Hugging Face's tokenizers see it, from a table of our own (characters.txt): the numbers of a text must not hang on which
+/// Unicode the machine's .NET knows, and where .NET runs without ICU its own normalisation leaves a text as it is.</summary>
 internal static class Characters
 {
     private const int Syllables = 0xac00, SyllableCount = 11172, Leads = 0x1100, Vowels = 0x1161, Tails = 0x11a7, VowelCount = 21, TailCount = 28;

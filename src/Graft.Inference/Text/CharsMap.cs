@@ -4,8 +4,9 @@ using System.Text;
 
 namespace Graft.Inference.Text;
 
-/// <summary>SentencePiece's table of what becomes what (Kudo and Richardson 2018; nmt_nfkc and its like), which a model carries within: a double-array trie of
-/// UTF-8 with the texts behind it. It is asked as Hugging Face asks it: a grapheme of less than six bytes at a time, else each of its characters.</summary>
+/// <summary>SentencePiece's table of what becomes what (Kudo and Richardson 2018; nmt_nfkc and its like), which a model carries within: a
+/// double-array trie of UTF-8 with the texts behind it. It is asked as Hugging Face asks it: a grapheme of less than six bytes at a time, else each
+/// of its characters.</summary>
 internal sealed class CharsMap : Normalizer
 {
     private readonly uint[] _units;

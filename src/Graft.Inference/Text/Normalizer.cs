@@ -2,7 +2,8 @@ using System.Text.RegularExpressions;
 
 namespace Graft.Inference.Text;
 
-/// <summary>One step that makes texts alike before they are cut into words. The kinds and what they do are those of Hugging Face's tokenizers.</summary>
+/// <summary>One step that makes texts alike before they are cut into words. The kinds and what they do are those of Hugging Face's
+/// tokenizers.</summary>
 internal abstract class Normalizer
 {
     /// <summary>Whether it must see a text's beginning or end, so that a long text cannot be taken in parts.</summary>
@@ -11,7 +12,8 @@ internal abstract class Normalizer
     public abstract void Apply(AlignedText from, AlignedText to);
 }
 
-/// <summary>BERT's own (Devlin et al. 2019): control signs dropped, Chinese characters set apart by spaces, accents dropped, capitals made small.</summary>
+/// <summary>BERT's own (Devlin et al. 2019): control signs dropped, Chinese characters set apart by spaces, accents dropped, capitals made
+/// small.</summary>
 internal sealed class BertNormalizer(bool clean, bool chinese, bool stripAccents, bool lower) : Normalizer
 {
     private readonly Normalizer[] _steps = stripAccents

@@ -33,7 +33,8 @@ internal sealed class WordPieceModel : PieceModel
         {
             if (piece.Length == 0) continue;
             _trie.Add(piece, id);
-            if (piece.Length > prefix.Length && piece.StartsWith(prefix, StringComparison.Ordinal)) _trie.Add(piece.AsSpan(prefix.Length), id, _continuing);
+            if (piece.Length > prefix.Length && piece.StartsWith(prefix, StringComparison.Ordinal))
+                _trie.Add(piece.AsSpan(prefix.Length), id, _continuing);
         }
     }
 

@@ -18,8 +18,10 @@ internal sealed record TokenizerParts(
     IReadOnlyList<string> Pieces, PieceModel Model, IReadOnlyList<Normalizer> Normalizers, IReadOnlyList<PreTokenizer> PreTokenizers,
     IReadOnlyList<AddedToken> Added, Signs Signs);
 
-/// <summary>Every tokenizer: added tokens are found in what is written; what stands between them is normalised, cut into words, and these into pieces. The steps
-/// and their order are those of Hugging Face's tokenizers. A long text is taken in parts, and no further than the network can read.</summary>
+/// <summary>Every tokenizer: added tokens are found in what is written; what stands between them is normalised, cut into words, and these into
+/// pieces. The steps and their order are those of Hugging Face's tokenizers. A long text is taken in parts, and no further than the network can read.
+/// Microsoft.ML.Tokenizers 2.0.1 and FastBertTokenizer 1.2.6 do not serve: without ICU they leave accents and Korean syllables as they are, so that
+/// nearly every Korean sentence gets other numbers than Hugging Face's.</summary>
 internal sealed class PieceTokenizer : Tokenizer
 {
     // A part of a text; a longer stretch is parted where no word and no sign can reach across.
@@ -42,7 +44,8 @@ internal sealed class PieceTokenizer : Tokenizer
         _written = new(parts.Added.Where(token => !token.Normalized));
         _normalized = new(parts.Added.Where(token => token.Normalized).Select(token => token with { Text = Normalize(token.Text) })
             .Where(token => token.Text.Length > 0));
-        _bert = parts.Normalizers is [BertNormalizer { Cleans: true } bert] && parts.PreTokenizers is [SpacePreTokenizer { CutsPunctuation: true }] ? bert : null;
+        _bert = parts.Normalizers is [BertNormalizer { Cleans: true } bert] && parts.PreTokenizers is [SpacePreTokenizer { CutsPunctuation: true }]
+            ? bert : null;
         _whole = parts.Normalizers.Any(step => step.NeedsWhole) || parts.Added.Any(token => token.Text.Any(char.IsWhiteSpace))
             || parts.PreTokenizers.Count == 0;
     }
@@ -173,7 +176,8 @@ internal sealed class PieceTokenizer : Tokenizer
         if (_bert is null) return text[k] == ' ' && k + 1 < text.Length && char.IsLetterOrDigit(text[k + 1]) && char.IsLetterOrDigit(text[k - 1]);
         var kind = Characters.Kinds[text[k]];
         return (kind & CharacterKinds.Space) != 0 && (kind & CharacterKinds.Removed) == 0
-            || _bert.SetsChineseApart && (kind & CharacterKinds.Chinese) != 0 || char.IsAsciiLetterOrDigit(text[k - 1]) && (kind & CharacterKinds.Punctuation) != 0;
+            || _bert.SetsChineseApart && (kind & CharacterKinds.Chinese) != 0 || char.IsAsciiLetterOrDigit(text[k - 1])
+                && (kind & CharacterKinds.Punctuation) != 0;
     }
 
     private void ReadPart(ReadOnlySpan<char> text, int at, int upTo, Bench bench, bool spans)
@@ -233,7 +237,8 @@ internal sealed class PieceTokenizer : Tokenizer
             foreach (var cut in bench.Cuts)
             {
                 var first = start + cut.Start;
-                bench.Pieces.Add(spans ? new Placed(cut.Id, words.Text.Start(first), words.Text.End(first + cut.Length - 1)) : new Placed(cut.Id, 0, 0));
+                bench.Pieces.Add(spans ? new Placed(cut.Id, words.Text.Start(first), words.Text.End(first + cut.Length - 1))
+                    : new Placed(cut.Id, 0, 0));
             }
         }
     }

@@ -42,22 +42,27 @@ internal sealed class SpacePreTokenizer(bool punctuation) : PreTokenizer
     {
         var kinds = Characters.Kinds;
         var chars = from.Chars;
+        var word = start;
         for (var k = start; k < end;)
         {
             var c = chars[k];
             var (kind, length) = (kinds[c], 1);
-            if (char.IsSurrogate(c)) kind = kinds[from.RuneAt(k, out length)];
-            if ((kind & CharacterKinds.Space) != 0) to.End();
-            else if (punctuation && (kind & CharacterKinds.Punctuation) != 0)
+            if ((kind & CharacterKinds.Removed) != 0 && char.IsSurrogate(c)) kind = kinds[from.RuneAt(k, out length)];
+            var cuts = punctuation && (kind & CharacterKinds.Punctuation) != 0;
+            if (cuts || (kind & CharacterKinds.Space) != 0)
             {
+                to.Text.AppendFrom(from, word, k);
                 to.End();
-                to.Text.AppendFrom(from, k, k + length);
-                to.End();
+                if (cuts)
+                {
+                    to.Text.AppendFrom(from, k, k + length);
+                    to.End();
+                }
+                word = k + length;
             }
-            else if (length == 1) to.Text.Append(c, from.Start(k), from.End(k));
-            else to.Text.AppendFrom(from, k, k + length);
             k += length;
         }
+        to.Text.AppendFrom(from, word, end);
         to.End();
     }
 }
@@ -103,7 +108,8 @@ internal sealed class MetaspacePreTokenizer(char sign, string prefix, bool split
     }
 }
 
-/// <summary>GPT-2's way (Radford et al. 2019): words with the space before them, letter for letter of their UTF-8, each byte as a sign that can be seen.</summary>
+/// <summary>GPT-2's way (Radford et al. 2019): words with the space before them, letter for letter of their UTF-8, each byte as a sign that can be
+/// seen.</summary>
 /// <param name="prefix">Whether a text that begins without a space is given one.</param>
 /// <param name="split">Whether it is cut into words at all.</param>
 internal sealed class BytePreTokenizer(bool prefix, bool split) : PreTokenizer
@@ -131,7 +137,8 @@ internal sealed class BytePreTokenizer(bool prefix, bool split) : PreTokenizer
         }
     }
 
-    /// <summary>Where the word ends that begins here: 's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+, the first that fits.</summary>
+    /// <summary>Where the word ends that begins here: 's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+, the first that
+    /// fits.</summary>
     private static int Word(AlignedText text, int start, int end)
     {
         var chars = text.Chars[..end];

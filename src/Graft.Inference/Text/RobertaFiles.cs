@@ -10,13 +10,16 @@ internal static class RobertaFiles
     public static PieceTokenizer Read(TokenizerFiles files)
     {
         var config = files.ReadConfig();
-        if (config.Class is { } kind && !kind.StartsWith("Roberta", StringComparison.Ordinal)) throw files.Unknown(TokenizerFiles.Config, $"the tokenizer_class {kind}");
-        var numbers = files.Json(Vocabulary, json => json.EnumerateObject().ToDictionary(entry => entry.Name, entry => entry.Value.GetInt32(), StringComparer.Ordinal));
+        if (config.Class is { } kind && !kind.StartsWith("Roberta", StringComparison.Ordinal)) throw files.Unknown(TokenizerFiles.Config,
+            $"the tokenizer_class {kind}");
+        var numbers = files.Json(Vocabulary, json =>
+            json.EnumerateObject().ToDictionary(entry => entry.Name, entry => entry.Value.GetInt32(), StringComparer.Ordinal));
         var pieces = TokenizerJson.List(numbers, files, Vocabulary);
         int Need(string name, string standard)
         {
             var sign = config.Signs.GetValueOrDefault(name, standard);
-            return numbers.TryGetValue(sign, out var id) ? id : throw new GraftException($"{files.Path(Vocabulary)} has no piece {sign}, which a network of RoBERTa's kind needs; "
+            return numbers.TryGetValue(sign, out var id) ? id
+                : throw new GraftException($"{files.Path(Vocabulary)} has no piece {sign}, which a network of RoBERTa's kind needs; "
                 + $"if it is called otherwise, say so in {TokenizerFiles.Config} (\"{name}\")");
         }
         var (first, separator, unknown) = (Need("cls_token", "<s>"), Need("sep_token", "</s>"), Need("unk_token", "<unk>"));

@@ -4,7 +4,8 @@ using System.Text.RegularExpressions;
 
 namespace Graft.Inference.Text;
 
-/// <summary>A .model of SentencePiece (Kudo and Richardson 2018) that holds a unigram model: XLM-R's, of which fairseq moved the numbers, and ALBERT's.</summary>
+/// <summary>A .model of SentencePiece (Kudo and Richardson 2018) that holds a unigram model: XLM-R's, of which fairseq moved the numbers, and
+/// ALBERT's.</summary>
 internal static class SentencePieceFiles
 {
     private sealed record Piece(string Text, float Score, int Type);
@@ -29,12 +30,15 @@ internal static class SentencePieceFiles
             throw files.Damaged(name, error.Message, error);
         }
         if (model.Pieces.Count == 0) throw files.Damaged(name, "it holds no pieces");
-        if (model.Kind != 1) throw files.Unknown(name, model.Kind switch { 2 => "a BPE model of SentencePiece", 3 => "a model of whole words", _ => "a model of single characters" });
-        if (!model.AddsPrefix || !model.TrimsSpaces || !model.EscapesSpaces) throw files.Unknown(name, "a way with spaces that is not the usual one (add_dummy_prefix, remove_extra_whitespaces, escape_whitespaces)");
+        if (model.Kind != 1) throw files.Unknown(name,
+            model.Kind switch { 2 => "a BPE model of SentencePiece", 3 => "a model of whole words", _ => "a model of single characters" });
+        if (!model.AddsPrefix || !model.TrimsSpaces || !model.EscapesSpaces) throw files.Unknown(name,
+            "a way with spaces that is not the usual one (add_dummy_prefix, remove_extra_whitespaces, escape_whitespaces)");
         var texts = model.Pieces.Select(piece => piece.Text).ToList();
         var isAlbert = texts.Contains("[CLS]") && texts.Contains("[SEP]");
         var isXlmr = !isAlbert && texts.Count > 3 && texts[0] == "<unk>" && texts[1] == "<s>" && texts[2] == "</s>";
-        if (config.Class is { } kind && !(isAlbert && kind.StartsWith("Albert", StringComparison.Ordinal)) && !(isXlmr && kind.StartsWith("XLMRoberta", StringComparison.Ordinal)))
+        if (config.Class is { } kind && !(isAlbert && kind.StartsWith("Albert", StringComparison.Ordinal))
+            && !(isXlmr && kind.StartsWith("XLMRoberta", StringComparison.Ordinal)))
             throw files.Unknown(TokenizerFiles.Config, $"the tokenizer_class {kind}");
         if (!isAlbert && !isXlmr) throw files.Unknown(name, "signs that are neither XLM-R's (<unk>, <s>, </s>) nor ALBERT's ([CLS], [SEP])");
         if (texts.Distinct(StringComparer.Ordinal).Count() != texts.Count) throw files.Damaged(name, "a piece stands in it twice");
@@ -53,26 +57,31 @@ internal static class SentencePieceFiles
         return Build(pieces, 3, map, added, signs, files);
     }
 
-    private static PieceTokenizer Albert(TokenizerFiles files, string name, Model model, List<Normalizer> map, TokenizerConfig config, Dictionary<string, byte[]> kept)
+    private static PieceTokenizer Albert(TokenizerFiles files, string name, Model model, List<Normalizer> map, TokenizerConfig config,
+        Dictionary<string, byte[]> kept)
     {
         // A number's comma stands apart: so Hugging Face makes the piece "1," unlikely, where the original cut it again.
-        var pieces = model.Pieces.Select(piece => (piece.Text, piece.Text is [.., var before, ','] && char.IsDigit(before) ? piece.Score - 100.0 : piece.Score)).ToList();
+        var pieces = model.Pieces.Select(piece =>
+            (piece.Text, piece.Text is [.., var before, ','] && char.IsDigit(before) ? piece.Score - 100.0 : piece.Score)).ToList();
         int? Find(string sign) => pieces.FindIndex(piece => piece.Text == sign) is >= 0 and var id ? id : null;
         int Need(string sign) => Find(sign) ?? throw files.Damaged(name, $"it has no piece {sign}");
         var (first, separator, pad, mask) = (Need("[CLS]"), Need("[SEP]"), Need("<pad>"), Find("[MASK]"));
         List<AddedToken> added = [new(pad, "<pad>"), new(model.Unknown, pieces[model.Unknown].Text), new(first, "[CLS]"), new(separator, "[SEP]")];
         if (mask is { } hidden) added.Add(new AddedToken(hidden, "[MASK]", LeftSpaces: true));
-        added.AddRange(model.Pieces.Select((piece, id) => (piece, id)).Where(pair => pair.piece.Type == UserDefined && added.All(token => token.Id != pair.id))
+        added.AddRange(model.Pieces.Select((piece, id) => (piece, id)).Where(pair => pair.piece.Type == UserDefined
+            && added.All(token => token.Id != pair.id))
             .Select(pair => new AddedToken(pair.id, pair.piece.Text)));
         List<Normalizer> steps = [new ReplaceNormalizer(new Regex("``|''", RegexOptions.NonBacktracking), "\"")];
-        if (config.KeepAccents != true) steps.AddRange([new UnicodeNormalizer(compatible: true, compose: false), new MarkNormalizer(CharacterKinds.Mark)]);
+        if (config.KeepAccents != true) steps.AddRange([new UnicodeNormalizer(compatible: true, compose: false),
+            new MarkNormalizer(CharacterKinds.Mark)]);
         if (config.Lower != false) steps.Add(new LowerNormalizer());
         steps.AddRange(map);
         return Build(pieces, model.Unknown, steps, added, new Signs([first], [separator], [separator], pad, mask), kept);
     }
 
     private static PieceTokenizer Build(
-        List<(string Text, double Score)> pieces, int unknown, List<Normalizer> steps, List<AddedToken> added, Signs signs, Dictionary<string, byte[]> files) =>
+        List<(string Text, double Score)> pieces, int unknown, List<Normalizer> steps, List<AddedToken> added, Signs signs,
+        Dictionary<string, byte[]> files) =>
         new(new TokenizerParts([.. pieces.Select(piece => piece.Text)], new UnigramModel(pieces, unknown), steps,
             [new SpacePreTokenizer(punctuation: false), new MetaspacePreTokenizer('▁', "always", split: true)], added, signs), files);
 
@@ -114,7 +123,8 @@ internal static class SentencePieceFiles
                 });
             }
         });
-        if (unknown < 0 || unknown >= Math.Max(pieces.Count, 1)) throw new InvalidDataException($"its unknown piece {unknown} is not among its {pieces.Count}");
+        if (unknown < 0 || unknown >= Math.Max(pieces.Count, 1))
+            throw new InvalidDataException($"its unknown piece {unknown} is not among its {pieces.Count}");
         return new Model(pieces, kind, unknown, map, prefix, trims, escapes);
     }
 

@@ -26,8 +26,8 @@ internal abstract class Tokenizer
     /// <summary>The piece of a number.</summary>
     public abstract string Piece(int id);
 
-    /// <summary>A sentence or a pair as numbers, with the network's own signs in their places. Of a pair that is too long, the longer one is cut, piece
-    /// by piece, from its end.</summary>
+    /// <summary>A sentence or a pair as numbers, with the network's own signs in their places. Of a pair that is too long, the longer one is cut,
+    /// piece by piece, from its end.</summary>
     /// <param name="text">The sentence.</param>
     /// <param name="most">Numbers that the network can read, its own signs among them.</param>
     /// <param name="spans">Whether to say where each piece stands.</param>

@@ -38,15 +38,16 @@ internal sealed record TokenizerFiles(string Where, IReadOnlyDictionary<string, 
         {
             throw Damaged(name, $"it is no whole JSON file ({error.Message.TrimEnd('.')})", error);
         }
-        catch (Exception error) when (error is KeyNotFoundException or InvalidOperationException or FormatException or InvalidDataException or OverflowException
-            or ArgumentException)
+        catch (Exception error) when (error is KeyNotFoundException or InvalidOperationException or FormatException or InvalidDataException
+            or OverflowException or ArgumentException or IndexOutOfRangeException)
         {
             throw Damaged(name, $"it is damaged ({error.Message.TrimEnd('.')})", error);
         }
     }
 
     /// <summary>These files alone.</summary>
-    public Dictionary<string, byte[]> Only(params string[] names) => names.Where(Has).ToDictionary(name => name, name => All[name], StringComparer.Ordinal);
+    public Dictionary<string, byte[]> Only(params string[] names) =>
+        names.Where(Has).ToDictionary(name => name, name => All[name], StringComparer.Ordinal);
 
     /// <summary>What tokenizer_config.json says; without one, nothing.</summary>
     public TokenizerConfig ReadConfig() => Has(Config) ? Json(Config, TokenizerConfig.Read) : new TokenizerConfig();
@@ -76,12 +77,14 @@ internal sealed record TokenizerConfig
 
     public static TokenizerConfig Read(JsonElement json)
     {
-        bool? Flag(string name) => json.TryGetProperty(name, out var value) && value.ValueKind is JsonValueKind.True or JsonValueKind.False ? value.GetBoolean() : null;
+        bool? Flag(string name) => json.TryGetProperty(name, out var value) && value.ValueKind is JsonValueKind.True or JsonValueKind.False
+            ? value.GetBoolean() : null;
         var signs = new Dictionary<string, string>();
         foreach (var name in new[] { "unk_token", "cls_token", "sep_token", "pad_token", "mask_token", "bos_token", "eos_token" })
         {
             if (!json.TryGetProperty(name, out var value)) continue;
-            var said = value.ValueKind == JsonValueKind.Object ? value.GetProperty("content").GetString() : value.ValueKind == JsonValueKind.String ? value.GetString() : null;
+            var said = value.ValueKind == JsonValueKind.Object ? value.GetProperty("content").GetString() : value.ValueKind == JsonValueKind.String
+                ? value.GetString() : null;
             if (!string.IsNullOrEmpty(said)) signs[name] = said;
         }
         var added = new List<AddedToken>();

@@ -4,7 +4,8 @@ using System.Text.RegularExpressions;
 
 namespace Graft.Inference.Text;
 
-/// <summary>tokenizer.json, in which Hugging Face's tokenizers keep all that they are. A kind that is not known here is refused by its name.</summary>
+/// <summary>tokenizer.json, in which Hugging Face's tokenizers keep all that they are. A kind that is not known here is refused by its
+/// name.</summary>
 internal static class TokenizerJson
 {
     public const string Name = "tokenizer.json";
@@ -50,7 +51,8 @@ internal static class TokenizerJson
             foreach (var token in added) Place(pieces, token);
             var normalizers = Part(root, "normalizer") is { } normalizer ? Normalizers(normalizer).ToList() : [];
             var preTokenizers = Part(root, "pre_tokenizer") is { } splitter ? PreTokenizers(splitter).ToList() : [];
-            return new PieceTokenizer(new TokenizerParts(pieces, model, normalizers, preTokenizers, added, SignsOf(root, pieces)), files.Only(Name, TokenizerFiles.Config));
+            return new PieceTokenizer(new TokenizerParts(pieces, model, normalizers, preTokenizers, added, SignsOf(root, pieces)),
+                files.Only(Name, TokenizerFiles.Config));
         }
 
         private static JsonElement? Part(JsonElement json, string name) =>
@@ -60,38 +62,47 @@ internal static class TokenizerJson
 
         private static string? Text(JsonElement json, string name) => Part(json, name)?.GetString();
 
+        private static string Said(JsonElement json) => json.GetString() ?? throw new InvalidDataException("a text is null");
+
         private (PieceModel, List<string>) Model(JsonElement json)
         {
             // Old files do not name the model.
             var type = Text(json, "type") ?? (Part(json, "merges") is not null ? "BPE" : Part(json, "unk_id") is not null ? "Unigram" : "WordPiece");
             if (type == "Unigram") return Unigram(json);
             if (type is not ("WordPiece" or "BPE")) throw files.Unknown(Name, $"the model {type}");
-            var numbers = json.GetProperty("vocab").EnumerateObject().ToDictionary(entry => entry.Name, entry => entry.Value.GetInt32(), StringComparer.Ordinal);
+            var numbers = json.GetProperty("vocab").EnumerateObject().ToDictionary(entry => entry.Name, entry => entry.Value.GetInt32(),
+                StringComparer.Ordinal);
             var pieces = List(numbers, files, Name);
             int? unknown = Text(json, "unk_token") is { } sign
-                ? numbers.TryGetValue(sign, out var id) ? id : throw files.Damaged(Name, $"its vocabulary lacks {sign}, which it names for what is unknown")
+                ? numbers.TryGetValue(sign, out var id) ? id
+                    : throw files.Damaged(Name, $"its vocabulary lacks {sign}, which it names for what is unknown")
                 : null;
             if (type == "WordPiece")
             {
-                return (new WordPieceModel(numbers, unknown ?? throw files.Damaged(Name, "it does not say which piece stands for what is unknown (unk_token)"),
+                return (new WordPieceModel(numbers, unknown
+                    ?? throw files.Damaged(Name, "it does not say which piece stands for what is unknown (unk_token)"),
                     Text(json, "continuing_subword_prefix") ?? "##", Part(json, "max_input_chars_per_word")?.GetInt32() ?? 100), pieces);
             }
-            if (!string.IsNullOrEmpty(Text(json, "continuing_subword_prefix"))) throw files.Unknown(Name, "a BPE model with a continuing_subword_prefix");
+            if (!string.IsNullOrEmpty(Text(json, "continuing_subword_prefix"))) throw files.Unknown(Name,
+                "a BPE model with a continuing_subword_prefix");
             if (!string.IsNullOrEmpty(Text(json, "end_of_word_suffix"))) throw files.Unknown(Name, "a BPE model with an end_of_word_suffix");
             if (Flag(json, "byte_fallback", false)) throw files.Unknown(Name, "a BPE model with byte_fallback");
             if (Part(json, "dropout") is { } dropout && dropout.GetDouble() != 0) throw files.Unknown(Name, "a BPE model with dropout");
             var merges = json.GetProperty("merges").EnumerateArray().Select(merge => merge.ValueKind == JsonValueKind.Array
-                ? (merge[0].GetString()!, merge[1].GetString()!)
-                : merge.GetString()!.Split(' ') is [var first, var second] ? (first, second) : throw new InvalidDataException($"'{merge.GetString()}' is no merge of two pieces"));
+                ? (Said(merge[0]), Said(merge[1]))
+                : Said(merge).Split(' ') is [var first, var second] ? (first, second)
+                    : throw new InvalidDataException($"'{merge.GetString()}' is no merge of two pieces"));
             return (new BpeModel(numbers, merges, unknown, Flag(json, "fuse_unk", false), Flag(json, "ignore_merges", false)), pieces);
         }
 
         private (PieceModel, List<string>) Unigram(JsonElement json)
         {
-            var pieces = json.GetProperty("vocab").EnumerateArray().Select(entry => (Text: entry[0].GetString()!, Score: entry[1].GetDouble())).ToList();
+            var pieces = json.GetProperty("vocab").EnumerateArray().Select(entry =>
+                (Text: Said(entry[0]), Score: entry[1].GetDouble())).ToList();
             if (pieces.Count == 0) throw files.Damaged(Name, "its vocabulary is empty");
             if (Flag(json, "byte_fallback", false)) throw files.Unknown(Name, "a Unigram model with byte_fallback");
-            var unknown = Part(json, "unk_id")?.GetInt32() ?? throw files.Damaged(Name, "it does not say which piece stands for what is unknown (unk_id)");
+            var unknown = Part(json, "unk_id")?.GetInt32()
+                ?? throw files.Damaged(Name, "it does not say which piece stands for what is unknown (unk_id)");
             if (unknown < 0 || unknown >= pieces.Count) throw files.Damaged(Name, $"its unk_id {unknown} is not among its {pieces.Count} pieces");
             return (new UnigramModel(pieces, unknown), [.. pieces.Select(piece => piece.Text)]);
         }
@@ -104,14 +115,16 @@ internal static class TokenizerJson
                 case "Sequence": return json.GetProperty("normalizers").EnumerateArray().SelectMany(Normalizers);
                 case "BertNormalizer":
                     var lower = Flag(json, "lowercase", true);
-                    return [new BertNormalizer(Flag(json, "clean_text", true), Flag(json, "handle_chinese_chars", true), Flag(json, "strip_accents", lower), lower)];
+                    return [new BertNormalizer(Flag(json, "clean_text", true), Flag(json, "handle_chinese_chars", true),
+                        Flag(json, "strip_accents", lower), lower)];
                 case "NFD" or "NFC" or "NFKD" or "NFKC": return [new UnicodeNormalizer(compatible: type[2] == 'K', compose: type[^1] == 'C')];
                 case "StripAccents": return [new MarkNormalizer(CharacterKinds.Mark)];
                 case "Lowercase": return [new LowerNormalizer()];
-                case "Replace": return [new ReplaceNormalizer(Pattern(json.GetProperty("pattern")), json.GetProperty("content").GetString()!)];
+                case "Replace": return [new ReplaceNormalizer(Pattern(json.GetProperty("pattern")), Said(json.GetProperty("content")))];
                 case "Strip": return [new StripNormalizer(Flag(json, "strip_left", true), Flag(json, "strip_right", true))];
-                case "Prepend": return [new PrependNormalizer(json.GetProperty("prepend").GetString()!)];
-                case "Precompiled": return Text(json, "precompiled_charsmap") is { Length: > 0 } map ? [new CharsMap(Convert.FromBase64String(map))] : [];
+                case "Prepend": return [new PrependNormalizer(Said(json.GetProperty("prepend")))];
+                case "Precompiled": return Text(json, "precompiled_charsmap") is { Length: > 0 } map ? [new CharsMap(Convert.FromBase64String(map))]
+                    : [];
                 default: throw files.Unknown(Name, $"the normalizer {type}");
             }
         }
@@ -119,7 +132,7 @@ internal static class TokenizerJson
         private Regex Pattern(JsonElement json)
         {
             if (Text(json, "String") is { } text) return new Regex(Regex.Escape(text), RegexOptions.NonBacktracking | RegexOptions.CultureInvariant);
-            var pattern = json.GetProperty("Regex").GetString()!;
+            var pattern = Said(json.GetProperty("Regex"));
             try
             {
                 // What would need to look back could be made to take for ever by a file from elsewhere.
@@ -143,7 +156,8 @@ internal static class TokenizerJson
                 case "Digits": return [new SignPreTokenizer(digits: true, Flag(json, "individual_digits", false))];
                 case "ByteLevel": return [new BytePreTokenizer(Flag(json, "add_prefix_space", true), Flag(json, "use_regex", true))];
                 case "Metaspace":
-                    var sign = Text(json, "replacement") is [var only] ? only : throw new InvalidDataException("the replacement of Metaspace is one character");
+                    var sign = Text(json, "replacement") is [var only] ? only
+                        : throw new InvalidDataException("the replacement of Metaspace is one character");
                     var scheme = Text(json, "prepend_scheme") ?? (Flag(json, "add_prefix_space", true) ? "always" : "never");
                     if (scheme is not ("always" or "first" or "never")) throw files.Unknown(Name, $"the prepend_scheme {scheme}");
                     return [new MetaspacePreTokenizer(sign, scheme, Flag(json, "split", true))];
@@ -155,10 +169,12 @@ internal static class TokenizerJson
         {
             var signs = (Part(root, "post_processor") is { } processor ? Processor(processor) : null)
                 ?? throw files.Unknown(Name, "no post-processor that sets signs around a sentence (so GPT-2's is)");
-            if (signs.Before.Length == 0 || signs.After.Length == 0) throw files.Unknown(Name, "a post-processor that sets no sign before or behind a sentence");
+            if (signs.Before.Length == 0 || signs.After.Length == 0) throw files.Unknown(Name,
+                "a post-processor that sets no sign before or behind a sentence");
             if (signs.Before.Concat(signs.Between).Concat(signs.After).FirstOrDefault(id => id < 0 || id >= pieces.Count, -1) is >= 0 and var wrong)
                 throw files.Damaged(Name, $"its post-processor sets the piece {wrong} of {pieces.Count}");
-            int? Find(string name, string[] usual) => (config.Signs.TryGetValue(name, out var said) ? [said] : usual).Select(sign => pieces.IndexOf(sign)).FirstOrDefault(id => id >= 0, -1)
+            int? Find(string name, string[] usual) =>
+                (config.Signs.TryGetValue(name, out var said) ? [said] : usual).Select(sign => pieces.IndexOf(sign)).FirstOrDefault(id => id >= 0, -1)
                 is >= 0 and var id ? id : null;
             var pad = Part(root, "padding") is { } padding && Part(padding, "pad_id") is { } given ? given.GetInt32() : Find("pad_token", s_pads)
                 ?? throw files.Damaged(Name, $"it does not say which piece fills batches up: say so in {TokenizerFiles.Config} (\"pad_token\")");
@@ -189,12 +205,18 @@ internal static class TokenizerJson
                 foreach (var part in template.EnumerateArray())
                 {
                     if (part.TryGetProperty("Sequence", out _)) stretches.Add([]);
-                    else stretches[^1] = [.. stretches[^1], .. special.GetProperty(part.GetProperty("SpecialToken").GetProperty("id").GetString()!).GetProperty("ids").EnumerateArray().Select(id => id.GetInt32())];
+                    else
+                    {
+                        var sign = Said(part.GetProperty("SpecialToken").GetProperty("id"));
+                        var ids = special.GetProperty(sign).GetProperty("ids").EnumerateArray().Select(id => id.GetInt32());
+                        stretches[^1] = [.. stretches[^1], .. ids];
+                    }
                 }
                 return stretches;
             }
             var (single, pair) = (Stretches(json.GetProperty("single")), Stretches(json.GetProperty("pair")));
-            if (single is not [var before, var after] || pair is not [var first, var between, var last] || !first.SequenceEqual(before) || !last.SequenceEqual(after))
+            if (single is not [var before, var after] || pair is not [var first, var between, var last] || !first.SequenceEqual(before)
+                || !last.SequenceEqual(after))
                 throw files.Unknown(Name, "a template in which a pair does not begin and end as a sentence does");
             return new Signs(before, between, after, 0, null);
         }

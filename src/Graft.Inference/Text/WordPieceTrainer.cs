@@ -10,9 +10,10 @@ namespace Graft.Inference.Text;
 internal readonly record struct VocabularyProgress(long Lines, int Words, int Pieces);
 
 /// <summary>
-/// Makes a vocabulary of word pieces from texts, for those who start from nothing. As Hugging Face's trainer of BERT vocabularies does, and unlike Schuster and
-/// Nakajima (2012), it merges by count, not by likelihood: from single characters on (## before those within a word), the pair that stands most often beside
-/// each other becomes a piece, until there are as many as wanted (byte-pair encoding, Sennrich, Haddow and Birch 2016). The same lines give the same bytes.
+/// Makes a vocabulary of word pieces from texts, for those who start from nothing. As Hugging Face's trainer of BERT vocabularies does, and unlike
+/// Schuster and Nakajima (2012), it merges by count, not by likelihood: from single characters on (## before those within a word), the pair that
+/// stands most often beside each other becomes a piece, until there are as many as wanted (byte-pair encoding, Sennrich, Haddow and Birch 2016). The
+/// same lines give the same bytes.
 /// </summary>
 internal static class WordPieceTrainer
 {
@@ -23,9 +24,10 @@ internal static class WordPieceTrainer
 
     /// <summary>The vocabulary: a piece a line, the signs first. It is smaller than asked for where the lines give no more.</summary>
     /// <param name="lines">The texts.</param>
-    /// <param name="size">Pieces wanted, the five signs among them. The rarest characters get no piece once those of single characters are half of it.</param>
-    /// <param name="lower">Whether letters are made small and lose their accents. Korean then comes apart into its letters (jamo), as in BERT's uncased
-    /// models: false serves it better.</param>
+    /// <param name="size">Pieces wanted, the five signs among them. The rarest characters get no piece once those of single characters are half of
+    /// it.</param>
+    /// <param name="lower">Whether letters are made small and lose their accents. Korean then comes apart into its letters (jamo), as in BERT's
+    /// uncased models: false serves it better.</param>
     /// <param name="progress">Told now and then.</param>
     /// <exception cref="GraftException">The size is out of bounds, or the lines hold no word.</exception>
     public static byte[] Train(IEnumerable<string> lines, int size, bool lower, Action<VocabularyProgress>? progress = null)
@@ -46,7 +48,8 @@ internal static class WordPieceTrainer
     {
         var counts = new Dictionary<string, int>(StringComparer.Ordinal);
         var lookup = counts.GetAlternateLookup<ReadOnlySpan<char>>();
-        var (normalizer, splitter) = (new BertNormalizer(clean: true, chinese: true, stripAccents: lower, lower), new SpacePreTokenizer(punctuation: true));
+        var (normalizer, splitter) = (new BertNormalizer(clean: true, chinese: true, stripAccents: lower, lower),
+            new SpacePreTokenizer(punctuation: true));
         var (written, normal, words) = (new AlignedText(), new AlignedText(), new Words());
         read = 0;
         foreach (var line in lines)
@@ -90,7 +93,8 @@ internal static class WordPieceTrainer
         public Corpus(Dictionary<string, int> counts, int size)
         {
             foreach (var sign in s_signs) Number(sign);
-            var ordered = counts.OrderBy(pair => pair.Key, StringComparer.Ordinal).Select(pair => (Pieces: Characters(pair.Key), pair.Value)).ToArray();
+            var ordered = counts.OrderBy(pair => pair.Key, StringComparer.Ordinal).Select(pair =>
+                (Pieces: Characters(pair.Key), pair.Value)).ToArray();
             var alphabet = new Dictionary<string, long>(StringComparer.Ordinal);
             foreach (var (pieces, times) in ordered)
             {
