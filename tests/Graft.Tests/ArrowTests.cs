@@ -20,7 +20,6 @@ public sealed partial class ArrowTests
         ["Graft.Data"],
         ["Graft.Inference.Text"],
         ["Graft.Inference"],
-        ["Graft.Inference.Text"],
         ["Graft.Learning"],
         ["Graft.Heads"],
         ["Graft.Models.Checkpoints"],

@@ -12,7 +12,7 @@ internal sealed record EncoderShape
     // model_type as files say it, and whose layout and arithmetic that is.
     private static readonly Dictionary<string, string> s_kinds = new()
     {
-        ["bert"] = "bert", ["roberta"] = "roberta", ["xlm-roberta"] = "roberta", ["camembert"] = "roberta", ["distilbert"] = "distilbert",
+        ["bert"] = "bert", ["roberta"] = "roberta", ["xlm-roberta"] = "roberta", ["distilbert"] = "distilbert",
         ["electra"] = "electra", ["albert"] = "albert",
     };
 
