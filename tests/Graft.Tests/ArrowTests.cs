@@ -18,8 +18,8 @@ public sealed partial class ArrowTests
     [
         ["Graft"],
         ["Graft.Data"],
-        ["Graft.Inference.Text"],
         ["Graft.Inference"],
+        ["Graft.Inference.Text"],
         ["Graft.Learning"],
         ["Graft.Heads"],
         ["Graft.Models.Checkpoints"],
