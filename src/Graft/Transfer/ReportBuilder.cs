@@ -154,7 +154,7 @@ internal sealed partial class ReportBuilder(RunRecord run, Classifier model, Dat
         }
         if (validation.IsText)
         {
-            Sentences(body, heat ? "Which words speak for the answer (integrated gradients)" : title, items, heat);
+            Sentences(body, heat ? "Which words speak for the answer, green, and against it, red (integrated gradients)" : title, items, heat);
             return;
         }
         var figures = new StringBuilder();
