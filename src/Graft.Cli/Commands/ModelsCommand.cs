@@ -74,6 +74,11 @@ internal static class ModelsCommand
         if (IsFile(name)) (backbone, notes) = ModelOpener.Load(name, null, new InputOptions());
         else backbone = BackboneCatalogue.Create(name);
         using var owned = backbone;
+        if (backbone is TextEncoder encoder)
+        {
+            Show(shell, encoder, notes);
+            return;
+        }
         var card = BackboneCatalogue.Cards.FirstOrDefault(card => card.Name == backbone.Architecture);
         var stages = Profile.Of(backbone);
         shell.Result(new { card, architecture = backbone.Spec.ToString(), parameters = backbone.ParameterCount, features = backbone.FeatureSize,
@@ -99,6 +104,26 @@ internal static class ModelsCommand
         }), 2, 3, 4, 5);
         var called = backbone.ClassNames is { } names ? $" ({string.Join(", ", names.Take(6))}{(names.Count > 6 ? ", …" : "")})" : "";
         shell.Say($"{backbone.Stages.Sum(stage => stage.ParameterCount):N0} parameters, {Short(stages.Sum(stage => stage.MultiplyAdds))} multiply-adds, {backbone.FeatureSize} features{(backbone.UpstreamClasses is { } classes ? $", its own classifier of {classes} classes{called}" : "")}");
+    }
+
+    private static void Show(Shell shell, TextEncoder encoder, IReadOnlyList<string> notes)
+    {
+        var (shape, origin) = (encoder.Shape, encoder.Provenance);
+        var stages = encoder.Stages.Select(stage => new { stage.Name, Features = stage.Channels, Parameters = stage.ParameterCount }).ToArray();
+        shell.Result(new { architecture = encoder.Spec.ToString(), parameters = encoder.ParameterCount, features = encoder.FeatureSize,
+            tokens = encoder.MostTokens, tokenizer = encoder.Tokenizer.Kind, provenance = origin, stages, notes });
+        if (shell.Json) return;
+        string[][] facts =
+        [
+            ["architecture", $"{shape.Kind}: {shape.Layers} layers of {shape.Width}, {shape.Heads} heads, {shape.Inner} inside"],
+            ["input", $"sentences of up to {encoder.MostTokens} tokens; {encoder.Tokenizer.Kind}, {encoder.Tokenizer.Count:N0} pieces"],
+            ["features", shape.Pooling switch { "first" => "of the first token", "max" => "the largest of the tokens", _ => "the mean of the tokens" }],
+            ["this file", $"{origin.Source}: {origin.Domain}"], ["its sha256", origin.Sha256], ["licence", origin.Licence],
+            .. notes.Select(note => (string[])["note", note]),
+        ];
+        shell.Table(["", "what is known"], facts.Where(fact => fact[1].Length > 0));
+        shell.Table(["stage", "features", "parameters"], stages.Select(stage => new[] { stage.Name, $"{stage.Features}", $"{stage.Parameters:N0}" }), 1, 2);
+        shell.Say($"{encoder.ParameterCount:N0} parameters, {encoder.FeatureSize} features");
     }
 
     /// <summary>A file or a run; an architecture's name stays one, whatever folder is called so.</summary>
