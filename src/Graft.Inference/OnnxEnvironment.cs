@@ -28,6 +28,29 @@ internal static partial class OnnxEnvironment
     /// <exception cref="GraftException">It is not there, or cannot be loaded.</exception>
     public static void Require() => _ = s_ready.Value;
 
+    /// <summary>A session for lanes, each of which brings its own thread: a batch to a core wastes less than a layer over all cores.</summary>
+    /// <param name="open">Opens it.</param>
+    /// <param name="name">What errors call the model.</param>
+    /// <exception cref="GraftException">ONNX Runtime cannot run it.</exception>
+    public static InferenceSession Open(Func<SessionOptions, InferenceSession> open, string name)
+    {
+        Require();
+        using var options = new SessionOptions { IntraOpNumThreads = 1, InterOpNumThreads = 1,
+            LogSeverityLevel = OrtLoggingLevel.ORT_LOGGING_LEVEL_FATAL };
+        options.AddSessionConfigEntry("session.intra_op.allow_spinning", "0");
+        try
+        {
+            return open(options);
+        }
+        catch (OnnxRuntimeException reason)
+        {
+            throw new GraftException($"{name}: ONNX Runtime cannot run it ({Sentence(reason)})", reason);
+        }
+    }
+
+    /// <summary>The first line of what ONNX Runtime says.</summary>
+    public static string Sentence(OnnxRuntimeException reason) => reason.Message.Split('\n')[0].TrimEnd('.');
+
     private static bool Load()
     {
         try

@@ -21,19 +21,7 @@ public sealed class OnnxNetwork : FrozenNetwork
 
     private OnnxNetwork(Func<SessionOptions, InferenceSession> open, string name)
     {
-        OnnxEnvironment.Require();
-        // Every lane brings its own thread: a batch to a core wastes less than a layer over all cores.
-        using var options = new SessionOptions { IntraOpNumThreads = 1, InterOpNumThreads = 1,
-            LogSeverityLevel = OrtLoggingLevel.ORT_LOGGING_LEVEL_FATAL };
-        options.AddSessionConfigEntry("session.intra_op.allow_spinning", "0");
-        try
-        {
-            _session = open(options);
-        }
-        catch (OnnxRuntimeException reason)
-        {
-            throw new GraftException($"{name}: ONNX Runtime cannot run it ({Sentence(reason)})", reason);
-        }
+        _session = OnnxEnvironment.Open(open, name);
         try
         {
             (_inputs, _outputs) = ([.. _session.InputMetadata.Keys], [_session.OutputMetadata.Keys.First()]);
@@ -91,11 +79,9 @@ public sealed class OnnxNetwork : FrozenNetwork
         }
         catch (OnnxRuntimeException reason)
         {
-            throw new GraftException($"ONNX Runtime failed: {Sentence(reason)}", reason);
+            throw new GraftException($"ONNX Runtime failed: {OnnxEnvironment.Sentence(reason)}", reason);
         }
     }
-
-    private static string Sentence(OnnxRuntimeException reason) => reason.Message.Split('\n')[0].TrimEnd('.');
 
     /// <inheritdoc/>
     protected override void Dispose(bool disposing)

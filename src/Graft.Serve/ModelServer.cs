@@ -20,7 +20,7 @@ namespace Graft.Serve;
 /// <summary>A model behind HTTP: POST /predict, GET /health, /metrics, /openapi.json.</summary>
 public static class ModelServer
 {
-    private static readonly JsonSerializerOptions s_json =
+    internal static readonly JsonSerializerOptions Json =
         new(JsonSerializerDefaults.Web) { NumberHandling = System.Text.Json.Serialization.JsonNumberHandling.AllowNamedFloatingPointLiterals,
         Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
@@ -75,9 +75,9 @@ public static class ModelServer
         }
         application.MapGet("/health", () =>
             Now(served => Results.Json(new { status = "ok", classes = served.Model.Card.Names.Count, architecture = served.Model.Architecture },
-            s_json)));
+            Json)));
         application.MapGet("/metrics", () => Now(served => Results.Text(counts.Text(served.Predictor), "text/plain; version=0.0.4")));
-        application.MapGet("/openapi.json", () => Now(served => Results.Text(OpenApi(served.Model, options), "application/json")));
+        application.MapGet("/openapi.json", () => Now(served => Results.Text(OpenApiPage.Of(served.Model, options), "application/json")));
         application.MapPost("/predict", async context =>
         {
             // All pictures of a request are answered by one model.
@@ -138,7 +138,7 @@ public static class ModelServer
     private static Task Tell(HttpContext context, int status, string sentence)
     {
         context.Response.StatusCode = status;
-        return context.Response.WriteAsJsonAsync(new { error = sentence }, s_json);
+        return context.Response.WriteAsJsonAsync(new { error = sentence }, Json);
     }
 
     private static async Task Predict(HttpContext context, IAnsweringModel model, IPredictor predictor, ServeOptions options,
@@ -150,7 +150,7 @@ public static class ModelServer
         if (context.RequestAborted.IsCancellationRequested) return;
         context.Response.StatusCode = status;
         if (status == 503) context.Response.Headers.RetryAfter = "1";
-        await context.Response.WriteAsJsonAsync(body, s_json, context.RequestAborted).ConfigureAwait(false);
+        await context.Response.WriteAsJsonAsync(body, Json, context.RequestAborted).ConfigureAwait(false);
     }
 
     private static async Task<(int Status, object Body)> Answer(HttpContext context, IAnsweringModel model, IPredictor predictor,
@@ -163,7 +163,7 @@ public static class ModelServer
         try
         {
             var text = model is TextModel;
-            var pictures = await (text ? Sentences(context.Request, limit.Token) : Pictures(context.Request, limit.Token)).ConfigureAwait(false);
+            var pictures = await (text ? RequestItems.Sentences(context.Request, limit.Token) : RequestItems.Pictures(context.Request, limit.Token)).ConfigureAwait(false);
             if (pictures.Count == 0) return (400, new { error = text ? "no text was sent: send it as text/plain, or {\"text\": \"…\"}, {\"texts\": […]}"
                 : "no picture was sent: send its bytes, a form with files, or {\"image\": \"…base64…\"}" });
             if (pictures.Count > options.MaxPictures) return (413,
@@ -230,117 +230,12 @@ public static class ModelServer
         }
     }
 
-    private static async Task<List<(string? Name, byte[] Bytes)>> Pictures(HttpRequest request, CancellationToken cancel)
-    {
-        var found = new List<(string?, byte[])>();
-        // A form is what says that it is one in parts: curl --data-binary calls anything else a form too, when it is given no type.
-        if (request.ContentType?.StartsWith("multipart/form-data", StringComparison.OrdinalIgnoreCase) == true)
-        {
-            var form = await request.ReadFormAsync(cancel).ConfigureAwait(false);
-            foreach (var file in form.Files)
-            {
-                using var memory = new MemoryStream();
-                await file.CopyToAsync(memory, cancel).ConfigureAwait(false);
-                found.Add((file.FileName, memory.ToArray()));
-            }
-            return found;
-        }
-        using var body = new MemoryStream();
-        await request.Body.CopyToAsync(body, cancel).ConfigureAwait(false);
-        var bytes = body.GetBuffer().AsMemory(0, (int)body.Length);
-        // The bytes say what they are, whatever the header says: no picture begins as JSON does.
-        if (bytes.Span.TrimStart(" \t\r\n"u8) is [(byte)'{' or (byte)'[' or (byte)'"', ..])
-        {
-            using var json = JsonDocument.Parse(bytes);
-            if (json.RootElement.ValueKind != JsonValueKind.Object) throw new FormatException("the JSON should be {\"image\": …} or {\"images\": […]}");
-            if (json.RootElement.TryGetProperty("image", out var one)) found.Add((null, Decoded(one)));
-            if (json.RootElement.TryGetProperty("images", out var many) && many.ValueKind == JsonValueKind.Array) found.AddRange(many.EnumerateArray()
-                .Select(item => ((string?)null, Decoded(item))));
-            return found;
-        }
-        if (body.Length > 0) found.Add((null, body.ToArray()));
-        return found;
-    }
-
-    /// <summary>Sentences: a body of text is one; of JSON {"text": …}, with "pair" beside it for the second, or {"texts": [… or {"text": …, "pair": …}]}.</summary>
-    private static async Task<List<(string? Name, byte[] Bytes)>> Sentences(HttpRequest request, CancellationToken cancel)
-    {
-        using var body = new MemoryStream();
-        await request.Body.CopyToAsync(body, cancel).ConfigureAwait(false);
-        var bytes = body.ToArray();
-        if (bytes.Length == 0) return [];
-        if (request.ContentType?.Contains("json", StringComparison.OrdinalIgnoreCase) != true) return [(null, bytes)];
-        using var json = JsonDocument.Parse(bytes);
-        static byte[] Item(JsonElement item) => item.ValueKind switch
-        {
-            JsonValueKind.String => Encoding.UTF8.GetBytes(item.GetString()!),
-            JsonValueKind.Object when item.TryGetProperty("text", out var first) && first.ValueKind == JsonValueKind.String => Encoding.UTF8.GetBytes(
-                item.TryGetProperty("pair", out var second) && second.ValueKind == JsonValueKind.String ? $"{first.GetString()}\u001f{second.GetString()}" : first.GetString()!),
-            _ => throw new FormatException("the JSON should be {\"text\": …} or {\"texts\": […]}"),
-        };
-        return json.RootElement.ValueKind == JsonValueKind.Object && json.RootElement.TryGetProperty("texts", out var many)
-            && many.ValueKind == JsonValueKind.Array ? [.. many.EnumerateArray().Select(item => ((string?)null, Item(item)))] : [(null, Item(json.RootElement))];
-    }
-
-    private static byte[] Decoded(JsonElement item)
-    {
-        var text = item.ValueKind == JsonValueKind.String ? item.GetString()! : throw new FormatException("an image should be text in base64");
-        // A data URL's head is not part of the bytes.
-        var comma = text.StartsWith("data:", StringComparison.Ordinal) ? text.IndexOf(',', StringComparison.Ordinal) + 1 : 0;
-        try
-        {
-            return Convert.FromBase64String(text[comma..]);
-        }
-        catch (FormatException reason)
-        {
-            throw new FormatException("an image is no base64: letters, digits, + and / alone", reason);
-        }
-    }
-
     private static string Given(HttpRequest request) => request.Headers["X-API-Key"].FirstOrDefault()
         ?? (request.Headers.Authorization.FirstOrDefault() is { } bearer
         && bearer.StartsWith("Bearer ", StringComparison.Ordinal) ? bearer[7..] : "");
 
     private static bool Same(string key, string given) =>
         CryptographicOperations.FixedTimeEquals(SHA256.HashData(Encoding.UTF8.GetBytes(key)), SHA256.HashData(Encoding.UTF8.GetBytes(given)));
-
-    private static string OpenApi(IAnsweringModel model, ServeOptions options)
-    {
-        var (task, names, text) = (model.Card.Task, model.Card.Names, model is TextModel);
-        var what = text ? "texts" : "pictures";
-        object texts = new { type = "object", properties = new { text = new { type = "string" }, pair = new { type = "string" }, texts = new { type = "array", items = new { type = "string" } } } };
-        var picture = new { type = "string", format = "binary" };
-        object Content(object schema) => new { schema };
-        var paths = new Dictionary<string, object>
-        {
-            ["/predict"] = new
-            {
-                post = new
-                {
-                    summary = task switch { TargetKind.Labels => $"Which labels {what} have",
-                        TargetKind.Numbers => $"Which numbers go with {what}", _ => $"Which of the classes {what} show" },
-                        security = options.ApiKey is null ? Array.Empty<object>() : [new Dictionary<string, string[]> { ["key"] = [] }],
-                    requestBody = new { required = true,
-                        content = text ? new Dictionary<string, object> { ["text/plain"] = Content(new { type = "string" }), ["application/json"] = Content(texts) } : new Dictionary<string, object> { ["image/*"] = Content(picture), ["application/octet-stream"] = Content(picture),
-                        ["multipart/form-data"] = Content(
-                        new { type = "object", properties = new { files = new { type = "array", items = picture } } }),
-                        ["application/json"] = Content(
-                        new { type = "object", properties =
-                        new { image = new { type = "string", description = "base64" },
-                        images = new { type = "array", items = new { type = "string" } } } }) } },
-                    responses = new Dictionary<string, object> { ["200"] = new { description = $"predictions: {task switch { TargetKind.Labels => "labels, all", TargetKind.Numbers => "numbers", _ => model.Card.Support is null ? "label" : "label (or none), unsure, distances" }} ({string.Join(", ", names.Take(20))}){(task == TargetKind.Classes && model.Card.Support is null ? ", probability, top" : "")}; errors: {what} that could not be read" }, ["401"] = new { description = "no API key" }, ["413"] = new { description = "too large" }, ["422"] = new { description = "nothing could be read" }, ["503"] = new { description = "too busy: try again" } },
-                },
-            },
-            ["/health"] = new { get = new { summary = "Whether it runs",
-                responses = new Dictionary<string, object> { ["200"] = new { description = "it does" } } } },
-            ["/metrics"] = new { get = new { summary = "Counts and times, for Prometheus",
-                responses = new Dictionary<string, object> { ["200"] = new { description = "text" } } } },
-        };
-        return JsonSerializer.Serialize(
-            new { openapi = "3.0.3", info =
-            new { title = "Graft", version = "1", description = $"{model.Architecture}, {names.Count} classes" }, paths,
-            components = new { securitySchemes = new { key = new { type = "apiKey", name = "X-API-Key", @in = "header" } } } }, s_json);
-    }
 
     /// <summary>The host of the server listens to signals.</summary>
     private sealed class NoSignals : IHostLifetime

@@ -35,7 +35,7 @@ internal static class GraftCommand
         {
             var name = parsed.GetValue(model)!;
             if (parsed.GetValue(path) is { } target) OutputFile.Check(Path.GetFullPath(target), parsed.GetValue(overwrite));
-            var (backbone, notes) = ModelsCommand.IsFile(name) ? ModelOpener.Load(name, null, new InputOptions()) : (BackboneCatalogue.Create(name, 1000), []);
+            var (backbone, notes) = ModelsCommand.IsFile(name) ? ModelOpener.LoadForPictures(name) : (BackboneCatalogue.Create(name, 1000), []);
             foreach (var note in notes) shell.Log(note);
             if (parsed.GetValue(size) is { } side) backbone = Surgery.InputSize(backbone, side);
             foreach (var layer in parsed.GetValue(drop) ?? []) backbone = Surgery.Drop(backbone, layer);

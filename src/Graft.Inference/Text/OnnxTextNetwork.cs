@@ -24,18 +24,7 @@ internal sealed class OnnxTextNetwork : TextNetwork
 
     private OnnxTextNetwork(Func<SessionOptions, InferenceSession> open, string name, int? separator)
     {
-        OnnxEnvironment.Require();
-        using var options = new SessionOptions { IntraOpNumThreads = 1, InterOpNumThreads = 1,
-            LogSeverityLevel = OrtLoggingLevel.ORT_LOGGING_LEVEL_FATAL };
-        options.AddSessionConfigEntry("session.intra_op.allow_spinning", "0");
-        try
-        {
-            _session = open(options);
-        }
-        catch (OnnxRuntimeException reason)
-        {
-            throw new GraftException($"{name}: ONNX Runtime cannot run it ({Sentence(reason)})", reason);
-        }
+        _session = OnnxEnvironment.Open(open, name);
         _inputs = [.. _session.InputMetadata.Keys];
         _outputs = [_session.OutputMetadata.Keys.First()];
         Card = new Dictionary<string, string>(_session.ModelMetadata.CustomMetadataMap);
@@ -78,7 +67,7 @@ internal sealed class OnnxTextNetwork : TextNetwork
         }
         catch (OnnxRuntimeException reason)
         {
-            throw new GraftException($"ONNX Runtime failed: {Sentence(reason)}", reason);
+            throw new GraftException($"ONNX Runtime failed: {OnnxEnvironment.Sentence(reason)}", reason);
         }
     }
 
@@ -98,8 +87,6 @@ internal sealed class OnnxTextNetwork : TextNetwork
         }
         return made;
     }
-
-    private static string Sentence(OnnxRuntimeException reason) => reason.Message.Split('\n')[0].TrimEnd('.');
 
     protected override void Dispose(bool disposing)
     {

@@ -2,6 +2,7 @@ using System.Security.Cryptography;
 using Google.Protobuf;
 using Graft.Data;
 using Graft.Inference;
+using Graft.Models.Imports;
 using Graft.Models.Imports.Onnx;
 using Graft.Models.Zoo;
 
@@ -33,17 +34,9 @@ internal static class ProgramFeatures
     public static (byte[] Model, Dictionary<string, string> Card) Cut(string file)
     {
         var bytes = File.ReadAllBytes(file);
-        Model model;
-        try
-        {
-            model = Model.Parser.ParseFrom(bytes);
-        }
-        catch (InvalidProtocolBufferException reason)
-        {
-            throw new InvalidDataException($"it is no ONNX file, or is cut off: {reason.Message}", reason);
-        }
+        var model = OnnxReader.Parse(bytes, whole: true);
         var given = model.MetadataProps.GroupBy(entry => entry.Key).ToDictionary(group => group.Key, group => group.Last().Value);
-        var graph = model.Graph ?? throw new InvalidDataException("it holds no graph");
+        var graph = model.Graph;
         var at = given.GetValueOrDefault(ModelCard.FeaturesAt) ?? "";
         if (!graph.Node.Any(node => node.Output.Contains(at))) throw new InvalidDataException($"its features are no value of its graph ('{at}')");
         var needed = new HashSet<string> { at };

@@ -98,11 +98,11 @@ internal static class FewShotMethods
         // One that compares pictures goes on with its own network, which may see grey alone.
         if (FewShotModel.Is(file) && FewShotModel.Load(file) is { Learner: MetricLearner { Embedder.Backbone: var own } } earlier)
         {
-            using var upstream = ModelOpener.Load(file).Backbone;
+            using var upstream = ModelOpener.LoadForPictures(file).Backbone;
             (own.Preprocessing, own.Provenance) = (earlier.Preprocessing, upstream.Provenance);
             return own;
         }
-        var (backbone, notes) = ModelOpener.Load(file, null, new InputOptions());
+        var (backbone, notes) = ModelOpener.LoadForPictures(file);
         foreach (var note in notes) log?.Invoke(note);
         if (backbone is not GraphBackbone) return backbone;
         backbone.Dispose();

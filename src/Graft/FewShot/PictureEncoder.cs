@@ -66,8 +66,8 @@ public sealed class PictureEncoder : IDisposable
         var (resolved, asked) = (ModelHub.Resolve(path), input ?? new InputOptions());
         var file = SavedRun.FileOf(resolved);
         if (asked == new InputOptions() && ProgramFeatures.FileOf(resolved) is { } program
-            && OfProgram(program, () => ModelOpener.Load(file, null, asked).Backbone, cache) is { } known) return known;
-        return Of(FeatureNetworks.KeyOf(file, asked), Path.GetFileName(file), () => ModelOpener.Load(file, null, asked), cache);
+            && OfProgram(program, () => ModelOpener.LoadForPictures(file, asked).Backbone, cache) is { } known) return known;
+        return Of(FeatureNetworks.KeyOf(file, asked), Path.GetFileName(file), () => ModelOpener.LoadForPictures(file, asked), cache);
     }
 
     /// <summary>Of weights that are opened only where the cache does not have their network.</summary>

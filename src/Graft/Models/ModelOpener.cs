@@ -46,6 +46,16 @@ public static class ModelOpener
         return (backbone, guessed && !input.Normalizes ? [.. notes, InputOptions.Guess(Path.GetFileName(path), backbone.Preprocessing)] : notes);
     }
 
+    /// <summary>The same, for those who have pictures alone.</summary>
+    /// <exception cref="GraftException">It reads text.</exception>
+    internal static (Backbone Backbone, IReadOnlyList<string> Notes) LoadForPictures(string path, InputOptions? input = null)
+    {
+        var loaded = Load(path, null, input ?? new InputOptions());
+        if (loaded.Backbone is not TextEncoder) return loaded;
+        loaded.Backbone.Dispose();
+        throw new GraftException($"{path} reads text, and this is for networks that see pictures, such as resnet18-imagenet");
+    }
+
     private static (Backbone Backbone, IReadOnlyList<string> Notes, bool Guessed) LoadNamed(string path, string? name, int? size) =>
         ModelFile.Guard(path, () => LoadChecked(path, name, size));
 

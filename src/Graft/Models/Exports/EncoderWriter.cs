@@ -30,8 +30,7 @@ internal sealed class EncoderWriter : OnnxNodes
     public static byte[] AllPooled(TextEncoder encoder)
     {
         var writer = new EncoderWriter(encoder);
-        _ = writer.Run(encoder.Stages.Count - 1, out var pooled);
-        writer.Output(writer.Add("Concat", [.. pooled], ("axis", 1L)), "pooled", encoder.Stages.Count * encoder.Shape.Width);
+        writer.Output(writer.Add("Concat", [.. writer.Run(encoder.Stages.Count - 1)], ("axis", 1L)), "pooled", encoder.Stages.Count * encoder.Shape.Width);
         return writer.ToBytes(new Dictionary<string, string>());
     }
 
@@ -47,8 +46,7 @@ internal sealed class EncoderWriter : OnnxNodes
         double temperature, string? answer, string output, IReadOnlyDictionary<string, string> card)
     {
         var writer = new EncoderWriter(encoder);
-        _ = writer.Run(stage, out var pooled);
-        var scores = pooled[^1];
+        var scores = writer.Run(stage)[^1];
         for (var k = 0; k < layers.Count; k++)
         {
             if (k > 0) scores = writer.Add("Relu", scores);
@@ -61,18 +59,8 @@ internal sealed class EncoderWriter : OnnxNodes
         return writer.ToBytes(card);
     }
 
-    /// <summary>The encoder alone: last_hidden_state, N×T×width, and sentence_embedding, N×width.</summary>
-    public static byte[] Bare(TextEncoder encoder, IReadOnlyDictionary<string, string> card)
-    {
-        var writer = new EncoderWriter(encoder);
-        var last = writer.Run(encoder.Stages.Count - 1, out var pooled);
-        writer.Output(pooled[^1], "sentence_embedding", encoder.Shape.Width);
-        writer.Name(last, "last_hidden_state", ["batch", "tokens"], encoder.Shape.Width);
-        return writer.ToBytes(card);
-    }
-
-    /// <summary>The stages up to one, each one's pooled output beside.</summary>
-    private string Run(int stage, out List<string> pooled)
+    /// <summary>Every stage's pooled output, up to one.</summary>
+    private List<string> Run(int stage)
     {
         string Input(string name)
         {
@@ -90,13 +78,13 @@ internal sealed class EncoderWriter : OnnxNodes
         else if (_shape.Types == 1) x = Add("Add", x, Weight(_names.Types));
         x = Norm(x, _names.First);
         if (_state.ContainsKey(_names.Project + ".weight")) x = Dense(x, _names.Project);
-        pooled = [Pool(x)];
+        List<string> pooled = [Pool(x)];
         for (var (k, layer) = (0, 0); k < stage; k++)
         {
             for (; layer < _ends[k]; layer++) x = Encode(x, string.Format(System.Globalization.CultureInfo.InvariantCulture, _names.Layer, layer) + ".");
             pooled.Add(Pool(x));
         }
-        return x;
+        return pooled;
     }
 
     private string Places(string ids, string there)
@@ -163,15 +151,13 @@ internal sealed class EncoderWriter : OnnxNodes
         return Stored(name, transposed ? _state[name].Detach().T().Contiguous() : _state[name]);
     }
 
-    private void Output(string from, string name, int width) => Name(from, name, ["batch"], width);
-
-    private void Name(string from, string name, string[] free, int width)
+    private void Output(string from, string name, int width)
     {
         var node = new Node { OpType = "Identity", Name = name };
         node.Input.Add(from);
         node.Output.Add(name);
         Made.Node.Add(node);
-        Made.Output.Add(Info(name, Float32, free, width));
+        Made.Output.Add(Info(name, Float32, ["batch"], width));
     }
 
     private static ValueInfo Info(string name, int type, string[] free, params long[] rest)

@@ -156,7 +156,6 @@ public sealed class GraphBackbone : Backbone
     internal static GraphBackbone From(Backbone backbone)
     {
         if (backbone is GraphBackbone already) return (GraphBackbone)already.Clone();
-        if (backbone is TextEncoder) throw new GraftException($"{backbone.Provenance.Source} reads text: layers are taken out of and put into networks of pictures alone");
         backbone.Eval();
         foreach (var norm in backbone.Modules().OfType<INormStatistics>()) norm.Frozen = false;
         var classify = backbone.CanClassify;

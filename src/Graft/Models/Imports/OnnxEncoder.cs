@@ -1,5 +1,4 @@
-using Google.Protobuf;
-using Graft.Models.Imports.Onnx;
+using Graft.Torch;
 using TorchTensor = Graft.Torch.Tensor;
 
 namespace Graft.Models.Imports;
@@ -13,16 +12,7 @@ internal static class OnnxEncoder
     /// <exception cref="GraftException">A weight that is not read.</exception>
     public static Dictionary<string, TorchTensor> Read(string path)
     {
-        Onnx.Model model;
-        try
-        {
-            model = Onnx.Model.Parser.WithDiscardUnknownFields(true).ParseFrom(File.ReadAllBytes(path));
-        }
-        catch (InvalidProtocolBufferException reason)
-        {
-            throw new InvalidDataException($"it is no ONNX file, or is cut off: {reason.Message}", reason);
-        }
-        if (model.Graph is not { Node.Count: > 0 } graph) throw new InvalidDataException("it is no ONNX file: it holds no graph");
+        var graph = OnnxReader.Parse(File.ReadAllBytes(path)).Graph;
         var stored = graph.Initializer.GroupBy(tensor => tensor.Name).ToDictionary(group => group.Key, group => group.Last());
         var products = graph.Node.Where(node => node.OpType == "MatMul" && node.Input.Count == 2 && node.Output.Count == 1)
             .GroupBy(node => node.Output[0]).ToDictionary(group => group.Key, group => group.First());
@@ -39,7 +29,8 @@ internal static class OnnxEncoder
                 if (!node.Input[k].EndsWith(".bias", StringComparison.Ordinal) || !products.TryGetValue(node.Input[1 - k], out var product)
                     || !stored.TryGetValue(product.Input[1], out var matrix)) continue;
                 // ONNX multiplies from the right.
-                state[node.Input[k][..^".bias".Length] + ".weight"] = OnnxReader.Tensor(matrix).T().Contiguous();
+                using var scope = new TensorScope();
+                state[node.Input[k][..^".bias".Length] + ".weight"] = scope.Keep(OnnxReader.Tensor(matrix).T().Contiguous());
             }
         }
         return state;

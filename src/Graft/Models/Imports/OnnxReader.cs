@@ -17,16 +17,8 @@ internal static class OnnxReader
     /// <exception cref="GraftException">An operator that is not known, or not in this use.</exception>
     public static Imported Read(string path, int? size)
     {
-        Onnx.Model model;
-        try
-        {
-            model = Onnx.Model.Parser.WithDiscardUnknownFields(true).ParseFrom(File.ReadAllBytes(path));
-        }
-        catch (InvalidProtocolBufferException reason)
-        {
-            throw new InvalidDataException($"it is no ONNX file, or is cut off: {reason.Message}", reason);
-        }
-        if (model.Graph is not { Node.Count: > 0 } graph) throw new InvalidDataException("it is no ONNX file: it holds no graph");
+        var model = Parse(File.ReadAllBytes(path));
+        var graph = model.Graph;
         var opset = model.OpsetImport.Where(set => set.Domain is "" or "ai.onnx").Select(set => set.Version).DefaultIfEmpty(1).Max();
         if (opset is < 7 or > 21) throw new GraftException($"it uses opset {opset}: 7 to 21 are read. Convert it with onnx.version_converter");
         GraphBuilder? builder = null;
@@ -72,6 +64,23 @@ internal static class OnnxReader
         finally
         {
             builder?.Dispose();
+        }
+    }
+
+    /// <summary>The file's contents, which have a graph.</summary>
+    /// <param name="bytes">Of the file.</param>
+    /// <param name="whole">Fields that are not known here are kept, to be written again.</param>
+    /// <exception cref="InvalidDataException">It is no ONNX file, or is cut off.</exception>
+    public static Onnx.Model Parse(byte[] bytes, bool whole = false)
+    {
+        try
+        {
+            var model = Onnx.Model.Parser.WithDiscardUnknownFields(!whole).ParseFrom(bytes);
+            return model.Graph is { Node.Count: > 0 } ? model : throw new InvalidDataException("it is no ONNX file: it holds no graph");
+        }
+        catch (InvalidProtocolBufferException reason)
+        {
+            throw new InvalidDataException($"it is no ONNX file, or is cut off: {reason.Message}", reason);
         }
     }
 

@@ -89,14 +89,6 @@ internal sealed class TextEncoder : Backbone
 
     protected override Backbone CreateSame() => new TextEncoder(Shape) { _tokenizer = _tokenizer, MostTokens = MostTokens };
 
-    /// <summary>The same network, that reads so many tokens.</summary>
-    public TextEncoder Reading(int tokens)
-    {
-        var other = new TextEncoder(Shape) { _tokenizer = _tokenizer, MostTokens = tokens, Provenance = Provenance };
-        other.CopyFrom(State());
-        return other;
-    }
-
     /// <summary>N×T×C and its mask to N×C.</summary>
     public override Tensor Pool(Signal x)
     {
