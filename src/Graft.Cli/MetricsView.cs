@@ -15,7 +15,8 @@ internal static class MetricsView
             shell.Table(["label", noun.Many, "average precision", "precision", "recall", "F1", "threshold"],
                 labels.PerLabel.Select(found => new[]
                 {
-                    found.Name, $"{found.Count}", found.Count == 0 ? "" : $"{found.AveragePrecision:0.000}", $"{found.Precision:P1}", $"{found.Recall:P1}",
+                    found.Name, $"{found.Count}", found.Count == 0 ? "" : $"{found.AveragePrecision:0.000}", $"{found.Precision:P1}",
+                        $"{found.Recall:P1}",
                     $"{found.F1:0.000}", $"{found.Threshold:0.000}",
                 }), 1, 2, 3, 4, 5, 6);
             shell.Say($"mAP {labels.MeanAveragePrecision:0.000} on {labels.Count} {noun.Many} (95% interval {labels.Interval[0]:0.000} to {labels.Interval[1]:0.000}); "
@@ -42,7 +43,8 @@ internal static class MetricsView
             images = labels.Count, map = labels.MeanAveragePrecision, map_interval = labels.Interval,
             micro_f1 = labels.MicroF1, macro_f1 = labels.MacroF1, exact = labels.Exact, per_label = labels.PerLabel,
         },
-        NumberMetrics numbers => new { images = numbers.Count, mae = numbers.Mae, rmse = numbers.Rmse, r2 = numbers.RSquared, per_column = numbers.PerColumn },
+        NumberMetrics numbers => new { images = numbers.Count, mae = numbers.Mae, rmse = numbers.Rmse, r2 = numbers.RSquared,
+            per_column = numbers.PerColumn },
         _ => null,
     };
 
@@ -70,7 +72,8 @@ internal static class MetricsView
     {
         static object Ranked(IEnumerable<RankedLabel> labels) => labels.Select(pair => new { label = pair.Label, probability = pair.Probability });
         if (found.Numbers is { } numbers)
-            return new { file = found.File, numbers = numbers.Select(number => new { name = number.Name, value = number.Value, low = number.Low, high = number.High }) };
+            return new { file = found.File,
+                numbers = numbers.Select(number => new { name = number.Name, value = number.Value, low = number.Low, high = number.High }) };
         if (found.Labels is { } labels) return new { file = found.File, labels = Ranked(labels), all = Ranked(found.Top) };
         if (found.Support is { } said) return Json(said);
         return new { file = found.File, label = found.Label, probability = found.Probability, top = Ranked(found.Top) };

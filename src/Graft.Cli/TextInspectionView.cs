@@ -8,7 +8,8 @@ internal static class TextInspectionView
 {
     public static void Say(Shell shell, TextInspectionReport report, DatasetSplits splits)
     {
-        shell.Table(["part", "sentences", "characters", "95%", "longest", "words", "95%", "longest"], report.Lengths.Select(found => (string[])[found.Part,
+        shell.Table(["part", "sentences", "characters", "95%", "longest", "words", "95%", "longest"],
+            report.Lengths.Select(found => (string[])[found.Part,
             $"{found.Sentences}", .. Lengths(found.Characters), .. Lengths(found.Words)]), 1, 2, 3, 4, 5, 6, 7);
         shell.Say($"{report.Layout}: {report.Lengths.Sum(found => found.Sentences)} sentences; characters and words are medians; the longest is "
             + $"{report.Lengths.MaxBy(found => found.Characters.Longest)!.LongestName}");
@@ -27,5 +28,6 @@ internal static class TextInspectionView
 
     private static string Groups(int count) => $"{count} group{(count == 1 ? "" : "s")}";
 
-    private static string Share(double share) => share is > 0 and < 0.001 ? "under 0.1%" : (100 * share).ToString("0.#", CultureInfo.InvariantCulture) + "%";
+    private static string Share(double share) => share is > 0 and < 0.001 ? "under 0.1%" : (100 * share).ToString("0.#", CultureInfo.InvariantCulture)
+        + "%";
 }

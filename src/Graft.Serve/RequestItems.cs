@@ -40,7 +40,8 @@ internal static class RequestItems
         return found;
     }
 
-    /// <summary>Sentences: a body of text is one; of JSON {"text": …}, with "pair" beside it for the second, or {"texts": [… or {"text": …, "pair": …}]}.</summary>
+    /// <summary>Sentences: a body of text is one; of JSON {"text": …}, with "pair" beside it for the second, or {"texts": [… or {"text": …, "pair":
+    /// …}]}.</summary>
     public static async Task<List<(string? Name, byte[] Bytes)>> Sentences(HttpRequest request, CancellationToken cancel)
     {
         using var body = new MemoryStream();
@@ -53,11 +54,13 @@ internal static class RequestItems
         {
             JsonValueKind.String => Encoding.UTF8.GetBytes(item.GetString()!),
             JsonValueKind.Object when item.TryGetProperty("text", out var first) && first.ValueKind == JsonValueKind.String => Encoding.UTF8.GetBytes(
-                item.TryGetProperty("pair", out var second) && second.ValueKind == JsonValueKind.String ? $"{first.GetString()}\u001f{second.GetString()}" : first.GetString()!),
+                item.TryGetProperty("pair", out var second) && second.ValueKind == JsonValueKind.String
+                    ? $"{first.GetString()}\u001f{second.GetString()}" : first.GetString()!),
             _ => throw new FormatException("the JSON should be {\"text\": …} or {\"texts\": […]}"),
         };
         return json.RootElement.ValueKind == JsonValueKind.Object && json.RootElement.TryGetProperty("texts", out var many)
-            && many.ValueKind == JsonValueKind.Array ? [.. many.EnumerateArray().Select(item => ((string?)null, Item(item)))] : [(null, Item(json.RootElement))];
+            && many.ValueKind == JsonValueKind.Array ? [.. many.EnumerateArray().Select(item => ((string?)null, Item(item)))]
+                : [(null, Item(json.RootElement))];
     }
 
     private static byte[] Decoded(JsonElement item)

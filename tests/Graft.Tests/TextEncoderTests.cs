@@ -17,7 +17,8 @@ namespace Graft.Tests;
 public sealed class TextEncoderTests : IDisposable
 {
     private static readonly string[] s_words =
-        ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "good", "bad", "film", "a", "the", "plot", "was", "fine", "dull", "great", "poor", "story", ".", "is", "it"];
+        ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "good", "bad", "film", "a", "the", "plot", "was", "fine", "dull", "great", "poor", "story",
+            ".", "is", "it"];
 
     private readonly string _folder = Directory.CreateTempSubdirectory("graft-text-").FullName;
 
@@ -28,13 +29,16 @@ public sealed class TextEncoderTests : IDisposable
         TorchRuntime.ManualSeed(3);
         return new TextEncoder(new EncoderShape
         {
-            Kind = kind, Vocabulary = s_words.Length, Width = 16, Layers = 4, Heads = 4, Inner = 24, Positions = 24, Types = kind == "distilbert" ? 0 : 2,
+            Kind = kind, Vocabulary = s_words.Length, Width = 16, Layers = 4, Heads = 4, Inner = 24, Positions = 24, Types = kind == "distilbert" ? 0
+                : 2,
             Embedding = kind == "albert" ? 8 : 16, Pad = 0, Separator = 3, Pooling = pooling,
         })
         { Tokenizer = Tokenizers.WordPiece(System.Text.Encoding.UTF8.GetBytes(string.Join('\n', s_words)), lower: true) };
     }
 
-    public static TheoryData<string, string> Kinds => new() { { "bert", "mean" }, { "bert", "first" }, { "bert", "max" }, { "roberta", "mean" }, { "distilbert", "mean" }, { "electra", "mean" }, { "albert", "mean" } };
+    public static TheoryData<string, string> Kinds =>
+        new() { { "bert", "mean" }, { "bert", "first" }, { "bert", "max" }, { "roberta", "mean" }, { "distilbert", "mean" }, { "electra", "mean" },
+        { "albert", "mean" } };
 
     [Theory]
     [MemberData(nameof(Kinds))]
@@ -66,7 +70,8 @@ public sealed class TextEncoderTests : IDisposable
         using var scope = new TensorScope();
         long[] ids = [2, 8, 7, 3];
         var state = encoder.State();
-        double[,] Matrix(string name) { var t = state[name]; var v = t.Contiguous().ToArray<float>(); var m = new double[t.Shape[0], t.Shape[1]]; for (var i = 0; i < v.Length; i++) m[i / t.Shape[1], i % t.Shape[1]] = v[i]; return m; }
+        double[,] Matrix(string name) { var t = state[name]; var v = t.Contiguous().ToArray<float>(); var m = new double[t.Shape[0],
+            t.Shape[1]]; for (var i = 0; i < v.Length; i++) m[i / t.Shape[1], i % t.Shape[1]] = v[i]; return m; }
         double[] Vector(string name) => [.. state[name].ToArray<float>().Select(value => (double)value)];
         double[][] Dense(double[][] x, string name)
         {
@@ -85,9 +90,12 @@ public sealed class TextEncoderTests : IDisposable
         }
         static double[][] Sum(double[][] a, double[][] b) => [.. a.Select((row, t) => row.Select((value, c) => value + b[t][c]).ToArray())];
         // Φ by its integral, which no library of ours computes.
-        static double Gelu(double x) { var sum = 0.0; for (var k = 0; k < 4000; k++) { var z = x * (k + 0.5) / 4000; sum += Math.Exp(-z * z / 2) * x / 4000; } return x * (0.5 + sum / Math.Sqrt(2 * Math.PI)); }
-        var (words, places, types) = (Matrix("embeddings.word_embeddings.weight"), Matrix("embeddings.position_embeddings.weight"), Matrix("embeddings.token_type_embeddings.weight"));
-        double[][] x = Norm([.. ids.Select((id, t) => Enumerable.Range(0, 16).Select(c => words[id, c] + places[t, c] + types[0, c]).ToArray())], "embeddings.LayerNorm");
+        static double Gelu(double x) { var sum = 0.0; for (var k = 0; k < 4000; k++) { var z = x * (k
+            + 0.5) / 4000; sum += Math.Exp(-z * z / 2) * x / 4000; } return x * (0.5 + sum / Math.Sqrt(2 * Math.PI)); }
+        var (words, places, types) = (Matrix("embeddings.word_embeddings.weight"), Matrix("embeddings.position_embeddings.weight"),
+            Matrix("embeddings.token_type_embeddings.weight"));
+        double[][] x = Norm([.. ids.Select((id, t) => Enumerable.Range(0, 16).Select(c => words[id, c] + places[t, c] + types[0, c]).ToArray())],
+            "embeddings.LayerNorm");
         for (var layer = 0; layer < 4; layer++)
         {
             var at = $"encoder.layer.{layer}.";
@@ -97,7 +105,8 @@ public sealed class TextEncoderTests : IDisposable
             {
                 for (var t = 0; t < ids.Length; t++)
                 {
-                    double[] power = [.. Enumerable.Range(0, ids.Length).Select(s => Math.Exp(Enumerable.Range(4 * head, 4).Sum(c => q[t][c] * k[s][c]) / 2))];
+                    double[] power = [.. Enumerable.Range(0, ids.Length).Select(s =>
+                        Math.Exp(Enumerable.Range(4 * head, 4).Sum(c => q[t][c] * k[s][c]) / 2))];
                     for (var s = 0; s < ids.Length; s++) for (var c = 4 * head; c < 4 * head + 4; c++) seen[t][c] += power[s] / power.Sum() * v[s][c];
                 }
             }
@@ -111,9 +120,12 @@ public sealed class TextEncoderTests : IDisposable
 
     private string Data(int count = 60)
     {
-        string[] good = ["the film was good .", "a great story .", "it is fine", "the plot is great"], bad = ["the film was bad .", "a dull story .", "it is poor", "the plot is dull"];
+        string[] good = ["the film was good .", "a great story .", "it is fine", "the plot is great"],
+            bad = ["the film was bad .", "a dull story .", "it is poor", "the plot is dull"];
         var path = Path.Combine(_folder, "films.tsv");
-        File.WriteAllLines(path, Enumerable.Range(0, count).Select(k => k % 2 == 0 ? $"{good[k / 2 % 4]}{string.Concat(Enumerable.Repeat(" it", k % 5))}\tgood" : $"{bad[k / 2 % 4]}{string.Concat(Enumerable.Repeat(" it", k % 7))}\tbad").Prepend("sentence\tlabel"));
+        File.WriteAllLines(path, Enumerable.Range(0, count).Select(k => k % 2 == 0
+            ? $"{good[k / 2 % 4]}{string.Concat(Enumerable.Repeat(" it", k % 5))}\tgood"
+            : $"{bad[k / 2 % 4]}{string.Concat(Enumerable.Repeat(" it", k % 7))}\tbad").Prepend("sentence\tlabel"));
         return path;
     }
 
@@ -121,7 +133,8 @@ public sealed class TextEncoderTests : IDisposable
     {
         using var encoder = Small();
         var folder = Directory.CreateDirectory(Path.Combine(_folder, "encoder")).FullName;
-        Safetensors.Write(Path.Combine(folder, "model.safetensors"), encoder.State().ToDictionary(item => "bert." + item.Key, item => item.Value), new Dictionary<string, string>());
+        Safetensors.Write(Path.Combine(folder, "model.safetensors"), encoder.State().ToDictionary(item => "bert." + item.Key, item => item.Value),
+            new Dictionary<string, string>());
         File.WriteAllText(Path.Combine(folder, "vocab.txt"), string.Join('\n', s_words));
         File.WriteAllText(Path.Combine(folder, "config.json"), JsonSerializer.Serialize(new Dictionary<string, object>
         {
@@ -140,7 +153,8 @@ public sealed class TextEncoderTests : IDisposable
     public void A_run_on_sentences_answers_alike_from_its_weights_its_program_and_its_export(string strategy)
     {
         var run = Path.Combine(_folder, "run");
-        var result = new TransferTask(new TrainOptions { Data = Data(), Weights = Encoder(), Strategy = strategy, Epochs = strategy == "feature" ? null : 2, Out = run, NoCache = true }).Run();
+        var result = new TransferTask(new TrainOptions { Data = Data(), Weights = Encoder(), Strategy = strategy, Epochs = strategy == "feature"
+            ? null : 2, Out = run, NoCache = true }).Run();
         Assert.True(result.IsText);
         Assert.True(File.Exists(Path.Combine(run, "report.html")));
         string[] asked = ["the film was good", "it is dull .", "the plot"];
@@ -199,7 +213,10 @@ public sealed class TextEncoderTests : IDisposable
 
     [Fact]
     public void Sentences_for_a_network_of_pictures_are_refused_in_a_sentence() =>
-        Assert.Contains("text encoder", Assert.Throws<GraftException>(() => new TransferTask(new TrainOptions { Data = Data(), Weights = "shapes", Strategy = "feature", Out = Path.Combine(_folder, "no") }).Run()).Message, StringComparison.Ordinal);
+        Assert.Contains("text encoder",
+            Assert.Throws<GraftException>(() =>
+            new TransferTask(new TrainOptions { Data = Data(), Weights = "shapes", Strategy = "feature",
+            Out = Path.Combine(_folder, "no") }).Run()).Message, StringComparison.Ordinal);
 
     [Fact]
     public void A_stopped_run_on_sentences_ends_as_one_that_was_not()
@@ -208,7 +225,8 @@ public sealed class TextEncoderTests : IDisposable
         float[] Trained(string name, int? stopAt)
         {
             var run = Path.Combine(_folder, name);
-            var options = new TrainOptions { Data = data, Weights = weights, Strategy = "head-then-full", Epochs = 3, Out = run, NoCache = true, NoReport = true };
+            var options = new TrainOptions { Data = data, Weights = weights, Strategy = "head-then-full", Epochs = 3, Out = run, NoCache = true,
+                NoReport = true };
             if (stopAt is { } epoch)
             {
                 using var stop = new CancellationTokenSource();

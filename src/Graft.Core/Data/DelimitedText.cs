@@ -40,7 +40,8 @@ internal static class DelimitedText
             else
                 throw new GraftException($"{path}, line {line}: it has {fields.Length} field{(fields.Length == 1 ? "" : "s")}, and line {rows[0].Line} has "
                     + $"{headers.Length}{(named ? $" ({string.Join(", ", headers)})" : "")}: '{Table.Short(string.Join(delimiter, fields))}'. "
-                    + (delimiter == '\t' ? "A field with a tab in it stands in double quotes" : $"A field with '{delimiter}' in it stands in double quotes, \"like{delimiter} this\""));
+                    + (delimiter == '\t' ? "A field with a tab in it stands in double quotes"
+                        : $"A field with '{delimiter}' in it stands in double quotes, \"like{delimiter} this\""));
         }
         return new Table(path, headers, named ? [.. rows.Skip(1)] : rows, blank, remarks) { HasNames = named };
     }
@@ -53,7 +54,8 @@ internal static class DelimitedText
         file.ReadExactly(bytes);
         var text = TextDecoder.ByMark(bytes) ?? Encoding.UTF8.GetString(bytes);
         var delimiter = IsTabbed(path) ? '\t' : Delimiter(text);
-        string[][] lines = [.. text.Split('\n').Take(LinesToLookAt).Select(line => line.Split(delimiter).Select(field => field.Trim().Trim('"')).ToArray())];
+        string[][] lines = [.. text.Split('\n').Take(LinesToLookAt).Select(line =>
+            line.Split(delimiter).Select(field => field.Trim().Trim('"')).ToArray())];
         var (files, texts) = (lines[0].Any(TableColumns.IsFile), TableColumns.NameText(lines[0]));
         if (files != texts) return texts;
         // Both are named, or neither is: files of pictures tell.
@@ -68,7 +70,8 @@ internal static class DelimitedText
     private static bool IsHeader(string[] fields, TextColumns? columns) =>
         !fields.Any(field => TableTargets.Number(field) is not null)
         && fields.Any(field => TableColumns.IsKnown(field)
-            || new[] { columns?.Text, columns?.Pair, columns?.Label }.Any(name => name is not null && TableReader.Plain(name) == TableReader.Plain(field)));
+            || new[] { columns?.Text, columns?.Pair, columns?.Label }.Any(name => name is not null
+                && TableReader.Plain(name) == TableReader.Plain(field)));
 
     /// <summary>
     /// Whether the first line is unlike the others, and so names columns by words that nobody knows: it has no number where all others have one, or a
@@ -82,7 +85,8 @@ internal static class DelimitedText
         {
             string[] others = [.. rows.Skip(1).Select(row => row.Fields.ElementAtOrDefault(k) ?? "")];
             var values = others.ToHashSet();
-            return others.All(cell => TableTargets.Number(cell) is not null) || (values.Count <= TableColumns.FewClasses && 2 * values.Count <= others.Length && !values.Contains(first[k]));
+            return others.All(cell => TableTargets.Number(cell) is not null)
+                || (values.Count <= TableColumns.FewClasses && 2 * values.Count <= others.Length && !values.Contains(first[k]));
         });
     }
 
@@ -112,7 +116,8 @@ internal static class DelimitedText
             [.. lines.Take(last + 1).Where(IsBlank).Select(line => line.Line)]);
     }
 
-    /// <summary>Whether a TSV has quotes that open nothing or close nothing; then they are letters, if its lines have the same number of fields so.</summary>
+    /// <summary>Whether a TSV has quotes that open nothing or close nothing; then they are letters, if its lines have the same number of fields
+    /// so.</summary>
     private static bool QuotesAreLetters(string path, string text, List<TableRow> lines, List<string> remarks)
     {
         if (!text.Contains('"')) return true;
@@ -171,5 +176,6 @@ internal static class DelimitedText
     }
 
     private static bool IsOpen(string record, char delimiter) =>
-        record.Count(letter => letter == '"') % 2 == 1 && (record.TrimStart().StartsWith('"') || record.Contains($"{delimiter}\"", StringComparison.Ordinal));
+        record.Count(letter => letter == '"') % 2 == 1
+            && (record.TrimStart().StartsWith('"') || record.Contains($"{delimiter}\"", StringComparison.Ordinal));
 }

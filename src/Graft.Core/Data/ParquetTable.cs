@@ -39,7 +39,8 @@ internal static class ParquetTable
             // What a file says of itself may be anything.
             if (part.RowCount is < 0 or > RowLimit) throw new GraftException($"{path} says that it has {part.RowCount} rows in one group: it is damaged. Download it again");
             var columns = new string[fields.Length][];
-            for (var k = 0; k < fields.Length; k++) columns[k] = await Cells(part, fields[k], names.GetValueOrDefault(fields[k].Name)).ConfigureAwait(false);
+            for (var k = 0; k < fields.Length; k++) columns[k] = await Cells(part, fields[k],
+                names.GetValueOrDefault(fields[k].Name)).ConfigureAwait(false);
             for (var k = 0; k < part.RowCount; k++) rows.Add(new TableRow(rows.Count + 1, [.. columns.Select(column => column[k].Trim())]));
         }
         if (rows.Count == 0) throw new GraftException($"{path} is empty: it has columns ({string.Join(", ", fields.Select(field => field.Name))}) and no rows");
@@ -105,7 +106,8 @@ internal static class ParquetTable
             if (!json.RootElement.TryGetProperty("info", out var info) || !info.TryGetProperty("features", out var features)) return found;
             foreach (var feature in features.EnumerateObject())
             {
-                if (feature.Value.ValueKind == JsonValueKind.Object && feature.Value.TryGetProperty("names", out var names) && names.ValueKind == JsonValueKind.Array)
+                if (feature.Value.ValueKind == JsonValueKind.Object && feature.Value.TryGetProperty("names", out var names)
+                    && names.ValueKind == JsonValueKind.Array)
                     found[feature.Name] = [.. names.EnumerateArray().Select(name => name.ToString())];
             }
         }

@@ -15,7 +15,8 @@ internal sealed record TableColumns(int Text, int Pair, int Label, int Part, boo
     // All without _ - and spaces, in lower case; the first that is there is taken.
     private static readonly string[] s_text =
     [
-        "text", "sentence", "document", "review", "content", "comment", "question", "tweet", "reviewtext", "reviewbody", "commenttext", "body", "message",
+        "text", "sentence", "document", "review", "content", "comment", "question", "tweet", "reviewtext", "reviewbody", "commenttext", "body",
+            "message",
         "utterance", "query", "phrase", "description", "headline", "title", "문장", "본문", "내용", "리뷰", "댓글",
     ];
     private static readonly (string First, string Second)[] s_pairs =
@@ -71,7 +72,8 @@ internal sealed record TableColumns(int Text, int Pair, int Label, int Part, boo
         if (text < 0 && Pairs(plain) is var (one, two) && pair != one && (pair < 0 || pair == two)) (text, pair) = (one, two);
         if (text < 0) text = First(s_text);
         var label = Named(wish?.Label, "--label");
-        var part = wish?.Label is null || label < 0 ? First(TableReader.PartWords) : Array.FindIndex(plain, name => TableReader.PartWords.Contains(name) && name != plain[label]);
+        var part = wish?.Label is null || label < 0 ? First(TableReader.PartWords)
+            : Array.FindIndex(plain, name => TableReader.PartWords.Contains(name) && name != plain[label]);
         var score = First(s_score);
         if (label < 0) label = task == TargetKind.Numbers && score >= 0 ? score : First(s_label) is >= 0 and var known ? known : score;
         if (text < 0)
@@ -140,7 +142,8 @@ internal sealed record TableColumns(int Text, int Pair, int Label, int Part, boo
     {
         if (table.Rows.Count(row => row.Fields[k].Length == 0) > table.Rows.Count / 20) return false;
         string[] distinct = [.. table.Rows.Select(row => row.Fields[k]).Distinct()];
-        return distinct.Length > 1 && distinct.Length <= FewClasses && 2 * distinct.Length <= table.Rows.Count && distinct.All(cell => cell.Length <= 60)
+        return distinct.Length > 1 && distinct.Length <= FewClasses && 2 * distinct.Length <= table.Rows.Count
+            && distinct.All(cell => cell.Length <= 60)
             && distinct.All(cell => cell.Length == 0 || TableTargets.Number(cell) is not { } value || value == Math.Floor(value));
     });
 

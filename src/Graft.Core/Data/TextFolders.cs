@@ -2,13 +2,15 @@ using System.Globalization;
 
 namespace Graft.Data;
 
-/// <summary>Sentences in folders: a table for each part (train.tsv, dev.tsv, test.tsv), or a text file for each sentence in a folder for each class.</summary>
+/// <summary>Sentences in folders: a table for each part (train.tsv, dev.tsv, test.tsv), or a text file for each sentence in a folder for each
+/// class.</summary>
 internal static class TextFolders
 {
     /// <summary>The dataset of a folder that holds no pictures; null: it holds no text either.</summary>
     public static DatasetParts? Read(string root, TargetKind? task, IReadOnlyList<string>? known, TextColumns? columns)
     {
-        string[] tables = [.. Directory.EnumerateFiles(root).Where(file => Table.IsTable(file) && !PictureFiles.IsHidden(Path.GetFileName(file))).Order(StringComparer.Ordinal)];
+        string[] tables = [.. Directory.EnumerateFiles(root).Where(file => Table.IsTable(file)
+            && !PictureFiles.IsHidden(Path.GetFileName(file))).Order(StringComparer.Ordinal)];
         if (tables.Length == 0)
         {
             var listing = FolderReader.Read(root, ListedFiles.Texts);
@@ -17,16 +19,19 @@ internal static class TextFolders
         var parts = tables.Select(file => (Part: PartOf(file), Path: file)).ToArray();
         var others = Directory.EnumerateFiles(root).Except(tables).Select(Path.GetFileName).Where(name => !PictureFiles.IsHidden(name!))
             .Select(name => TextTables.Left(LeftOutKind.OtherFile, name!, 0, null));
-        if (tables is [var only] && parts[0].Part is null) return TextTables.Read(root, [(null, only)], task, known, columns, new DatasetNotes([.. others], []));
+        if (tables is [var only] && parts[0].Part is null) return TextTables.Read(root, [(null, only)], task, known, columns,
+            new DatasetNotes([.. others], []));
         var named = parts.Where(file => file.Part is not null).OrderBy(file => Array.IndexOf(Parts.All, file.Part)).ToArray();
         if (named.Length == 0)
             throw new GraftException($"{root} holds {tables.Length} tables, and none is called train, val or test: {Few(tables)}. Give one of them, or call them train.tsv, dev.tsv, test.tsv");
-        // Beside train.csv others are something else; beside TREC.train.tsv they are other datasets, as are tables of other names that are the same part.
+        // Beside train.csv others are something else; beside TREC.train.tsv they are other datasets, as are tables of other names that are the same
+        // part.
         if ((named.Length < parts.Length && named.Any(file => Stem(file.Path).Length > 0))
             || named.GroupBy(file => file.Part).Any(group => group.Select(file => Stem(file.Path)).Distinct().Count() > 1))
             throw new GraftException($"{root} holds tables of more than one dataset: {Few(tables)}. Put each dataset's in a folder of its own, or give one file");
         var (leftOut, remarks) = (new List<LeftOut>(others), new List<string>());
-        leftOut.AddRange(parts.Where(file => file.Part is null).Select(file => TextTables.Left(LeftOutKind.UnknownPart, Path.GetFileName(file.Path), 0, null)));
+        leftOut.AddRange(parts.Where(file => file.Part is null).Select(file =>
+            TextTables.Left(LeftOutKind.UnknownPart, Path.GetFileName(file.Path), 0, null)));
         foreach (var group in named.GroupBy(file => file.Part))
         {
             string[] names = [.. group.Select(file => Path.GetFileName(file.Path))];
@@ -35,7 +40,8 @@ internal static class TextFolders
             if (names.Length > 1) remarks.Add($"{string.Join(" and ", names)} are together the {group.Key} part");
             else if (Parts.Of(Path.GetFileNameWithoutExtension(names[0])) is null) remarks.Add($"{names[0]} is the {group.Key} part");
         }
-        return TextTables.Read(root, [.. named.Select(file => ((string?)file.Part, file.Path))], task, known, columns, new DatasetNotes(leftOut, remarks));
+        return TextTables.Read(root, [.. named.Select(file => ((string?)file.Part, file.Path))], task, known, columns,
+            new DatasetNotes(leftOut, remarks));
     }
 
     /// <summary>The dataset of a listing of text files.</summary>
@@ -54,7 +60,8 @@ internal static class TextFolders
         (all as IDisposable)?.Dispose();
         var full = new Listing(listing.Root, listing.Layout, listing.Files)
         {
-            Open = (some, chosen) => new TextSource([.. chosen.Select(k => new TextItem(read[some.Names[k]]))], [.. chosen.Select(k => some.Names[k])]),
+            Open = (some, chosen) => new TextSource([.. chosen.Select(k => new TextItem(read[some.Names[k]]))],
+                [.. chosen.Select(k => some.Names[k])]),
         };
         full.Take(listing, name => read[name].Length > 0);
         return ClassFolders.Arrange(full, known);

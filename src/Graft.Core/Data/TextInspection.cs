@@ -31,10 +31,14 @@ internal static class TextInspection
     // Where a script's letters lie; a sentence is of the script that most of its letters are of.
     private static readonly (string Name, int From, int To)[] s_scripts =
     [
-        ("Latin", 0x41, 0x24f), ("Latin", 0x1e00, 0x1eff), ("Greek", 0x370, 0x3ff), ("Cyrillic", 0x400, 0x52f), ("Armenian", 0x530, 0x58f), ("Hebrew", 0x590, 0x5ff),
-        ("Arabic", 0x600, 0x6ff), ("Arabic", 0x750, 0x77f), ("Arabic", 0xfb50, 0xfdff), ("Arabic", 0xfe70, 0xfeff), ("Devanagari", 0x900, 0x97f), ("Bengali", 0x980, 0x9ff),
-        ("Tamil", 0xb80, 0xbff), ("Telugu", 0xc00, 0xc7f), ("Thai", 0xe00, 0xe7f), ("Georgian", 0x10a0, 0x10ff), ("Hangul", 0x1100, 0x11ff), ("Hangul", 0x3130, 0x318f),
-        ("Hangul", 0xac00, 0xd7a3), ("Kana", 0x3040, 0x30ff), ("Kana", 0x31f0, 0x31ff), ("Kana", 0xff66, 0xff9f), ("Han", 0x3400, 0x4dbf), ("Han", 0x4e00, 0x9fff),
+        ("Latin", 0x41, 0x24f), ("Latin", 0x1e00, 0x1eff), ("Greek", 0x370, 0x3ff), ("Cyrillic", 0x400, 0x52f), ("Armenian", 0x530, 0x58f),
+            ("Hebrew", 0x590, 0x5ff),
+        ("Arabic", 0x600, 0x6ff), ("Arabic", 0x750, 0x77f), ("Arabic", 0xfb50, 0xfdff), ("Arabic", 0xfe70, 0xfeff), ("Devanagari", 0x900, 0x97f),
+            ("Bengali", 0x980, 0x9ff),
+        ("Tamil", 0xb80, 0xbff), ("Telugu", 0xc00, 0xc7f), ("Thai", 0xe00, 0xe7f), ("Georgian", 0x10a0, 0x10ff), ("Hangul", 0x1100, 0x11ff),
+            ("Hangul", 0x3130, 0x318f),
+        ("Hangul", 0xac00, 0xd7a3), ("Kana", 0x3040, 0x30ff), ("Kana", 0x31f0, 0x31ff), ("Kana", 0xff66, 0xff9f), ("Han", 0x3400, 0x4dbf),
+            ("Han", 0x4e00, 0x9fff),
         ("Han", 0xf900, 0xfaff), ("Han", 0x20000, 0x323af), ("Latin", 0xff21, 0xff5a),
     ];
 
@@ -54,7 +58,8 @@ internal static class TextInspection
         var near = NearTexts.Groups([.. distinct.Select(one => one.Text)], cancel)
             .Select(group => group.SelectMany(k => copies.GetValueOrDefault(distinct[k].Text) ?? [distinct[k]]).ToArray()).ToArray();
         return new TextInspectionReport(splits.Path, splits.Layout, splits.Train.Targets.Kind, splits.Train.Targets.Names,
-            here.ToDictionary(part => part.Name, part => Inspection.Counts(part.Data)), [.. here.Select(part => Lengths(part.Name, [.. all.Where(one => one.Part == part.Name)]))],
+            here.ToDictionary(part => part.Name, part => Inspection.Counts(part.Data)),
+                [.. here.Select(part => Lengths(part.Name, [.. all.Where(one => one.Part == part.Name)]))],
             Scripts(all), [.. exact.Select(group => Group(true, group)), .. near.Select(group => Group(false, group))],
             [.. here.Where(part => part.Name != "train").Select(part => Overlap(part.Name, exact, near))],
             Inspection.Summaries(parts), remarks, Data.LeftOut.Group(splits.Notes.LeftOut));
@@ -69,7 +74,8 @@ internal static class TextInspection
             int[] sorted = [.. lengths.Order()];
             return new LengthSummary(sorted[sorted.Length / 2], sorted[Math.Min(sorted.Length - 1, (int)(0.95 * sorted.Length))], sorted[^1]);
         }
-        return new TextLengths(part, sentences.Length, Of(sentences.Select(one => Characters(one.Text))), Of(sentences.Select(one => Words(one.Text))),
+        return new TextLengths(part, sentences.Length, Of(sentences.Select(one => Characters(one.Text))),
+            Of(sentences.Select(one => Words(one.Text))),
             sentences.MaxBy(one => one.Text.Length)!.Name);
     }
 
@@ -91,8 +97,10 @@ internal static class TextInspection
     // Shares of the sentences; those without letters count too.
     private static Dictionary<string, double> Scripts(Seen[] all)
     {
-        var counts = all.AsParallel().WithDegreeOfParallelism(Cores.Count).GroupBy(one => Script(one.Text)).Select(group => (group.Key, Count: group.Count())).ToArray();
-        return counts.OrderByDescending(pair => pair.Count).ThenBy(pair => pair.Key, StringComparer.Ordinal).ToDictionary(pair => pair.Key, pair => pair.Count / (double)all.Length);
+        var counts = all.AsParallel().WithDegreeOfParallelism(Cores.Count).GroupBy(one => Script(one.Text)).Select(group =>
+            (group.Key, Count: group.Count())).ToArray();
+        return counts.OrderByDescending(pair => pair.Count).ThenBy(pair => pair.Key, StringComparer.Ordinal).ToDictionary(pair => pair.Key, pair =>
+            pair.Count / (double)all.Length);
     }
 
     internal static string Script(string text)
@@ -111,7 +119,8 @@ internal static class TextInspection
     }
 
     private static DuplicateGroup Group(bool exact, Seen[] members) =>
-        new(exact, members.DistinctBy(one => one.Part).Count() > 1, members.DistinctBy(one => one.Label).Count() > 1, [.. members.Select(one => $"{one.Part}: {one.Name}")])
+        new(exact, members.DistinctBy(one => one.Part).Count() > 1, members.DistinctBy(one => one.Label).Count() > 1,
+            [.. members.Select(one => $"{one.Part}: {one.Name}")])
         { Text = Table.Short(members[0].Text.Replace("\u001f", " | ", StringComparison.Ordinal)) };
 
     private static TextOverlap Overlap(string part, Seen[][] exact, Seen[][] near)

@@ -2,7 +2,8 @@ using Microsoft.ML.OnnxRuntime;
 
 namespace Graft.Inference.Text;
 
-/// <summary>A text network run by ONNX Runtime: input_ids, attention_mask and, where the file has it, token_type_ids, all N×T; the first output of it is
+/// <summary>A text network run by ONNX Runtime: input_ids, attention_mask and, where the file has it, token_type_ids, all N×T; the first output of
+/// it is
 /// N×….</summary>
 internal sealed class OnnxTextNetwork : TextNetwork
 {
@@ -56,7 +57,8 @@ internal sealed class OnnxTextNetwork : TextNetwork
             var given = new List<OrtValue>();
             try
             {
-                foreach (var input in _inputs) given.Add(OrtValue.CreateTensorValueFromMemory(OrtMemoryInfo.DefaultInstance, Input(input, ids, length), shape));
+                foreach (var input in _inputs) given.Add(OrtValue.CreateTensorValueFromMemory(OrtMemoryInfo.DefaultInstance,
+                    Input(input, ids, length), shape));
                 using var made = OrtValue.CreateTensorValueFromMemory(OrtMemoryInfo.DefaultInstance, outputs[..(count * Outputs)], [count, Outputs]);
                 _session.Run(_run, _inputs, given, _outputs, [made]);
             }

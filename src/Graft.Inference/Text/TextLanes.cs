@@ -4,7 +4,8 @@ using Graft.Data;
 namespace Graft.Inference.Text;
 
 /// <summary>
-/// Many sentences through a frozen network: they are tokenized, sorted by length, and run in batches of one length, so that nothing is filled up and a
+/// Many sentences through a frozen network: they are tokenized, sorted by length, and run in batches of one length, so that nothing is filled up and
+/// a
 /// sentence's answer does not depend on its neighbours. Every lane is a thread with batches of its own.
 /// </summary>
 /// <param name="network">Made at the first batch.</param>
@@ -40,7 +41,8 @@ internal sealed class TextLanes(Lazy<TextNetwork> network)
         if (lanes == 1) Lane(batches, tokens, take, cancel);
         else
         {
-            var threads = Enumerable.Range(0, lanes).Select(_ => new Thread(() => Lane(batches, tokens, take, cancel)) { IsBackground = true, Name = "lane" }).ToArray();
+            var threads = Enumerable.Range(0, lanes).Select(_ =>
+                new Thread(() => Lane(batches, tokens, take, cancel)) { IsBackground = true, Name = "lane" }).ToArray();
             foreach (var thread in threads) thread.Start();
             foreach (var thread in threads) thread.Join();
         }

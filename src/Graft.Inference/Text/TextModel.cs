@@ -4,7 +4,8 @@ using Graft.Data;
 
 namespace Graft.Inference.Text;
 
-/// <summary>A finished model that tells classes, labels or numbers of sentences: opened from what <c>graft train</c> or <c>graft export</c> wrote, its
+/// <summary>A finished model that tells classes, labels or numbers of sentences: opened from what <c>graft train</c> or <c>graft export</c> wrote,
+/// its
 /// vocabulary in the same file, without libtorch.</summary>
 public sealed class TextModel : IAnsweringModel
 {

@@ -1,6 +1,7 @@
 namespace Graft.Inference.Text;
 
-/// <summary>A network of text that no longer changes: N×T numbers of tokens to N×<see cref="Outputs"/>. Any number of threads may run it at once.</summary>
+/// <summary>A network of text that no longer changes: N×T numbers of tokens to N×<see cref="Outputs"/>. Any number of threads may run it at
+/// once.</summary>
 internal abstract class TextNetwork : IDisposable
 {
     /// <summary>Numbers that it gives for a sentence.</summary>

@@ -18,7 +18,8 @@ internal static class TextNetworks
         if (device.IsCuda || Engine.Wanted == EngineKind.Torch)
             return new TorchTextNetwork(encoder, ids => model.Forward(ids), model.Classes.Count, device);
         // Probabilities come out, as a classifier's own function gives them.
-        return new OnnxTextNetwork(Write(model, probabilities: true, new Dictionary<string, string>()), encoder.Provenance.Source, encoder.Shape.Separator);
+        return new OnnxTextNetwork(Write(model, probabilities: true, new Dictionary<string, string>()), encoder.Provenance.Source,
+            encoder.Shape.Separator);
     }
 
     /// <summary>The model as an ONNX file.</summary>
@@ -32,7 +33,9 @@ internal static class TextNetworks
         var layers = (folded ?? head).State();
         string[] names = head is LinearHead ? [""] : ["layers.0.", "layers.3."];
         var answer = !probabilities || model.Task == Data.TargetKind.Numbers ? null : model.Task == Data.TargetKind.Labels ? "Sigmoid" : "Softmax";
-        return EncoderWriter.WithHead((TextEncoder)model.Backbone, model.Stage, [.. names.Select(name => (layers[name + "weight"], layers[name + "bias"]))],
-            head is LinearHead ? 1 : head.Temperature, answer, model.Task == Data.TargetKind.Numbers ? "numbers" : probabilities ? "probabilities" : "scores", card);
+        return EncoderWriter.WithHead((TextEncoder)model.Backbone, model.Stage,
+            [.. names.Select(name => (layers[name + "weight"], layers[name + "bias"]))],
+            head is LinearHead ? 1 : head.Temperature, answer, model.Task == Data.TargetKind.Numbers ? "numbers" : probabilities ? "probabilities"
+                : "scores", card);
     }
 }

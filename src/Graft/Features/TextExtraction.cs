@@ -35,8 +35,10 @@ internal sealed class TextExtraction(TextEncoder encoder, FeatureCache? cache, D
             }
             var (done, notes) = (data.Count - missing.Count, new List<string>());
             progress?.Invoke(done, data.Count);
-            if (missing.Count > 0) Compute(data, missing, keys, rows, length, onnx, shelf, notes, () => progress?.Invoke(Interlocked.Increment(ref done), data.Count), cancel);
-            return new Extraction(rows, [length], [.. Enumerable.Range(0, data.Count)], [], data.Count - missing.Count, clock.Elapsed.TotalSeconds, notes);
+            if (missing.Count > 0) Compute(data, missing, keys, rows, length, onnx, shelf, notes, () =>
+                progress?.Invoke(Interlocked.Increment(ref done), data.Count), cancel);
+            return new Extraction(rows, [length], [.. Enumerable.Range(0, data.Count)], [], data.Count - missing.Count, clock.Elapsed.TotalSeconds,
+                notes);
         }
         catch
         {
@@ -45,7 +47,8 @@ internal sealed class TextExtraction(TextEncoder encoder, FeatureCache? cache, D
         }
     }
 
-    private void Compute(Dataset data, List<int> missing, byte[][] keys, Tensor rows, int length, bool onnx, FeatureCache.Shelf? shelf, List<string> notes,
+    private void Compute(Dataset data, List<int> missing, byte[][] keys, Tensor rows, int length, bool onnx, FeatureCache.Shelf? shelf,
+        List<string> notes,
         Action advance, CancellationToken cancel)
     {
         var cut = 0;
@@ -68,7 +71,8 @@ internal sealed class TextExtraction(TextEncoder encoder, FeatureCache? cache, D
                 for (var k = 0; k < unsaved.Count; k++) Row(rows, unsaved[k], length).CopyTo(block.AsSpan(k * length));
                 try
                 {
-                    if (!shelf.Append([.. unsaved.Select(k => keys[k])], block)) notes.Add("the features are larger than the cache may be, and were not kept (GRAFT_CACHE_LIMIT_MB)");
+                    if (!shelf.Append([.. unsaved.Select(k => keys[k])],
+                        block)) notes.Add("the features are larger than the cache may be, and were not kept (GRAFT_CACHE_LIMIT_MB)");
                 }
                 catch (IOException reason)
                 {

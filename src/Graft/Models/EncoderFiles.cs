@@ -8,7 +8,8 @@ using Graft.Torch;
 namespace Graft.Models;
 
 /// <summary>
-/// Text encoders as they are published: weights (safetensors, one or several, PyTorch's .bin, ONNX) with config.json and the vocabulary beside them, and, of
+/// Text encoders as they are published: weights (safetensors, one or several, PyTorch's .bin, ONNX) with config.json and the vocabulary beside them,
+/// and, of
 /// sentence encoders, how tokens are pooled.
 /// </summary>
 internal static class EncoderFiles
@@ -17,7 +18,8 @@ internal static class EncoderFiles
         ["model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "model.onnx", Path.Combine("onnx", "model.onnx")];
 
     // What wrappers put before all names, and what masked-word and other heads keep beside the encoder.
-    private static readonly string[] s_prefixes = ["0.auto_model.", "auto_model.", "bert.", "roberta.", "distilbert.", "electra.", "albert.", "model."];
+    private static readonly string[] s_prefixes = ["0.auto_model.", "auto_model.", "bert.", "roberta.", "distilbert.", "electra.", "albert.",
+        "model."];
 
     /// <summary>The weights in a folder that holds a text encoder; null: it holds none.</summary>
     public static string? In(string folder) => Directory.Exists(folder) && EncoderShape.IsEncoder(Path.Combine(folder, "config.json"))
@@ -30,7 +32,8 @@ internal static class EncoderFiles
     {
         var beside = Path.GetDirectoryName(Path.GetFullPath(path))!;
         if (EncoderShape.IsEncoder(Path.Combine(beside, "config.json"))) return beside;
-        return Path.GetFileName(beside) == "onnx" && Path.GetDirectoryName(beside) is { } above && EncoderShape.IsEncoder(Path.Combine(above, "config.json"))
+        return Path.GetFileName(beside) == "onnx" && Path.GetDirectoryName(beside) is { } above
+            && EncoderShape.IsEncoder(Path.Combine(above, "config.json"))
             ? above : null;
     }
 
@@ -63,7 +66,8 @@ internal static class EncoderFiles
         if (bare.Count < state.Count) notes.Add($"{state.Count - bare.Count} of its {state.Count} tensors are of heads that are not used here");
         notes.AddRange(CheckpointMatcher.Load(encoder, bare, path));
         var called = Path.GetFileName(folder.TrimEnd(Path.DirectorySeparatorChar));
-        encoder.Provenance = ModelCard.Origin(path, new Dictionary<string, string>(), Licence(folder), $"text ({called})") with { Source = $"{called}/{Path.GetFileName(path)}" };
+        encoder.Provenance = ModelCard.Origin(path, new Dictionary<string, string>(), Licence(folder),
+            $"text ({called})") with { Source = $"{called}/{Path.GetFileName(path)}" };
         return (encoder, notes);
     }
 
@@ -91,5 +95,6 @@ internal static class EncoderFiles
         return json.RootElement.TryGetProperty("max_seq_length", out var most) && most.TryGetInt32(out var value) ? value : 0;
     }
 
-    private static string Licence(string folder) => Hub.PackagedModel.All.FirstOrDefault(model => model.Name == Path.GetFileName(folder))?.Licence ?? "";
+    private static string Licence(string folder) => Hub.PackagedModel.All.FirstOrDefault(model => model.Name == Path.GetFileName(folder))?.Licence
+        ?? "";
 }

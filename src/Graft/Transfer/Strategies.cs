@@ -33,15 +33,18 @@ public static class Strategies
         };
     }
 
-    private static GraftException Unknown(string name) => Bounds.Refuse($"{UnknownName.Of("strategy", name, Names).Message}; also partial:K and feature:STAGE");
+    private static GraftException Unknown(string name) =>
+        Bounds.Refuse($"{UnknownName.Of("strategy", name, Names).Message}; also partial:K and feature:STAGE");
 
-    private static int Deepest(string text, Backbone backbone) => int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var k) && k >= 1 && k <= backbone.Stages.Count ? k
+    private static int Deepest(string text, Backbone backbone) => int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var k)
+        && k >= 1 && k <= backbone.Stages.Count ? k
         : throw Bounds.Refuse($"--strategy partial:{text}: the K deepest stages of {backbone.Architecture} are a whole number from 1 to {backbone.Stages.Count}");
 
     /// <summary>Frozen backbone, head on its features, solved to a tolerance.</summary>
     public static Plan Feature(Backbone backbone, HeadKind head = HeadKind.Softmax, string? stage = null)
     {
-        if (stage is not null && backbone.Stages.All(found => found.Name != stage)) throw UnknownName.Of($"stage of {backbone.Architecture}", stage, backbone.Stages.Select(found => found.Name), NextCommand.Of("models", "show", backbone.Architecture));
+        if (stage is not null && backbone.Stages.All(found => found.Name != stage)) throw UnknownName.Of($"stage of {backbone.Architecture}", stage,
+            backbone.Stages.Select(found => found.Name), NextCommand.Of("models", "show", backbone.Architecture));
         return new Plan { Strategy = stage is null ? "feature" : $"feature:{stage}", Head = head, FeatureStage = stage, Phases = [Solved(backbone)] };
     }
 
@@ -51,7 +54,8 @@ public static class Strategies
     public static Plan Partial(Backbone backbone, int pictures, int deepest, HeadKind head = HeadKind.Softmax)
     {
         var from = Math.Clamp(backbone.Stages.Count - deepest, 0, backbone.Stages.Count);
-        return new Plan { Strategy = $"partial:{deepest}", Head = Trainable(head), Phases = [Solved(backbone), Tuned(backbone, pictures, $"top {deepest}", from, HeadRate / 30, 600)] };
+        return new Plan { Strategy = $"partial:{deepest}", Head = Trainable(head),
+            Phases = [Solved(backbone), Tuned(backbone, pictures, $"top {deepest}", from, HeadRate / 30, 600)] };
     }
 
     /// <summary>Everything from the pretrained values at once, the head new.</summary>
@@ -60,12 +64,14 @@ public static class Strategies
         {
             Strategy = "full", Head = Trainable(head),
             Phases = [backbone is TextEncoder ? Tuned(backbone, pictures, "all", 0, HeadRate / 10, 400)
-                : Tuned(backbone, pictures, "all", 0, HeadRate / 10, 800) with { HeadRate = HeadRate, Schedule = new CosineSchedule { WarmUp = 0.1 } }],
+                : Tuned(backbone, pictures, "all", 0, HeadRate / 10, 800) with { HeadRate = HeadRate,
+                    Schedule = new CosineSchedule { WarmUp = 0.1 } }],
         };
 
     /// <summary>The head until it is reasonable (solved), then everything at a hundredth of the head's rate.</summary>
     public static Plan HeadThenFull(Backbone backbone, int pictures, HeadKind head = HeadKind.Softmax) =>
-        new() { Strategy = "head-then-full", Head = Trainable(head), Phases = [Solved(backbone), Tuned(backbone, pictures, "all", 0, HeadRate / 100, 300)] };
+        new() { Strategy = "head-then-full", Head = Trainable(head),
+            Phases = [Solved(backbone), Tuned(backbone, pictures, "all", 0, HeadRate / 100, 300)] };
 
     /// <summary>Howard and Ruder 2018: the head, then from the top down one more stage at a time, deeper stages at higher rates.</summary>
     public static Plan Gradual(Backbone backbone, int pictures, HeadKind head = HeadKind.Softmax)
@@ -80,7 +86,9 @@ public static class Strategies
     public static Plan Scratch(Backbone backbone, int pictures, HeadKind head = HeadKind.Softmax) => new()
     {
         Strategy = "scratch", Head = Trainable(head),
-        Phases = [backbone is TextEncoder ? FromNothing(backbone, pictures) : Tuned(backbone, pictures, "all", 0, 0.05, 1500) with { HeadRate = 0.05, FreezeStatistics = false, WeightDecay = 5e-4, Schedule = new OneCycleSchedule(), LabelSmoothing = head == HeadKind.Svm || head.Task() != TargetKind.Classes ? 0 : 0.05 }],
+        Phases = [backbone is TextEncoder ? FromNothing(backbone, pictures)
+            : Tuned(backbone, pictures, "all", 0, 0.05, 1500) with { HeadRate = 0.05, FreezeStatistics = false, WeightDecay = 5e-4,
+            Schedule = new OneCycleSchedule(), LabelSmoothing = head == HeadKind.Svm || head.Task() != TargetKind.Classes ? 0 : 0.05 }],
     };
 
     // Nothing is known below, so that no stage is to be kept from moving.
@@ -92,7 +100,8 @@ public static class Strategies
     private static HeadKind Trainable(HeadKind head) => head != HeadKind.Mean ? head
         : throw Bounds.Refuse("--head mean has no gradient to follow, and this strategy takes gradient steps: use softmax, svm or mlp, or --strategy feature");
 
-    /// <summary>A gradient phase. With a decay, each stage's rate is that of the one above divided by it (Howard and Ruder's discriminative rates).</summary>
+    /// <summary>A gradient phase. With a decay, each stage's rate is that of the one above divided by it (Howard and Ruder's discriminative
+    /// rates).</summary>
     private static Phase Tuned(Backbone backbone, int pictures, string name, int from, double rate, int steps, double decay = 1)
     {
         if (backbone is TextEncoder) return TextPhase(backbone, pictures, name, from, steps, decay);
@@ -137,5 +146,6 @@ public static class Strategies
     /// <summary>Photographs: crops of most of the picture, and flips. Small pictures: shifts by an eighth, and flips.</summary>
     public static IReadOnlyList<Transform> Augmentation(Preprocessing preprocessing) => preprocessing.Width >= 96
         ? [new RandomResizedCrop(preprocessing.Width, 0.5), new HorizontalFlip()]
-        : [new ResizeExact(preprocessing.Width, preprocessing.Height), new RandomCrop(preprocessing.Width, preprocessing.Width / 8), new HorizontalFlip()];
+        : [new ResizeExact(preprocessing.Width, preprocessing.Height), new RandomCrop(preprocessing.Width, preprocessing.Width / 8),
+            new HorizontalFlip()];
 }

@@ -126,7 +126,8 @@ public sealed class TransferTask(TrainOptions options)
             var clock = Stopwatch.StartNew();
             advice = new Advisor(backbone, Cache, Device.Parse(options.Device))
                 .Advise(train, options.Seed, (done, total) =>
-                Progress?.Invoke(new ProgressReport("features", done, total, done / Math.Max(1e-9, clock.Elapsed.TotalSeconds)) { Unit = train.Noun.Many }), Cancel);
+                Progress?.Invoke(new ProgressReport("features", done, total,
+                    done / Math.Max(1e-9, clock.Elapsed.TotalSeconds)) { Unit = train.Noun.Many }), Cancel);
             strategy = advice.Strategy;
         }
         var plan = Strategies.ByName(strategy, backbone, train.Count, head);

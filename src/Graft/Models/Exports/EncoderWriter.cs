@@ -30,7 +30,8 @@ internal sealed class EncoderWriter : OnnxNodes
     public static byte[] AllPooled(TextEncoder encoder)
     {
         var writer = new EncoderWriter(encoder);
-        writer.Output(writer.Add("Concat", [.. writer.Run(encoder.Stages.Count - 1)], ("axis", 1L)), "pooled", encoder.Stages.Count * encoder.Shape.Width);
+        writer.Output(writer.Add("Concat", [.. writer.Run(encoder.Stages.Count - 1)], ("axis", 1L)), "pooled",
+            encoder.Stages.Count * encoder.Shape.Width);
         return writer.ToBytes(new Dictionary<string, string>());
     }
 
@@ -50,7 +51,8 @@ internal sealed class EncoderWriter : OnnxNodes
         for (var k = 0; k < layers.Count; k++)
         {
             if (k > 0) scores = writer.Add("Relu", scores);
-            scores = writer.Add("Gemm", [scores, writer.Stored($"head.{k}.weight", layers[k].Weight), writer.Stored($"head.{k}.bias", layers[k].Bias)],
+            scores = writer.Add("Gemm", [scores, writer.Stored($"head.{k}.weight", layers[k].Weight),
+                writer.Stored($"head.{k}.bias", layers[k].Bias)],
                 ("transB", 1L));
         }
         if (temperature != 1) scores = writer.Add("Mul", scores, writer.Fixed((float)temperature));
@@ -81,7 +83,8 @@ internal sealed class EncoderWriter : OnnxNodes
         List<string> pooled = [Pool(x)];
         for (var (k, layer) = (0, 0); k < stage; k++)
         {
-            for (; layer < _ends[k]; layer++) x = Encode(x, string.Format(System.Globalization.CultureInfo.InvariantCulture, _names.Layer, layer) + ".");
+            for (; layer < _ends[k]; layer++) x = Encode(x, string.Format(System.Globalization.CultureInfo.InvariantCulture, _names.Layer, layer)
+                + ".");
             pooled.Add(Pool(x));
         }
         return pooled;
@@ -90,7 +93,9 @@ internal sealed class EncoderWriter : OnnxNodes
     private string Places(string ids, string there)
     {
         if (_shape.Kind == "roberta")
-            return Add("Gather", Weight(_names.Places), Add("Add", Add("Mul", Add("CumSum", there, Fixed("axis 1", () => TorchTensor.From([1L]).Reshape([]))), there), Fixed((long)_shape.Pad)));
+            return Add("Gather", Weight(_names.Places),
+                Add("Add", Add("Mul", Add("CumSum", there, Fixed("axis 1", () => TorchTensor.From([1L]).Reshape([]))), there),
+                Fixed((long)_shape.Pad)));
         var length = Add("Slice", Add("Shape", ids), Fixed(1L), Fixed(2L));
         return Add("Slice", Weight(_names.Places), Fixed(0L), length, Fixed(0L));
     }
@@ -99,7 +104,8 @@ internal sealed class EncoderWriter : OnnxNodes
     {
         Layer = layer.TrimEnd('.');
         var (heads, size) = ((long)_shape.Heads, (long)_shape.Width / _shape.Heads);
-        string Parted(string name, params long[] order) => Add("Transpose", [Add("Reshape", Dense(x, layer + name), Fixed(0, 0, heads, size))], ("perm", order));
+        string Parted(string name, params long[] order) =>
+            Add("Transpose", [Add("Reshape", Dense(x, layer + name), Fixed(0, 0, heads, size))], ("perm", order));
         var scores = Add("MatMul", Parted(_names.Query, 0, 2, 1, 3), Parted(_names.Key, 0, 2, 3, 1));
         scores = Add("Add", Add("Mul", scores, Fixed((float)Math.Pow(size, -0.5))), _bias);
         var seen = Add("MatMul", Add("Softmax", [scores], ("axis", -1L)), Parted(_names.Value, 0, 2, 1, 3));
@@ -133,7 +139,8 @@ internal sealed class EncoderWriter : OnnxNodes
         }
     }
 
-    private string Norm(string x, string name) => Add("LayerNormalization", [x, Weight(name), Bias(name)], ("axis", -1L), ("epsilon", _shape.Epsilon));
+    private string Norm(string x, string name) =>
+        Add("LayerNormalization", [x, Weight(name), Bias(name)], ("axis", -1L), ("epsilon", _shape.Epsilon));
 
     private string Dense(string x, string name) => Add("Add", Add("MatMul", x, Kept(name + ".weight", transposed: true)), Bias(name));
 

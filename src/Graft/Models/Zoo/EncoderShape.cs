@@ -113,7 +113,8 @@ internal sealed record EncoderShape
     /// <exception cref="InvalidDataException">It is damaged.</exception>
     public static EncoderShape Of(BackboneSpec spec)
     {
-        int Whole(string key, int? usual = null) => int.TryParse(spec[key], NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var value)
+        int Whole(string key, int? usual = null) =>
+            int.TryParse(spec[key], NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var value)
             ? value : usual ?? throw new InvalidDataException($"its card does not say its {key}");
         return new EncoderShape
         {
@@ -130,8 +131,10 @@ internal sealed record EncoderShape
     {
         static string Text(int value) => value.ToString(CultureInfo.InvariantCulture);
         return new BackboneSpec(Kind, ("vocabulary", Text(Vocabulary)), ("width", Text(Width)), ("layers", Text(Layers)), ("heads", Text(Heads)),
-            ("inner", Text(Inner)), ("positions", Text(Positions)), ("types", Text(Types)), ("embedding", Text(Embedding)), ("activation", Activation),
-            ("epsilon", Epsilon.ToString("R", CultureInfo.InvariantCulture)), ("pad", Text(Pad)), ("separator", Text(Separator)), ("pooling", Pooling));
+            ("inner", Text(Inner)), ("positions", Text(Positions)), ("types", Text(Types)), ("embedding", Text(Embedding)),
+                ("activation", Activation),
+            ("epsilon", Epsilon.ToString("R", CultureInfo.InvariantCulture)), ("pad", Text(Pad)), ("separator", Text(Separator)),
+                ("pooling", Pooling));
     }
 
     // A card or a config is anybody's: sizes that no network has would ask for all memory.
@@ -147,6 +150,7 @@ internal sealed record EncoderShape
         }
         if (Width % Heads != 0) throw new InvalidDataException($"its width of {Width} cannot be shared by {Heads} heads");
         if (Tokens < 3) throw new InvalidDataException($"it has {Positions} positions, too few for a sentence");
-        return Poolings.Contains(Pooling) ? this : throw new InvalidDataException($"its pooling '{Pooling}' is not known: {string.Join(", ", Poolings)}");
+        return Poolings.Contains(Pooling) ? this
+            : throw new InvalidDataException($"its pooling '{Pooling}' is not known: {string.Join(", ", Poolings)}");
     }
 }

@@ -7,7 +7,8 @@ namespace Graft.Models.Zoo;
 
 /// <summary>
 /// A Transformer that reads text both ways: BERT (Devlin et al. 2019), RoBERTa and XLM-R (Liu et al. 2019; Conneau et al. 2020), DistilBERT (Sanh et
-/// al. 2019), ELECTRA (Clark et al. 2020), ALBERT (Lan et al. 2020), under Hugging Face's names. It takes N×T numbers of tokens; the first stage makes
+/// al. 2019), ELECTRA (Clark et al. 2020), ALBERT (Lan et al. 2020), under Hugging Face's names. It takes N×T numbers of tokens; the first stage
+/// makes
 /// their vectors and the mask, the others are groups of layers; the features of a stage are its tokens pooled.
 /// </summary>
 internal sealed class TextEncoder : Backbone
@@ -36,7 +37,8 @@ internal sealed class TextEncoder : Backbone
             embedded.Add(types);
         }
         var norm = Child(Names.First, new LayerNorm(shape.Embedding, shape.Epsilon));
-        var project = shape.Embedding != shape.Width || shape.Kind == "albert" ? Child(Names.Project, new Linear(shape.Embedding, shape.Width)) : null;
+        var project = shape.Embedding != shape.Width || shape.Kind == "albert" ? Child(Names.Project, new Linear(shape.Embedding, shape.Width))
+            : null;
         var dropout = Child("", new Dropout(DropoutShare));
         embedded.AddRange(project is null ? [norm, dropout] : [norm, dropout, project]);
         Add("embeddings", embedded, ids =>
@@ -124,7 +126,8 @@ internal sealed class TextEncoder : Backbone
         var filled = !there.All().ToArray<bool>()[0];
         var x = _words.Forward(ids);
         // RoBERTa counts its tokens from behind the number of the padding token.
-        x += Shape.Kind == "roberta" ? Ops.Embedding(_places!.Value, there.To(DType.Int64).Cumsum(1) * there.To(DType.Int64) + Tensor.From([(long)Shape.Pad]))
+        x += Shape.Kind == "roberta" ? Ops.Embedding(_places!.Value, there.To(DType.Int64).Cumsum(1) * there.To(DType.Int64)
+            + Tensor.From([(long)Shape.Pad]))
             : _places!.Value.Narrow(0, 0, ids.Shape[1]);
         if (_types is not null)
         {
