@@ -78,7 +78,6 @@ internal sealed class Chromium : IAsyncDisposable
         _page = (string?)(await Call("Target.attachToTarget", new JsonObject { ["targetId"] = (string?)target["targetId"], ["flatten"] = true }))["sessionId"];
         await Watch(_page);
         await Call("Page.enable");
-        await Call("DOM.enable");
     }
 
     private async Task Watch(string? session)
@@ -116,12 +115,18 @@ internal sealed class Chromium : IAsyncDisposable
         }
     }
 
-    /// <summary>Chooses files in an input.</summary>
-    public async Task Choose(string selector, params string[] files)
+    /// <summary>Chooses files in an input. Their bytes are handed over: where the protocol gives paths, the page may read before it is allowed to.</summary>
+    public Task Choose(string selector, params string[] files)
     {
-        var root = await Call("DOM.getDocument");
-        var found = await Call("DOM.querySelector", new JsonObject { ["nodeId"] = (int)root["root"]!["nodeId"]!, ["selector"] = selector });
-        await Call("DOM.setFileInputFiles", new JsonObject { ["nodeId"] = (int)found["nodeId"]!, ["files"] = new JsonArray([.. files.Select(file => (JsonNode)file!)]) });
+        var given = new JsonArray([.. files.Select(file => (JsonNode)new JsonArray(Path.GetFileName(file), Convert.ToBase64String(File.ReadAllBytes(file))))]);
+        return Value($$"""
+            (() => {
+              const chosen = new DataTransfer(), input = document.querySelector('{{selector}}');
+              for (const [name, text] of {{given.ToJsonString()}}) chosen.items.add(new File([Uint8Array.from(atob(text), c => c.charCodeAt(0))], name));
+              input.files = chosen.files;
+              input.dispatchEvent(new Event("change"));
+            })()
+            """);
     }
 
     /// <summary>The whole page as a PNG file.</summary>

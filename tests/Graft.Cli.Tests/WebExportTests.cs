@@ -80,11 +80,17 @@ public sealed class WebExportTests(ITestOutputHelper told) : IDisposable
 
         await using var site = await Serve(_shop["page"]);
         await using var browser = await Chromium.Open(site.Address, 1280, 900);
-        var found = await Answers(browser, [.. exact, .. photographs]);
+        // A few at a time: a machine that is short of memory must not be what is tested.
+        var found = new List<JsonNode>();
+        foreach (var few in (string[][])[.. exact.Chunk(5), .. photographs.Chunk(5)])
+        {
+            found.AddRange(await Answers(browser, few));
+            await browser.Value("document.getElementById('clear').click()");
+        }
         var expected = Json(["predict", _shop["run"], .. exact, .. photographs]).GetProperty("predictions").EnumerateArray().ToArray();
         var differences = found.Zip(expected, Difference).ToArray();
         // What docs/figures.md states; the first picture warms up.
-        var times = found[1..].Select(answer => double.Parse(Regex.Match((string)answer["time"]!, @"answered in (\d+) ms").Groups[1].Value, CultureInfo.InvariantCulture)).Order().ToArray();
+        var times = found.Skip(1).Select(answer => double.Parse(Regex.Match((string)answer["time"]!, @"answered in (\d+) ms").Groups[1].Value, CultureInfo.InvariantCulture)).Order().ToArray();
         told.WriteLine($"{written.GetProperty("bytes").GetInt64() / 1e6:0.0} MB; largest difference of a probability: PNG {differences[..20].Max():G2}, JPEG {differences[20..].Max():G2}; answered in {times[times.Length / 2]} ms (median)");
         // PNG is decoded alike everywhere; that JPEG is too holds where both readers are libjpeg-turbo.
         Assert.All(differences, difference => Assert.InRange(difference, 0, 1e-3));
@@ -97,6 +103,7 @@ public sealed class WebExportTests(ITestOutputHelper told) : IDisposable
 
     private static double Difference(JsonNode found, JsonElement expected)
     {
+        Assert.True(found["wrong"] is null, $"{found["name"]}: {found["wrong"]}");
         var top = expected.GetProperty("top").EnumerateArray().ToArray();
         Assert.Equal(top.Select(label => label.GetProperty("label").GetString()), found["names"]!.AsArray().Select(name => (string?)name));
         Assert.StartsWith(expected.GetProperty("label").GetString()!, (string)found["told"]!, StringComparison.Ordinal);

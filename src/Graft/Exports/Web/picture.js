@@ -208,9 +208,19 @@ export async function read(file) {
   try {
     bitmap = await createImageBitmap(file, { colorSpaceConversion: "none", premultiplyAlpha: "none" });
   } catch {
+    await mustBeReadable(file);
     throw new Error("this browser cannot read it as a picture; it may be damaged, or of a format that the browser does not know");
   }
   return pixelsOf(bitmap);
+}
+
+/** A file that is gone, or that the browser may not open, is no damaged picture. */
+async function mustBeReadable(file) {
+  try {
+    await file.slice(0, 1).arrayBuffer();
+  } catch (reason) {
+    throw new Error(`the browser could not open the file (${reason.message})`);
+  }
 }
 
 /** The same of a bitmap, which is closed. */
