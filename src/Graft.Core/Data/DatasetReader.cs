@@ -60,6 +60,25 @@ public static class DatasetReader
             : new Dataset(new TextSource(items, names), new LabelTargets([.. items.Select(_ => Array.Empty<int>())], [])) { Notes = notes };
     }
 
+    /// <summary>Every picture of a folder or a zip, whatever its folders are called; what is told of them is not asked.</summary>
+    /// <param name="path">A folder, a zip, or what <see cref="Open"/> reads.</param>
+    /// <returns>Pictures whose targets are none.</returns>
+    /// <exception cref="GraftException">There is no picture.</exception>
+    internal static Dataset OpenUnlabelledPictures(string path)
+    {
+        var zip = Path.GetExtension(path).Equals(".zip", StringComparison.OrdinalIgnoreCase);
+        if (!Directory.Exists(path) && !zip) return Bare(Open(path).Train);
+        if (Directory.Exists(path) && Directory.EnumerateFiles(path).Any(IdxReader.IsImages)) return Bare(Open(path).Train);
+        if (zip && !File.Exists(path)) throw new GraftException($"{path}: there is no such file");
+        var found = zip ? ZipReader.Read(path) : FolderReader.Read(path);
+        if (found.Names.Count == 0) throw new GraftException($"{path} holds no pictures{found.Notes.Hint}");
+        int[] all = [.. Enumerable.Range(0, found.Names.Count).OrderBy(k => found.Names[k], StringComparer.Ordinal)];
+        return new Dataset(found.Open(found, all), new LabelTargets([.. all.Select(_ => Array.Empty<int>())], [])) { Notes = found.Notes };
+    }
+
+    /// <summary>The same items, of which nothing is told.</summary>
+    internal static Dataset Bare(Dataset data) => data.With(new LabelTargets([.. Enumerable.Range(0, data.Count).Select(_ => Array.Empty<int>())], []));
+
     /// <summary>The parts of a dataset, each with classes of its own.</summary>
     /// <param name="path">The dataset.</param>
     /// <param name="known">Classes that are looked for; null: any.</param>

@@ -166,10 +166,52 @@ internal static class PixelOperations
             case 8: Blend(picture, Grey.Mean, 1 + sign * 0.9 * share); return picture;
             case 9: Sharpen(picture, sign * 0.9 * share); return picture;
             case 10: Map(picture, level => (byte)(level & (0xff << (int)Math.Round(share * 4)))); return picture;
-            case 11: Map(picture, level => level >= 255 * (1 - share) ? (byte)(255 - level) : level); return picture;
+            case 11: Solarize(picture, (int)Math.Ceiling(255 * (1 - share))); return picture;
             case 12: StretchLevels(picture); return picture;
             default: Equalise(picture); return picture;
         }
+    }
+
+    /// <summary>Levels from a threshold on are turned round.</summary>
+    public static void Solarize(Picture picture, int threshold) => Map(picture, level => level >= threshold ? (byte)(255 - level) : level);
+
+    /// <summary>Rows, then columns, with a Gaussian's weights out to three deviations; beyond the border the last pixel goes on.</summary>
+    public static Picture Blur(Picture picture, double deviation)
+    {
+        var (w, h) = (picture.Width, picture.Height);
+        var reach = Math.Max(1, (int)Math.Ceiling(3 * deviation));
+        Span<float> weights = stackalloc float[reach + 1];
+        var sum = 0f;
+        for (var k = 0; k <= reach; k++) sum += (weights[k] = (float)Math.Exp(-k * k / (2 * deviation * deviation))) * (k == 0 ? 1 : 2);
+        for (var k = 0; k <= reach; k++) weights[k] /= sum;
+        var between = new float[3 * w * h];
+        var from = picture.Pixels;
+        for (var y = 0; y < h; y++)
+        {
+            for (var x = 0; x < w; x++)
+            {
+                for (var c = 0; c < 3; c++)
+                {
+                    var value = weights[0] * from[3 * (y * w + x) + c];
+                    for (var k = 1; k <= reach; k++)
+                        value += weights[k] * (from[3 * (y * w + Math.Max(0, x - k)) + c] + from[3 * (y * w + Math.Min(w - 1, x + k)) + c]);
+                    between[3 * (y * w + x) + c] = value;
+                }
+            }
+        }
+        var made = Picture.Create(w, h);
+        var to = made.Pixels;
+        for (var y = 0; y < h; y++)
+        {
+            for (var k = 0; k < 3 * w; k++)
+            {
+                var value = weights[0] * between[3 * w * y + k];
+                for (var d = 1; d <= reach; d++)
+                    value += weights[d] * (between[3 * w * Math.Max(0, y - d) + k] + between[3 * w * Math.Min(h - 1, y + d) + k]);
+                to[3 * w * y + k] = (byte)Math.Clamp(value + 0.5f, 0, 255);
+            }
+        }
+        return made;
     }
 
     private static void Map(Picture picture, Func<byte, byte> function)

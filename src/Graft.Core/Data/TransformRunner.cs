@@ -139,6 +139,18 @@ internal static unsafe class TransformRunner
                     Replace(ref p, PixelOperations.RandAugmentOnce(p.Picture, augment.Strength, ref rng));
                 }
                 break;
+            case Sometimes(var probability, var inner):
+                if (rng.Next() < probability) Apply(inner, ref p, ref rng);
+                break;
+            case GaussianBlur(var least, var most):
+                var deviation = rng.Next(least, most);
+                p.Flush();
+                Replace(ref p, PixelOperations.Blur(p.Picture, deviation));
+                break;
+            case Solarize(var threshold):
+                Own(ref p);
+                PixelOperations.Solarize(p.Picture, threshold);
+                break;
             default:
                 throw new NotSupportedException($"no runner for {step}");
         }

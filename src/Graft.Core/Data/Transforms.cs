@@ -17,6 +17,9 @@ namespace Graft.Data;
 [JsonDerivedType(typeof(ColorJitter), "color-jitter")]
 [JsonDerivedType(typeof(RandAugment), "rand-augment")]
 [JsonDerivedType(typeof(RandomErasing), "random-erasing")]
+[JsonDerivedType(typeof(Sometimes), "sometimes")]
+[JsonDerivedType(typeof(GaussianBlur), "gaussian-blur")]
+[JsonDerivedType(typeof(Solarize), "solarize")]
 public abstract record Transform
 {
     /// <summary>Whether two runs over the same picture may differ.</summary>
@@ -162,6 +165,36 @@ public sealed record RandomErasing(double Probability = 0.25, double MaxArea = 0
     /// <inheritdoc/>
     public override string ToString() =>
         string.Create(CultureInfo.InvariantCulture, $"a rectangle of up to {100 * MaxArea:0.#}% erased with probability {Probability:0.##}");
+}
+
+/// <summary>Another step, done with a probability; not <see cref="RandomErasing"/>, which has its own.</summary>
+public sealed record Sometimes(double Probability, Transform Step) : Transform
+{
+    /// <inheritdoc/>
+    public override bool IsRandom => true;
+
+    /// <inheritdoc/>
+    public override string ToString() => string.Create(CultureInfo.InvariantCulture, $"{Step} with probability {Probability:0.##}");
+}
+
+/// <summary>Blurred by a Gaussian whose deviation is drawn between two bounds, in pixels.</summary>
+public sealed record GaussianBlur(double Least = 0.1, double Most = 2) : Transform
+{
+    /// <inheritdoc/>
+    public override bool IsRandom => true;
+
+    /// <inheritdoc/>
+    public override string ToString() => string.Create(CultureInfo.InvariantCulture, $"blurred by {Least:0.##} to {Most:0.##} pixels");
+}
+
+/// <summary>Levels from a threshold on are turned round: 255 − level.</summary>
+public sealed record Solarize(int Threshold = 128) : Transform
+{
+    /// <inheritdoc/>
+    public override bool IsRandom => false;
+
+    /// <inheritdoc/>
+    public override string ToString() => $"solarised from {Threshold}";
 }
 
 /// <summary>(level / 255 − mean) / std, channel by channel.</summary>

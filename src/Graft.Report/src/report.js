@@ -28,7 +28,16 @@ const legend = (more) => ({ textStyle: { color: ink }, top: 0, type: 'scroll', .
 const figure = (v) => (data.measure ? Number(v).toFixed(3) : `${(100 * v).toFixed(1)}%`);
 const tick = (v) => (data.measure ? v.toFixed(2) : `${(100 * v).toFixed(0)}%`);
 
-if (data.history.length > 0) {
+// Any other lines: { id, name, of, x, series: [{ name, data }] }.
+for (const lines of data.lines ?? []) {
+  chart(lines.id, {
+    tooltip: { trigger: 'axis', valueFormatter: (v) => (v === null || v === undefined ? '' : Number(v).toPrecision(4)) }, legend: legend(), grid: { left: 56, right: 16, top: 36, bottom: 44 },
+    xAxis: axis({ type: 'category', data: lines.x, name: lines.of, nameLocation: 'middle', nameGap: 28 }), yAxis: axis({ type: 'value', name: lines.name, scale: true }),
+    series: lines.series.map(({ name, data: values }) => ({ name, type: 'line', showSymbol: lines.x.length < 30, connectNulls: true, data: values })),
+  });
+}
+
+if (data.history?.length > 0) {
   const steps = data.history.map((_, k) => k + 1);
   const line = (name, key) => ({ name, type: 'line', showSymbol: steps.length < 30, data: data.history.map((epoch) => epoch[key]) });
   chart('loss', {
@@ -44,7 +53,7 @@ if (data.history.length > 0) {
   });
 }
 
-if (data.grid.length > 1) {
+if (data.grid?.length > 1) {
   chart('grid', {
     tooltip: { trigger: 'axis', valueFormatter: (v) => v.toFixed(3) }, grid: { left: 56, right: 16, top: 28, bottom: 44 },
     xAxis: axis({ type: 'category', data: data.grid.map((row) => row.c), name: 'C (weaker penalty →)', nameLocation: 'middle', nameGap: 28 }), yAxis: axis({ type: 'value', name: 'held-out loss', scale: true }),
@@ -52,7 +61,7 @@ if (data.grid.length > 1) {
   });
 }
 
-if (data.probes.length > 0) {
+if (data.probes?.length > 0) {
   chart('probes', {
     tooltip: { trigger: 'axis', valueFormatter: figure }, grid: { left: 56, right: 16, top: 28, bottom: 44 },
     xAxis: axis({ type: 'category', data: data.probes.map((probe) => probe.stage), name: 'stage, from the input on', nameLocation: 'middle', nameGap: 28 }),
@@ -74,7 +83,7 @@ for (const [k, column] of (data.scatter ?? []).entries()) {
   });
 }
 
-if (data.confusion.length > 0) {
+if (data.confusion?.length > 0) {
   const n = data.classes.length;
   const cells = data.confusion.flatMap((row, y) => row.map((count, x) => [x, y, count]));
   const most = Math.max(1, ...cells.map((cell) => cell[2]));
@@ -91,11 +100,12 @@ if (data.confusion.length > 0) {
 
 function map(id, points) {
   const groups = data.classes.map((name, k) => ({ name, type: 'scatter', symbolSize: 7, data: points.filter((p) => p.label === k).map((p) => ({ value: [p.x, p.y], name: p.name, right: p.right })) }));
-  groups.push({ name: 'wrong', type: 'scatter', symbol: 'circle', symbolSize: 13, itemStyle: { color: 'transparent', borderColor: '#d11f3a', borderWidth: 2 }, data: points.filter((p) => !p.right).map((p) => ({ value: [p.x, p.y], name: p.name })) });
+  if (points.some((p) => p.right === false)) groups.push({ name: 'wrong', type: 'scatter', symbol: 'circle', symbolSize: 13, itemStyle: { color: 'transparent', borderColor: '#d11f3a', borderWidth: 2 }, data: points.filter((p) => p.right === false).map((p) => ({ value: [p.x, p.y], name: p.name })) });
   const bare = { type: 'value', scale: true, axisLabel: { show: false }, axisTick: { show: false }, axisLine: { show: false }, splitLine: { lineStyle: { color: faint } } };
   chart(id, { tooltip: { formatter: (p) => p.name }, legend: legend(), grid: { left: 8, right: 8, top: 36, bottom: 8 }, xAxis: bare, yAxis: bare, series: groups });
 }
-map('pca', data.points.map((p) => ({ ...p, x: p.pca[0], y: p.pca[1] })));
-map('tsne', data.points.map((p) => ({ ...p, x: p.tsne[0], y: p.tsne[1] })));
+const points = data.points ?? [];
+map('pca', points.map((p) => ({ ...p, x: p.pca[0], y: p.pca[1] })));
+map('tsne', points.map((p) => ({ ...p, x: p.tsne[0], y: p.tsne[1] })));
 
 addEventListener('resize', () => charts.forEach((made) => made.resize()));

@@ -100,7 +100,15 @@ public static class Exporter
     }
 
     /// <summary>Writes a backbone, its own classifier included, so that <c>--weights</c> reads it.</summary>
-    public static void Save(Backbone backbone, string path) => new ModelFile(Describe(backbone, backbone.ClassNames), backbone.State(), path).Write();
+    public static void Save(Backbone backbone, string path) => Save(backbone, path, null);
+
+    /// <summary>The same; <paramref name="more"/> adds to its card.</summary>
+    internal static void Save(Backbone backbone, string path, IReadOnlyDictionary<string, string>? more)
+    {
+        var card = Describe(backbone, backbone.ClassNames);
+        foreach (var (key, value) in more ?? new Dictionary<string, string>()) card[key] = value;
+        new ModelFile(card, backbone.State(), path).Write();
+    }
 
     private static Dictionary<string, string> Describe(Classifier model)
     {
@@ -124,6 +132,7 @@ public static class Exporter
         };
         if (classes is not null) card["classes"] = JsonSerializer.Serialize(classes);
         foreach (var (key, value) in backbone.Spec.Options) card[key] = value;
+        if (backbone is TextEncoder encoder) (card["tokenizer"], card["tokens"]) = (encoder.Tokenizer.ToCard(), $"{encoder.MostTokens}");
         if (backbone is GraphBackbone graph) (card["graph"], card["ends"]) = (graph.Graph.ToJson(), graph.Headless ? "features" : "scores");
         return card;
     }

@@ -30,9 +30,15 @@ internal sealed class Loader(PictureStore store, Preprocessing preprocessing, in
     public IEnumerable<Batch> Batches(IReadOnlyList<int> items, int epoch, bool shuffle, int skip = 0, bool joinLastOne = false)
     {
         int[] order = shuffle ? [.. new Rng(seed, 1, epoch).Permutation(items.Count).Select(k => items[k])] : [.. items];
+        return Ahead(Cut(order, batchSize, joinLastOne).Skip(skip), chunk => Make(chunk, epoch));
+    }
+
+    /// <summary>Makes batches on the other cores while the one before is used; those that nobody takes are disposed.</summary>
+    internal static IEnumerable<T> Ahead<T>(IEnumerable<int[]> chunks, Func<int[], T> make) where T : IDisposable
+    {
         var ahead = Cores.Count + 1;
-        var made = new Queue<Task<Batch>>();
-        var batches = Cut(order, batchSize, joinLastOne).Skip(skip).GetEnumerator();
+        var made = new Queue<Task<T>>();
+        using var batches = chunks.GetEnumerator();
         try
         {
             while (true)
@@ -40,7 +46,7 @@ internal sealed class Loader(PictureStore store, Preprocessing preprocessing, in
                 while (made.Count < ahead && batches.MoveNext())
                 {
                     var chunk = batches.Current;
-                    made.Enqueue(Task.Run(() => Make(chunk, epoch)));
+                    made.Enqueue(Task.Run(() => make(chunk)));
                 }
                 if (!made.TryDequeue(out var next)) yield break;
                 yield return next.GetAwaiter().GetResult();
@@ -71,7 +77,16 @@ internal sealed class Loader(PictureStore store, Preprocessing preprocessing, in
     internal static int Count(int pictures, int batchSize) =>
         (pictures + batchSize - 1) / batchSize - (batchSize > 1 && pictures > batchSize && pictures % batchSize == 1 ? 1 : 0);
 
-    private unsafe Batch Make(int[] chunk, int epoch)
+    private Batch Make(int[] chunk, int epoch) =>
+        new(Inputs(store, chunk, preprocessing, channelsLast, index => new Rng(seed, 2, epoch, index)), store.Dataset.Targets.Batch(chunk), chunk);
+
+    /// <summary>Pictures of a store as N×3×H×W.</summary>
+    /// <param name="store">Where they are.</param>
+    /// <param name="chunk">Which.</param>
+    /// <param name="preprocessing">What they go through.</param>
+    /// <param name="channelsLast">How they lie in memory.</param>
+    /// <param name="draws">What the random steps of one draw from.</param>
+    internal static unsafe Tensor Inputs(PictureStore store, int[] chunk, Preprocessing preprocessing, bool channelsLast, Func<int, Rng> draws)
     {
         var size = 3L * preprocessing.Height * preprocessing.Width;
         var inputs = Ops.Empty([chunk.Length, 3, preprocessing.Height, preprocessing.Width],
@@ -83,10 +98,10 @@ internal sealed class Loader(PictureStore store, Preprocessing preprocessing, in
             var index = chunk[k];
             store.Use(index, picture =>
             {
-                var rng = new Rng(seed, 2, epoch, index);
+                var rng = draws(index);
                 TransformRunner.Run(picture, preprocessing, ref rng, !channelsLast, into);
             });
         }
-        return new Batch(inputs, store.Dataset.Targets.Batch(chunk), chunk);
+        return inputs;
     }
 }

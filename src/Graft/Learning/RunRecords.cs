@@ -1,6 +1,8 @@
+using System.Runtime.InteropServices;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using Graft.Torch;
 
 namespace Graft.Learning;
 
@@ -15,6 +17,18 @@ internal interface IRunRecord
 
     /// <summary>Of the weights that it began with; null: of none.</summary>
     string? UpstreamSha256 { get; }
+}
+
+/// <summary>What all records say alike.</summary>
+internal static class RunRecords
+{
+    /// <summary>Versions and machine.</summary>
+    public static Dictionary<string, string> DescribeEnvironment(Device device) => new()
+    {
+        ["graft"] = typeof(RunRecords).Assembly.GetName().Version?.ToString(3) ?? "", ["libtorch"] = TorchRuntime.Version,
+        ["dotnet"] = Environment.Version.ToString(), ["system"] = RuntimeInformation.OSDescription,
+        ["processor"] = $"{RuntimeInformation.ProcessArchitecture}, {Environment.ProcessorCount} cores", ["device"] = device.ToString(),
+    };
 }
 
 /// <summary>run.json of one kind of run: how it is written and read, and when a run may go on.</summary>

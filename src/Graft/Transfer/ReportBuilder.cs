@@ -1,7 +1,5 @@
 using System.Globalization;
-using System.Net;
 using System.Text;
-using System.Text.Json;
 using Graft.Classification;
 using Graft.Data;
 using Graft.Features;
@@ -15,8 +13,6 @@ namespace Graft.Transfer;
 internal sealed partial class ReportBuilder(RunRecord run, Classifier model, Dataset train, Dataset validation, FeatureCache? cache)
 {
     private const int MapPoints = 400, Mistakes = 12, HeatMaps = 6, ThumbSide = 168;
-
-    private static readonly JsonSerializerOptions s_json = new(JsonSerializerDefaults.Web) { NumberHandling = System.Text.Json.Serialization.JsonNumberHandling.AllowNamedFloatingPointLiterals };
 
     /// <summary>The page. Runs the model on the validation pictures.</summary>
     public string Build()
@@ -54,13 +50,7 @@ internal sealed partial class ReportBuilder(RunRecord run, Classifier model, Dat
         });
     }
 
-    private string Page(StringBuilder body, object charts)
-    {
-        var data = JsonSerializer.Serialize(charts, s_json);
-        return Asset("report.html").Replace("{{title}}", Html($"Graft: {Path.GetFileName(run.Options.Data)}"), StringComparison.Ordinal).Replace("{{css}}", Asset("report.css"), StringComparison.Ordinal)
-            .Replace("{{body}}", body.ToString(), StringComparison.Ordinal).Replace("{{script}}", Asset("report.js").Replace("</script", "<\\/script", StringComparison.OrdinalIgnoreCase), StringComparison.Ordinal)
-            .Replace("{{data}}", data.Replace("<", "\\u003c", StringComparison.Ordinal), StringComparison.Ordinal);
-    }
+    private string Page(StringBuilder body, object charts) => ReportPage.Of($"Graft: {Path.GetFileName(run.Options.Data)}", body.ToString(), charts);
 
     // Where a class has one picture only, probes could not be judged.
     private IEnumerable<StageProbe> Probes => run.Advice?.Evidence.Probes.Where(probe => double.IsFinite(probe.Accuracy)) ?? [];
@@ -98,15 +88,9 @@ internal sealed partial class ReportBuilder(RunRecord run, Classifier model, Dat
 
     private static double Round(double value) => Math.Round(value, 3);
 
-    private static string Html(string text) => WebUtility.HtmlEncode(text);
+    private static string Html(string text) => ReportPage.Html(text);
 
     private static string Percent(double share) => share.ToString("P1", CultureInfo.InvariantCulture).Replace(" ", "", StringComparison.Ordinal);
-
-    private static string Asset(string name)
-    {
-        using var reader = new StreamReader(typeof(ReportBuilder).Assembly.GetManifestResourceStream($"report/{name}") ?? throw new InvalidOperationException($"the report's {name} was not built in"));
-        return reader.ReadToEnd();
-    }
 
     private void Header(StringBuilder body, Metrics metrics)
     {
@@ -169,12 +153,7 @@ internal sealed partial class ReportBuilder(RunRecord run, Classifier model, Dat
         if (figures.Length > 0) body.Append(CultureInfo.InvariantCulture, $"<section><h2>{title}</h2><div class=\"pictures\">{figures}</div></section>");
     }
 
-    private static string Thumbnail(Picture picture)
-    {
-        var scale = Math.Min(1, (double)ThumbSide * 2 / Math.Max(picture.Width, picture.Height));
-        using var small = picture.Resize(Math.Max(1, (int)(picture.Width * scale)), Math.Max(1, (int)(picture.Height * scale)));
-        return Convert.ToBase64String(small.ToJpeg(80));
-    }
+    private static string Thumbnail(Picture picture) => ReportPage.Thumbnail(picture, ThumbSide);
 
     private string? HeatMap(Picture picture, Judged item)
     {

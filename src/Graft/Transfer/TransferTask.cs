@@ -175,7 +175,7 @@ public sealed class TransferTask(TrainOptions options)
             Status = "running", Options = options.Absolute() with { Out = run }, Plan = plan, Advice = advice, Classes = train.Targets.Names,
                 Task = train.Targets.Kind, TrainImages = train.Count, ValImages = validation.Count,
             IsText = train.IsText, DataFingerprint = fingerprint, Upstream = upstream.Provenance, Architecture = upstream.Spec.ToString(),
-                Environment = DescribeEnvironment(device), Notes = loadNotes,
+                Environment = RunRecords.DescribeEnvironment(device), Notes = loadNotes,
         };
         Directory.CreateDirectory(run);
         if (!resume) Learning.RunFolder.Clear(run);
@@ -306,11 +306,4 @@ public sealed class TransferTask(TrainOptions options)
         ["data_fingerprint"] = record.DataFingerprint, ["seed"] = record.Options.Seed.ToString(), ["strategy"] = record.Plan.Strategy,
     };
 
-    internal static Dictionary<string, string> DescribeEnvironment(Device device) => new()
-    {
-        ["graft"] = typeof(TransferTask).Assembly.GetName().Version?.ToString(3) ?? "", ["libtorch"] = TorchRuntime.Version,
-            ["dotnet"] = Environment.Version.ToString(),
-        ["system"] = RuntimeInformation.OSDescription,
-            ["processor"] = $"{RuntimeInformation.ProcessArchitecture}, {Environment.ProcessorCount} cores", ["device"] = device.ToString(),
-    };
 }

@@ -1,0 +1,35 @@
+using Graft.Learning;
+using Graft.Torch;
+
+namespace Graft.Pretraining;
+
+/// <summary>What the methods that compare views have in common.</summary>
+internal static class Contrast
+{
+    /// <summary>Stochastic gradient descent with momentum whose rate goes with the batch, falling along a cosine, after a warm-up.</summary>
+    /// <param name="batch">Pictures of a batch.</param>
+    /// <param name="ratePer256">The rate of a batch of 256.</param>
+    /// <param name="epochs">Passes over the data.</param>
+    /// <param name="decay">L2 penalty of the weights.</param>
+    public static Optimisation Usual(int batch, double ratePer256 = 0.12, int epochs = 100, double decay = 5e-4) => new()
+    {
+        Optimizer = new SgdRule(), Rate = ratePer256 * batch / 256, WeightDecay = decay, Epochs = epochs, Schedule = new CosineSchedule { WarmUp = 0.05 },
+    };
+
+    /// <summary>Rows of length one: N×D.</summary>
+    public static Tensor Unit(Tensor rows) => rows / rows.LinalgVectorNorm(2, [1], true).Clamp(1e-12);
+
+    /// <summary>
+    /// NT-Xent (Chen et al. 2020, eq. 1): the mean over all 2N views of −log softmax of the similarity with the other view of the same picture,
+    /// among all views but the view itself.
+    /// </summary>
+    /// <param name="z">2N×D of length one: first all first views, then all second ones.</param>
+    /// <param name="temperature">τ.</param>
+    public static Tensor NtXent(Tensor z, double temperature)
+    {
+        var n = z.Shape[0] / 2;
+        var likeness = z.Matmul(z.T()) / temperature - Ops.Eye(2 * n, 2 * n).To(z.Device) * 1e9;
+        var partner = Tensor.From([.. Enumerable.Range(0, (int)(2 * n)).Select(k => (k + n) % (2 * n))]).To(z.Device);
+        return Losses.CrossEntropy(likeness, partner);
+    }
+}

@@ -1,0 +1,118 @@
+using Graft.Data;
+using Graft.Inference.Text;
+using Graft.Learning;
+using Graft.Models.Zoo;
+using Graft.Torch;
+
+namespace Graft.Pretraining;
+
+/// <summary>What a method works with.</summary>
+/// <param name="Items">Of which nothing is told.</param>
+/// <param name="Usable">Indices of those that can be read.</param>
+/// <param name="Backbone">What is pretrained; its weights are changed in place.</param>
+/// <param name="Options">What was asked for.</param>
+internal sealed record PretrainMaterial(Dataset Items, int[] Usable, Backbone Backbone, PretrainOptions Options)
+{
+    /// <summary>The pictures, decoded; null: they are sentences.</summary>
+    public PictureStore? Pictures { get; init; }
+
+    /// <summary>The sentences as tokens, one of each of <see cref="Usable"/>; empty: they are pictures.</summary>
+    public Tokens[] Sentences { get; init; } = [];
+
+    /// <summary>Class numbers, for a method that learns from labels; null: there are none.</summary>
+    public int[]? Labels { get; init; }
+
+    /// <summary>The encoder.</summary>
+    public TextEncoder Encoder => (TextEncoder)Backbone;
+
+    /// <summary>Views of the pictures.</summary>
+    public ViewFeed Views(int batchSize, params IReadOnlyList<Preprocessing> views) => new(Pictures!, Usable, views, batchSize, Options.Seed);
+}
+
+/// <summary>A part of a pretraining: one objective on one feed. The objective holds the whole backbone, so that its state is saved with it.</summary>
+/// <param name="Name">For logs and the report.</param>
+/// <param name="How">Rates, epochs, batch size aside.</param>
+internal abstract record PretrainPhase(string Name, Optimisation How)
+{
+    /// <summary>Trains in a run's place.</summary>
+    public abstract Training Run(PretrainMaterial material, TrainingContext context, Action<PretrainProbe> begun);
+}
+
+/// <summary>What the monitor may ask a method's objective, beside the backbone itself.</summary>
+/// <param name="Embed">What the loss compares of N pictures, N×D; null: nothing of the kind.</param>
+/// <param name="Steps">Of an epoch.</param>
+internal sealed record PretrainProbe(Func<Tensor, Tensor>? Embed, int Steps);
+
+/// <inheritdoc/>
+internal sealed record PretrainPhase<TBatch>(string Name, Optimisation How,
+    Func<PretrainMaterial, (Objective<TBatch> Objective, Feed<TBatch> Feed)> Make) : PretrainPhase(Name, How)
+{
+    public override Training Run(PretrainMaterial material, TrainingContext context, Action<PretrainProbe> begun)
+    {
+        var (objective, feed) = Make(material);
+        using (objective)
+        using (feed)
+        {
+            begun(new PretrainProbe(objective is IEmbedding embedding ? embedding.Embed : null, feed.Batches));
+            return new Trainer<TBatch>(objective, feed, null, How, context).Run();
+        }
+    }
+}
+
+/// <summary>An objective that compares vectors of pictures.</summary>
+internal interface IEmbedding
+{
+    /// <summary>N×3×H×W to what the loss compares, N×D, in inference mode.</summary>
+    Tensor Embed(Tensor pictures);
+}
+
+/// <summary>A way to pretrain: one method, one file.</summary>
+internal abstract class PretrainMethod
+{
+    /// <summary>As <c>--method</c> takes it.</summary>
+    public abstract string Name { get; }
+
+    /// <summary>In a line, with the paper.</summary>
+    public abstract string Summary { get; }
+
+    /// <summary>Whether it learns from sentences, and not from pictures.</summary>
+    public virtual bool IsForText => false;
+
+    /// <summary>Whether it learns from labels.</summary>
+    public virtual bool NeedsLabels => false;
+
+    /// <summary>Items that it needs at least: with fewer there is nothing to compare.</summary>
+    public virtual int LeastItems => 2;
+
+    /// <summary>Whether embeddings that are all alike mean that it has failed.</summary>
+    public virtual bool CanCollapse => false;
+
+    /// <summary>The architecture where none is named; null: by the size of the pictures.</summary>
+    public virtual string? UsualBackbone => null;
+
+    /// <summary>The network where no weights are given.</summary>
+    /// <param name="items">What it will see.</param>
+    /// <param name="options">The architecture and the size that are asked for, if any.</param>
+    /// <returns>Random weights, and what to say of the choice.</returns>
+    public virtual (Backbone Backbone, IReadOnlyList<string> Notes) CreateBackbone(Dataset items, PretrainOptions options) =>
+        PictureStart.Create(items, options, UsualBackbone);
+
+    /// <summary>Refuses a network that it cannot work on.</summary>
+    /// <exception cref="GraftException">Why.</exception>
+    public virtual void Check(Backbone backbone) { }
+
+    /// <summary>One after another, each on the weights that the one before left.</summary>
+    public abstract IReadOnlyList<PretrainPhase> Phases(PretrainMaterial material);
+
+    /// <summary>The views' sides and what they go through, for the report; empty: pictures as they are.</summary>
+    public virtual IReadOnlyList<Preprocessing> Views(Backbone backbone) => [];
+
+    /// <summary>Items of a batch.</summary>
+    protected static int Batch(PretrainMaterial material, int usual) => material.Options.BatchSize ?? usual;
+
+    /// <summary>A method's usual optimisation, with what the options say in its place.</summary>
+    protected static Optimisation How(PretrainMaterial material, Optimisation usual) => usual with
+    {
+        Epochs = material.Options.Epochs ?? usual.Epochs, Rate = material.Options.Rate ?? usual.Rate,
+    };
+}
