@@ -16,6 +16,15 @@ internal static class Contrast
         Optimizer = new SgdRule(), Rate = ratePer256 * batch / 256, WeightDecay = decay, Epochs = epochs, Schedule = new CosineSchedule { WarmUp = 0.05 },
     };
 
+    /// <summary>AdamW, for losses whose scale goes with the width of the embedding: its steps do not.</summary>
+    public static Optimisation Adaptive(int epochs = 100, double rate = 1e-3) => new()
+    {
+        Optimizer = new AdamRule(Decoupled: true), Rate = rate, WeightDecay = 1e-4, Epochs = epochs, Schedule = new CosineSchedule { WarmUp = 0.05 },
+    };
+
+    /// <summary>2 − 2 cos, the mean over rows: the squared distance of the two as unit vectors.</summary>
+    public static Tensor Apart(Tensor a, Tensor b) => 2 - (Unit(a) * Unit(b)).Sum([1L]).Mean() * 2;
+
     /// <summary>Rows of length one: N×D.</summary>
     public static Tensor Unit(Tensor rows) => rows / rows.LinalgVectorNorm(2, [1], true).Clamp(1e-12);
 

@@ -44,7 +44,7 @@ internal sealed record Reading(int Phase, long Step, int Epoch, double Loss, dou
 /// <summary>Looks at a backbone on its way: by labels that it does not learn from, where there are any, and by signs that need none.</summary>
 internal sealed class Monitor : IDisposable
 {
-    private const int Neighbours = 20, Batch = 64, Probed = 256;
+    private const int Voters = 20, Batch = 64, Probed = 256, Rows = 1024;
 
     // Wu et al. 2018, section 3.4.
     private const double Temperature = 0.07;
@@ -147,14 +147,38 @@ internal sealed class Monitor : IDisposable
     {
         var ((known, labels), (asked, truth)) = (FeaturesOf(bank), FeaturesOf(queries));
         var classes = bank.Data.Classes.Count;
-        var k = Math.Min(Neighbours, labels.Length);
-        var (likeness, nearest) = Contrast.Unit(asked).Matmul(Contrast.Unit(known).T()).Topk(k, 1);
-        var votes = Tensor.From([.. labels.Select(label => (long)label)]).IndexSelect(0, nearest.Flatten(0)).View([-1, k]).OneHot(classes).To(DType.Float32);
-        var said = (votes * (likeness / Temperature).Exp().Unsqueeze(2)).Sum([1L]).Argmax(1).ToArray<long>();
-        double Share(long[] answers) => answers.Zip(truth).Count(pair => pair.First == pair.Second) / (double)Math.Max(1, truth.Length);
-        if (labels.Distinct().Count() < 2) return (Share(said), null);
+        return (Neighbours(known, labels, classes, asked, truth), labels.Distinct().Count() < 2 ? null : Linear(known, labels, classes, asked, truth));
+    }
+
+    /// <summary>Share of queries that the weighted votes of their 20 nearest neighbours get right (Wu et al. 2018, section 3.4).</summary>
+    /// <param name="known">N×D features.</param>
+    /// <param name="labels">N.</param>
+    /// <param name="classes">How many.</param>
+    /// <param name="asked">M×D.</param>
+    /// <param name="truth">M.</param>
+    internal static double Neighbours(Tensor known, int[] labels, int classes, Tensor asked, int[] truth)
+    {
+        using var scope = new TensorScope();
+        var k = Math.Min(Voters, labels.Length);
+        var votes = Tensor.From([.. labels.Select(label => (long)label)]).OneHot(classes).To(DType.Float32);
+        var bank = Contrast.Unit(known).T();
+        var right = 0;
+        for (var from = 0; from < truth.Length; from += Rows)
+        {
+            using var part = new TensorScope();
+            var (likeness, nearest) = Contrast.Unit(asked.Narrow(0, from, Math.Min(Rows, truth.Length - from))).Matmul(bank).Topk(k, 1);
+            var said = (votes.IndexSelect(0, nearest.Flatten(0)).View([-1, k, classes]) * (likeness / Temperature).Exp().Unsqueeze(2)).Sum([1L]).Argmax(1).ToArray<long>();
+            for (var q = 0; q < said.Length; q++) right += said[q] == truth[from + q] ? 1 : 0;
+        }
+        return (double)right / Math.Max(1, truth.Length);
+    }
+
+    /// <summary>Share of queries that a linear head on the features gets right.</summary>
+    internal static double Linear(Tensor known, int[] labels, int classes, Tensor asked, int[] truth)
+    {
         using var head = HeadFitter.Fit(known, labels, classes, new HeadOptions { C = 1 }).Head;
-        return (Share(said), Share(head.Answers(asked).Argmax(1).ToArray<long>()));
+        using var scope = new TensorScope();
+        return head.Answers(asked).Argmax(1).ToArray<long>().Zip(truth).Count(pair => pair.First == pair.Second) / (double)Math.Max(1, truth.Length);
     }
 
     private (Tensor Features, int[] Labels) FeaturesOf((Dataset Data, Feed<Batch> Feed) part)

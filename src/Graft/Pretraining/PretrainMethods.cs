@@ -6,7 +6,9 @@ internal static class PretrainMethods
     /// <summary>In the order in which they are listed.</summary>
     public static IReadOnlyList<PretrainMethod> All { get; } =
     [
-        new SimClr(),
+        new SimClr(), new MoCo(), new Byol(), new SimSiam(), new BarlowTwins(), new VicReg(), new SwAv(), new Dino(), new SupCon(),
+        new RotationTask(), new Jigsaw(), new RelativePatches(), new GoodOrCorrupted(margin: false), new GoodOrCorrupted(margin: true), new SameOrDifferent(),
+        new Dcgan(),
     ];
 
     /// <summary>The usual one.</summary>
