@@ -30,6 +30,10 @@ switch (args[0])
     case "load": LoadCheckpoint(args[1]); break;
     case "convolutional": ConvolutionalAlexNet(int.Parse(args[1], CultureInfo.InvariantCulture)); break;
     case "serve-load": ServeLoad(args[1], args[2], int.Parse(args[3], CultureInfo.InvariantCulture), double.Parse(args[4], CultureInfo.InvariantCulture)).GetAwaiter().GetResult(); break;
+    case "text-export": TextExport(args[1], args[2]); break;
+    case "sentences": Sentences(); break;
+    case "finetune-sentences": FineTuneSentences(); break;
+    case "ssl": SelfSupervision(args[1], args[2]); break;
     case "tokenize": Tokenize(args[1], args[2] == "lower", args[3]); break;
     default: Console.Error.WriteLine($"no job is called {args[0]}"); return 2;
 }
@@ -133,6 +137,87 @@ void Episodes(string method)
     EpisodeTraining Train(int steps) => EpisodeTraining.Run(learner, sampler, null, new EpisodeTrainOptions { Steps = steps, EpisodesPerStep = method == "maml" ? 8 : 2 });
     Train(3);
     Report(Train(40).EpisodesPerSecond);
+}
+
+TextEncoder Encoder() => (TextEncoder)ModelOpener.Load(new Graft.Models.Hub.ModelHub(new Graft.Models.Hub.Downloader())
+    .Pull("all-minilm-l6-v2", default).GetAwaiter().GetResult()).Backbone;
+
+// So many sentences of SST-2 are enough to be timed.
+Dataset SomeSentences() => DatasetReader.Open(Path.Combine(data, "sst2")).Train.Subset(Enumerable.Range(0, 2000));
+
+void TextExport(string weightsFile, string tokensFile)
+{
+    using var encoder = Encoder();
+    Graft.Exports.Exporter.Save(encoder, weightsFile);
+    var sentences = SomeSentences();
+    File.WriteAllLines(tokensFile, Enumerable.Range(0, sentences.Count).Select(k => string.Join(' ', encoder.Encode(sentences.Text(k)).Ids)));
+    Console.WriteLine("{\"value\": 0}");
+}
+
+void Sentences()
+{
+    using var encoder = Encoder();
+    var sentences = SomeSentences();
+    using var extractor = new FeatureExtractor(encoder, null) { KeepNetwork = true };
+    extractor.Pooled(sentences.Subset(Enumerable.Range(0, 32)), encoder.Preprocessing).Rows.Dispose();
+    var clock = Stopwatch.StartNew();
+    var found = extractor.Pooled(sentences, encoder.Preprocessing);
+    var seconds = clock.Elapsed.TotalSeconds;
+    using var rows = found.Stage(encoder, encoder.Stages.Count - 1);
+    Report(sentences.Count / seconds, string.Create(CultureInfo.InvariantCulture, $"\"first\": {rows.ToArray<float>()[0]:R}, "));
+}
+
+void FineTuneSentences()
+{
+    const int Batch = 32, Steps = 10;
+    using var encoder = Encoder();
+    using var head = Head.Create(HeadKind.Softmax, encoder.FeatureSize, 2);
+    encoder.FreezeBelow(0, freezeStatistics: true);
+    encoder.Train();
+    var sentences = SomeSentences();
+    using var x = encoder.Batch([.. Enumerable.Range(0, Batch).Select(k => encoder.Encode(sentences.Text(k)).Ids)]);
+    using var y = Tensor.From([.. Enumerable.Range(0, Batch).Select(k => (long)(k % 2))]);
+    using var optimizer = new AdamW([new ParameterGroup("all", [.. encoder.Parameters().Where(parameter => parameter.RequiresGrad), .. head.Parameters()], 1e-5, 0.01)]);
+    var clock = new Stopwatch();
+    for (var step = 0; step < Steps + 3; step++)
+    {
+        if (step == 3) clock.Start();
+        using var scope = new TensorScope();
+        optimizer.ZeroGrad();
+        Losses.CrossEntropy(head.Forward(encoder.Forward(x)), y).Backward();
+        optimizer.Step();
+    }
+    Report(Steps * Batch / clock.Elapsed.TotalSeconds);
+}
+
+// Epochs of graft pretrain as it is, the monitor's looks aside.
+void SelfSupervision(string method, string folder)
+{
+    var run = Path.Combine(Path.GetTempPath(), $"graft-bench-ssl-{Environment.ProcessId}");
+    try
+    {
+        var items = 0;
+        var (rate, clock) = (0.0, new Stopwatch());
+        new Graft.Pretraining.PretrainTask(new Graft.Pretraining.PretrainOptions
+        {
+            Data = folder, Method = method, Epochs = 2, BatchSize = 256, Out = run, NoReport = true, Backbone = "convnet", Input = new InputOptions { Size = 32 },
+        })
+        {
+            Progress = report =>
+            {
+                // The second epoch alone.
+                if (report.Unit != "pictures" || report.Done <= report.Total / 2) return;
+                if (clock.IsRunning) items += 256;
+                else clock.Start();
+                rate = items / Math.Max(1e-9, clock.Elapsed.TotalSeconds);
+            },
+        }.Run();
+        Report(rate);
+    }
+    finally
+    {
+        if (Directory.Exists(run)) Directory.Delete(run, recursive: true);
+    }
 }
 
 // Ten thousand training steps of a small network: resident memory after a thousand and at the end.

@@ -172,7 +172,8 @@ internal sealed class OptionBinder<T> where T : class
     {
         var (type, option) = (property.Type, property.Option!);
         if (given is ArgumentResult argument) return argument.Tokens.Count > 0 ? argument.GetValueOrDefault<string?>() : null;
-        if (given is not OptionResult { Implicit: false } result) return null;
+        // A command that takes several where the record has one reads them itself.
+        if (given is not OptionResult { Implicit: false } result || result.Option.ValueType.IsArray) return null;
         if (type.IsEnum) return result.GetValueOrDefault<string?>() is { } name ? Choice(type, name) : null;
         if (type == typeof(bool)) return result.GetValueOrDefault<bool>();
         if (option.Unit > 1) return result.GetValueOrDefault<int?>() * option.Unit;

@@ -10,20 +10,36 @@ internal static class CompareCommand
         var strategies = new Option<string>("--strategies") { Description = "Which to compare, with commas",
             DefaultValueFactory = _ => "scratch,feature,partial:2,head-then-full,gradual,full", HelpName = "LIST" };
         var seeds = new Option<int>("--seeds") { Description = "Runs of each strategy", DefaultValueFactory = _ => 1, HelpName = "N" };
-        var asked = OptionBinder.Of<TrainOptions>([.. TrainArguments.Names, "--out", "--overwrite", "--epochs"])
+        var upstreams = new Option<string[]>("--weights")
+        {
+            Description = "The pretrained network; of several the upstreams are compared, scratch among them if it is named", HelpName = "FILE…",
+            AllowMultipleArgumentsPerToken = true,
+        };
+        var labels = new Option<string?>("--labels-per-class") { Description = "Of several upstreams: compare with so many labels of each class, with commas (default: all)", HelpName = "LIST" };
+        var asked = OptionBinder.Of<TrainOptions>([.. TrainArguments.Names.Where(name => name != "--weights"), "--out", "--overwrite", "--epochs"])
             .Says("--out", "The folder of the runs", "DIR")
-            .Says("--overwrite", "Replace runs that are in the folder of --out, which is otherwise left as it is").After("--size", strategies, seeds);
+            .Says("--overwrite", "Replace runs that are in the folder of --out, which is otherwise left as it is").After("--size", strategies, seeds, upstreams, labels);
         var command = new Command("compare", """
-            Run strategies on the same split and seeds, and say whether the advisor was right.
+            Run strategies on the same split and seeds, and say whether the advisor was right; or compare upstreams by the number of labels.
 
             Examples:
               graft compare photos/ --weights mobilenet_v2.safetensors
               graft compare photos/ --weights mobilenet_v2.safetensors --strategies feature,gradual --seeds 5
+              graft compare photos/ --weights runs/own resnet18-imagenet scratch --labels-per-class 5,20,100 --seeds 5
             """) { OptionBinder<TrainOptions>.Argument("DATA") };
         asked.AddTo(command);
         Shell.Handle(command, (shell, parsed) =>
         {
             var options = asked.Read(parsed, new TrainOptions { Data = "" });
+            var from = parsed.GetValue(upstreams) ?? [];
+            if (from.Length > 1)
+            {
+                Upstreams(shell, options, from, parsed.GetValue(labels), parsed.GetResult(strategies) is { Implicit: false } ? parsed.GetValue(strategies)! : "feature",
+                    parsed.GetValue(seeds));
+                return;
+            }
+            if (parsed.GetValue(labels) is not null) throw Bounds.Refuse("--labels-per-class is for several --weights, which are compared by it");
+            options = options with { Weights = from.FirstOrDefault() };
             var result = Comparison.Run(options,
                 parsed.GetValue(strategies)!.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries),
                 parsed.GetValue(seeds), given => TrainArguments.NewTask(given, shell), shell.Log);
@@ -33,6 +49,22 @@ internal static class CompareCommand
             if (!shell.Json) Show(shell, result);
         });
         return command;
+    }
+
+    private static void Upstreams(Shell shell, TrainOptions options, string[] from, string? labels, string strategies, int seeds)
+    {
+        int?[] numbers = labels is null ? [null] : [.. labels.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries)
+            .Select(text => (int?)(int.TryParse(text, out var n) && n > 0 ? n : throw Bounds.Refuse($"--labels-per-class {labels}: whole numbers above 0, with commas")))];
+        string[] named = [.. strategies.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries)];
+        var result = UpstreamComparison.Run(options, from, named, numbers, seeds, given => TrainArguments.NewTask(given, shell), shell.Log);
+        shell.Result(new { table = result.Table, verdict = result.Verdict, chart = result.Chart });
+        if (shell.Json) return;
+        shell.Table(["labels of each class", "upstream", "strategy", "accuracy", "95% interval"], result.Table.Select(row => new[]
+        {
+            row.PerClass is { } n ? $"{n}" : "all", row.Upstream, row.Strategy, $"{row.Accuracy:P1}", $"{row.Low:P1} to {row.High:P1}",
+        }), 0, 3, 4);
+        foreach (var line in result.Verdict) shell.Say(line);
+        if (result.Chart is not null) shell.Say($"Chart: {result.Chart}");
     }
 
     public static void Show(Shell shell, ComparisonResult result)

@@ -21,6 +21,8 @@ internal static class PictureStart
         var backbone = name switch
         {
             "convnet" => BackboneCatalogue.Create(name, null, new Dictionary<string, string> { ["widths"] = SmallWidths, ["side"] = $"{side}" }),
+            _ when ResNet.Names.Contains(name) && side <= SmallSide =>
+                BackboneCatalogue.Create(name, null, new Dictionary<string, string> { [ResNet.StemKey] = ResNet.SmallStem }),
             _ => BackboneCatalogue.Create(name),
         };
         // An architecture of one size keeps it; the others see pictures at the size that they have.

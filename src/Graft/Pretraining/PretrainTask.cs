@@ -48,7 +48,6 @@ public sealed class PretrainTask(PretrainOptions options)
 
     private Opened Open()
     {
-        options.Validate();
         if (options.Threads is { } threads) Cores.Use(threads);
         var named = options.Method is { } name ? PretrainMethods.ByName(name) : null;
         var data = PretrainData.Open(options, named?.IsForText);
@@ -97,6 +96,7 @@ public sealed class PretrainTask(PretrainOptions options)
     /// <exception cref="GraftException">The data or the options cannot serve.</exception>
     public PretrainPlan Plan()
     {
+        options.Validate();
         using var opened = Open();
         var (phases, seconds) = Time(opened);
         var parameters = opened.Material.Backbone.ParameterCount;
@@ -136,6 +136,7 @@ public sealed class PretrainTask(PretrainOptions options)
     /// <exception cref="GraftException">The data cannot serve, the run collapsed, or it cannot be resumed.</exception>
     public PretrainResult Run(bool resume = false)
     {
+        options.Validate();
         var run = Path.GetFullPath(options.Out ?? RunFolder.New("pretrain-"));
         if (!resume) RunFolder.Check(run, options.Overwrite, options.Data, options.Validation, options.Weights);
         var earlier = resume ? s_records.Unfinished(run) : null;

@@ -225,6 +225,10 @@ public sealed class Advisor(Backbone backbone, FeatureCache? cache, Device devic
         return $"{e.Pictures} {e.Noun.Many} {(e.Task == TargetKind.Classes ? "of" : "with")} {what} against {e.Parameters / 1e6:0.0} million parameters: a {(large ? "large" : "small")} dataset (the line is at {SmallDataset}).";
     }
 
+    // Few labels and no upstream of the same kind: what has no labels may be one.
+    private static string Unlabelled(Evidence e) =>
+        $"If there are many more {e.Noun.Many} of this kind without labels, make an upstream of them ({NextCommand.Of("pretrain")} DIR{(e.Pretrained ? " --weights, from this network on" : "")}), and let {NextCommand.Of("compare")} --weights say whether it is worth it.";
+
     /// <summary>The rule, apart from the measuring.</summary>
     public static Advice Recommend(Evidence e)
     {
@@ -251,6 +255,7 @@ public sealed class Advisor(Backbone backbone, FeatureCache? cache, Device devic
         if (!e.Pretrained)
         {
             reasons.Add("The backbone has random weights, so there is nothing to transfer: train it from scratch.");
+            if (!large) reasons.Add(Unlabelled(e));
             return new Advice("scratch", $"{(large ? "large" : "small")}, nothing upstream", reasons, e);
         }
         var (strategy, why) = (large, similar) switch
@@ -263,6 +268,7 @@ public sealed class Advisor(Backbone backbone, FeatureCache? cache, Device devic
             (true, false) => ("full", "Large and different: fine-tune the whole network; pretrained values are still the better start."),
         };
         reasons.Add(why);
+        if (!similar && !large) reasons.Add(Unlabelled(e));
         return new Advice(strategy, $"{(large ? "large" : "small")}, {(similar ? "similar" : "different")}", reasons, e);
     }
 }

@@ -37,6 +37,10 @@ public sealed record TrainOptions
     [Option("Of the split alone (default: the seed)", Name = "the split's seed")]
     public long? SplitSeed { get; init; }
 
+    /// <summary>Items of each class that are trained on at most, drawn by the split's seed; null: all.</summary>
+    [Option("Train on so many of each class at most, drawn by the seed: to see what labels are worth", Least = 1)]
+    public int? PerClass { get; init; }
+
     /// <summary>cpu or cuda:0.</summary>
     [Option("cpu or cuda:0", HelpName = "NAME")]
     public string Device { get; init; } = "cpu";

@@ -59,7 +59,16 @@ public sealed class TransferTask(TrainOptions options)
                 [$"{options.Data} has no val part: the {test.Count} {test.Noun.Many} of its test part are what is validated on"])) };
         }
         if (validation is null) (train, validation) = train.SplitStratified(0.2, options.SplitSeed ?? options.Seed);
+        if (options.PerClass is { } most) train = Fewer(train, most, options);
         return (train, validation, splits);
+    }
+
+    /// <summary>So many of each class at most, drawn anew by every seed: what is held out stays as it is.</summary>
+    private static Dataset Fewer(Dataset train, int most, TrainOptions options)
+    {
+        if (train.Targets is not ClassTargets) throw Bounds.Refuse($"--per-class counts classes, and {options.Data} tells none");
+        var taken = new int[train.Classes.Count];
+        return train.Subset(new Rng(options.Seed, 9).Permutation(train.Count).Where(k => taken[train.Labels[k]]++ < most).Order().ToArray());
     }
 
     /// <summary>The backbone that the options name.</summary>

@@ -82,7 +82,7 @@ internal static class BackboneCatalogue
         ("densenet(121|161|169|201)", (spec, classes) => new DenseNet(int.Parse(spec.Name["densenet".Length..]), classes)),
         ("shufflenet_v2_x(0_5|1_0|1_5|2_0)", (spec, classes) => new ShuffleNetV2(spec.Name["shufflenet_v2_".Length..], classes)),
         ("efficientnet_b[0-7]", (spec, classes) => new EfficientNet(spec.Name[^1] - '0', classes)),
-        (string.Join('|', ResNet.Names), (spec, classes) => new ResNet(spec.Name, classes)),
+        (string.Join('|', ResNet.Names), (spec, classes) => new ResNet(spec.Name, classes, spec[ResNet.StemKey] == ResNet.SmallStem)),
         (string.Join('|', RegNet.Names), (spec, classes) => new RegNet(spec.Name, classes)),
         (string.Join('|', ConvNeXt.Names), (spec, classes) => new ConvNeXt(spec.Name, classes)),
         (string.Join('|', SwinTransformer.Names), (spec, classes) => new SwinTransformer(spec.Name, classes)),

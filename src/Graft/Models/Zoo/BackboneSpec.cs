@@ -11,7 +11,7 @@ public sealed record BackboneSpec(string Name, IReadOnlyDictionary<string, strin
     private static readonly string[] s_keys =
     [
         "widths", "side", "channels", "pools", "strided", "depths", "padding", "name", "digest", .. s_texts, "vocabulary", "width", "layers", "heads",
-        "inner", "positions", "types", "embedding", "activation", "epsilon", "pad", "separator", "pooling",
+        "inner", "stem", "positions", "types", "embedding", "activation", "epsilon", "pad", "separator", "pooling",
     ];
 
     /// <summary>Of options that are written down one after another.</summary>

@@ -20,14 +20,24 @@ internal sealed class ResNet : PublishedBackbone
     /// <summary>Names that it can be made by.</summary>
     public static IEnumerable<string> Names => s_shapes.Keys;
 
+    /// <summary>The option of <see cref="SmallStem"/>.</summary>
+    public const string StemKey = "stem", SmallStem = "small";
+
+    private readonly bool _small;
+
     /// <summary>Random weights.</summary>
-    public ResNet(string name, int? classes = null) : base(name)
+    /// <param name="name">Which of them.</param>
+    /// <param name="classes">Outputs of the upstream classifier, or null for none.</param>
+    /// <param name="small">For pictures of some 32 pixels: a 3×3 convolution of stride 1 without pooling begins, in place of one that leaves a
+    /// sixteenth (Chen et al. 2020, appendix B.9).</param>
+    public ResNet(string name, int? classes = null, bool small = false) : base(name)
     {
+        _small = small;
         var (blocks, bottleneck, groups, width) = s_shapes[name];
-        var convolution = Child("conv1", new Conv2d(3, 64, 7, 2, 3, bias: false));
+        var convolution = Child("conv1", small ? new Conv2d(3, 64, 3, 1, 1, bias: false) : new Conv2d(3, 64, 7, 2, 3, bias: false));
         var norm = Child("bn1", new BatchNorm2d(64));
         var pool = Lambda.MaxPool(3, 2, 1);
-        Add("stem", 64, [convolution, norm], x => pool.Forward(norm.After(convolution, x).Relu()));
+        Add("stem", 64, [convolution, norm], x => small ? norm.After(convolution, x).Relu() : pool.Forward(norm.After(convolution, x).Relu()));
         var inputs = 64;
         for (var k = 0; k < 4; k++)
         {
@@ -44,6 +54,9 @@ internal sealed class ResNet : PublishedBackbone
         Classifier("fc", classes);
         Finish();
     }
+
+    /// <inheritdoc/>
+    public override BackboneSpec Spec => _small ? new BackboneSpec(Architecture, (StemKey, SmallStem)) : base.Spec;
 
     private sealed class Block : Module
     {
