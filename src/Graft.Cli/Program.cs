@@ -60,7 +60,7 @@ internal static class Program
         QuickstartCommand.Create(), TrainCommand.Create(), EvaluateCommand.Create(), PredictCommand.Create(), AdviseCommand.Create(),
             CompareCommand.Create(),
         DataCommand.Create(), ModelsCommand.Create(), GraftCommand.Create(), ExportCommand.Create(), ServeCommand.Create(), FewshotCommand.Create(),
-            SearchCommand.Create(),
+            SearchCommand.Create(), WordsCommand.Create(),
             CacheCommand.Create(), ReportCommand.Create(), ReproduceCommand.Create(), PretrainShapesCommand.Create(),
     };
 }
