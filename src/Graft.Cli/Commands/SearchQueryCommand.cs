@@ -88,6 +88,15 @@ internal static class SearchQueryCommand
         index = found.Index, name = found.Item.Name, text = found.Item.Text, @class = found.Item.Class, similarity = found.Similarity,
     };
 
-    /// <summary>An item for people.</summary>
-    public static string Line(IndexItem item) => $"{item.Text ?? item.Name}{(item.Class is { } told ? $"  [{told}]" : "")}{(item.Text is null ? "" : $"  ({item.Name})")}";
+    // A longer text is shown by its beginning.
+    private const int Shown = 200;
+
+    /// <summary>An item for people, on one line.</summary>
+    public static string Line(IndexItem item) => $"{Short(item.Text) ?? item.Name}{(item.Class is { } told ? $"  [{told}]" : "")}{(item.Text is null ? "" : $"  ({item.Name})")}";
+
+    private static string? Short(string? text)
+    {
+        var line = text?.ReplaceLineEndings(" ");
+        return line is { Length: > Shown } ? line[..Shown] + "…" : line;
+    }
 }

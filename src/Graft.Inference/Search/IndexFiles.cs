@@ -14,9 +14,6 @@ internal sealed record IndexCard(string Format, string Kind, int Count, int Size
 {
     /// <summary>What it was made of.</summary>
     public string Data { get; init; } = "";
-
-    /// <summary>Items of the graph of near neighbours beside the vectors; 0: there is none.</summary>
-    public int Graph { get; init; }
 }
 
 /// <summary>The network whose vectors an index holds, which lies beside them.</summary>
@@ -30,8 +27,7 @@ internal sealed record IndexEncoder(string Source, string Architecture, long Byt
 /// <summary>The files of an index's folder.</summary>
 internal static class IndexFiles
 {
-    public const string Format = "graft-index-1", Card = "index.json", Vectors = "vectors.bin", Items = "items.bin", Encoder = "encoder.onnx",
-        Graph = "graph.usearch";
+    public const string Format = "graft-index-1", Card = "index.json", Vectors = "vectors.bin", Items = "items.bin", Encoder = "encoder.onnx";
 
     /// <summary>What <see cref="IndexCard.Numbers"/> may be.</summary>
     public const string Single = "float32", Half = "float16";

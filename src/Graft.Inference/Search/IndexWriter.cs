@@ -5,7 +5,7 @@ using System.Text.Json;
 
 namespace Graft.Inference.Search;
 
-/// <summary>Writes an index: vectors as they come, everything else at the end, in a folder beside, which then takes its name.</summary>
+/// <summary>Writes an index: vectors as they come, everything else at the end, in a folder beside, whose files then take their places.</summary>
 internal sealed class IndexWriter : IDisposable
 {
     private readonly string _path, _beside;
@@ -64,15 +64,14 @@ internal sealed class IndexWriter : IDisposable
         else unit.Clear();
     }
 
-    /// <summary>Writes the rest and gives the folder its name.</summary>
+    /// <summary>Writes the rest, and puts all of it in its place; what else lies there stays.</summary>
     /// <param name="encoder">The network's ONNX file.</param>
     /// <param name="text">Whether the items are sentences.</param>
     /// <param name="source">What the network is called.</param>
     /// <param name="architecture">The name of its shape.</param>
     /// <param name="run">Of <see cref="IndexEncoder.Run"/>.</param>
     /// <param name="data">What the items are of.</param>
-    /// <param name="finish">Adds to the folder; the items of the graph that it wrote.</param>
-    public void Finish(byte[] encoder, bool text, string source, string architecture, string? run, string data, Func<string, int>? finish = null)
+    public void Finish(byte[] encoder, bool text, string source, string architecture, string? run, string data)
     {
         _vectors.Dispose();
         File.WriteAllBytes(Path.Combine(_beside, IndexFiles.Encoder), encoder);
@@ -82,11 +81,14 @@ internal sealed class IndexWriter : IDisposable
             _half ? IndexFiles.Half : IndexFiles.Single,
             new IndexEncoder(source, architecture, encoder.Length, Convert.ToHexStringLower(SHA256.HashData(encoder)), run), new FileInfo(items).Length)
         {
-            Data = data, Graph = finish?.Invoke(_beside) ?? 0,
+            Data = data,
         };
         File.WriteAllBytes(Path.Combine(_beside, IndexFiles.Card), JsonSerializer.SerializeToUtf8Bytes(card, IndexFiles.Json));
-        if (Directory.Exists(_path)) Directory.Delete(_path, recursive: true);
-        Directory.Move(_beside, _path);
+        Directory.CreateDirectory(_path);
+        // Without its card the folder is no index until all is there.
+        File.Delete(Path.Combine(_path, IndexFiles.Card));
+        foreach (var name in new[] { IndexFiles.Vectors, IndexFiles.Items, IndexFiles.Encoder, IndexFiles.Card })
+            File.Move(Path.Combine(_beside, name), Path.Combine(_path, name), overwrite: true);
     }
 
     /// <summary>Takes away what was not finished.</summary>

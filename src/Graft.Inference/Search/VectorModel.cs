@@ -28,15 +28,22 @@ internal sealed class VectorModel : IDisposable
             if (card.GetValueOrDefault(FeaturesKey) != size.ToString(CultureInfo.InvariantCulture)) throw new InvalidDataException($"its vectors have not {size} numbers");
             if (text)
             {
+                var (tokenizer, most) = (Tokenizers.FromCard(card["tokenizer"]), int.Parse(card["tokens"], CultureInfo.InvariantCulture));
                 var network = new OnnxTextNetwork(file);
-                _text = new TextModel(network, Tokenizers.FromCard(card["tokenizer"]), int.Parse(card["tokens"], CultureInfo.InvariantCulture),
-                    new AnswerCard(TargetKind.Numbers, []));
+                _text = new TextModel(network, tokenizer, most, new AnswerCard(TargetKind.Numbers, []));
+                SupportCard.Size(card, network.Outputs);
             }
-            else _pictures = new Features(new OnnxNetwork(file), SupportCard.Preprocessing(card), size);
+            else
+            {
+                var preprocessing = SupportCard.Preprocessing(card);
+                _pictures = new Features(new OnnxNetwork(file), preprocessing, size);
+                SupportCard.Size(card, _pictures.Network.Outputs);
+            }
         }
         catch (Exception reason) when (reason is InvalidDataException or JsonException or FormatException or ArgumentException or KeyNotFoundException
             or InvalidOperationException)
         {
+            Dispose();
             throw new GraftException($"{file}: what it says of itself is damaged ({reason.Message}): make the index again", reason);
         }
     }

@@ -84,7 +84,7 @@ public sealed class SkipGram
         _draw = new AliasTable([.. _counts.Select(count => Math.Pow(count, 0.75))]);
         (_input, _output) = (WordFile.Table(_words.Count + (_grams?.Buckets ?? 0L), options.Size), WordFile.Table(_words.Count, options.Size));
         Array.Clear(_output);
-        // As word2vec and fastText begin: uniform, of a sum of one at most.
+        // As word2vec begins, and fastText.
         var rng = new Rng(options.Seed, 1);
         for (var k = 0; k < _input.Length; k++) _input[k] = (float)rng.Next(-1.0 / options.Size, 1.0 / options.Size) * (_grams is null ? 0.5f : 1);
     }

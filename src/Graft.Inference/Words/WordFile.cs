@@ -17,7 +17,7 @@ internal static class WordFile
             first = first[..file.ReadAtLeast(first, 64, throwOnEndOfStream: false)];
             return extension == ".txt" ? TextVectors.Sees(path) : FastTextModel.Begins(first) || BinaryVectors.Begins(first);
         }
-        catch (Exception reason) when (reason is IOException or UnauthorizedAccessException)
+        catch (Exception reason) when (reason is IOException or UnauthorizedAccessException or InvalidDataException)
         {
             return false;
         }

@@ -50,10 +50,10 @@ public sealed class IndexBuilder(SearchOptions options, FeatureCache? cache = nu
         using var owned = backbone;
         var data = Open(backbone);
         using var writer = new IndexWriter(path, backbone.FeatureSize, options.Half, Overwrite);
-        var broken = new List<BrokenPicture>();
-        var network = backbone is TextEncoder encoder ? AddSentences(encoder, data, writer) : AddPictures(backbone, noticed, data, writer, broken);
+        var (broken, notes) = (new List<BrokenPicture>(), new List<string>(noticed));
+        var network = backbone is TextEncoder encoder ? AddSentences(encoder, data, writer, notes) : AddPictures(backbone, noticed, data, writer, broken);
         writer.Finish(network, data.IsText, backbone.Provenance.Source, backbone.Architecture, RunOf(weights), options.Data);
-        return new BuiltIndex(path, writer.Count, backbone.FeatureSize, data.IsText, broken, data.Notes.With(new DatasetNotes([], noticed)));
+        return new BuiltIndex(path, writer.Count, backbone.FeatureSize, data.IsText, broken, data.Notes.With(new DatasetNotes([], notes)));
     }
 
     private Dataset Open(Backbone backbone)
@@ -91,7 +91,7 @@ public sealed class IndexBuilder(SearchOptions options, FeatureCache? cache = nu
         return new Dataset(new FileSource(root, [.. files]), new LabelTargets([.. files.Select(_ => Array.Empty<int>())], [])) { Notes = notes };
     }
 
-    private byte[] AddSentences(TextEncoder encoder, Dataset data, IndexWriter writer)
+    private byte[] AddSentences(TextEncoder encoder, Dataset data, IndexWriter writer, List<string> notes)
     {
         using var mode = Autograd.NoGrad();
         using var extractor = new FeatureExtractor(encoder, cache);
@@ -100,6 +100,7 @@ public sealed class IndexBuilder(SearchOptions options, FeatureCache? cache = nu
             using var scope = new TensorScope();
             var extraction = extractor.Pooled(data.Subset(items), encoder.Preprocessing, progress: (done, _) => Report(items[0] + done, data), cancel: Cancel);
             using var rows = extraction.Rows;
+            notes.AddRange(extraction.Notes.Except(notes));
             var vectors = extraction.Stage(encoder, encoder.Stages.Count - 1).Contiguous().ToArray<float>();
             for (var k = 0; k < items.Length; k++)
                 writer.Add(new IndexItem(data.Name(items[k]), data.Text(items[k]).ToString(), ClassOf(data, items[k])), vectors.AsSpan(k * encoder.FeatureSize, encoder.FeatureSize));
