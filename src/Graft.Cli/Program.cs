@@ -43,7 +43,8 @@ internal static class Program
 
     private static void Preload(string command, string next)
     {
-        if (s_answer.Contains(command) || (command == "fewshot" && s_compare.Contains(next)) || (command == "search" && s_ask.Contains(next))) OnnxEnvironment.Preload();
+        if (s_answer.Contains(command) || (command == "fewshot" && s_compare.Contains(next)) || (command == "search"
+            && s_ask.Contains(next))) OnnxEnvironment.Preload();
         else if (s_needTorch.Contains(command)) Torch.TorchLibrary.Preload();
     }
 

@@ -42,7 +42,8 @@ internal sealed class Reasons : IDisposable
     public Neighbour[][] OfPictures(IReadOnlyList<string> files, CancellationToken stop) =>
         [.. _index.FindPictures(files, _count, stop).Select(answer => answer.Found ?? [])];
 
-    public static object Json(Prediction answer, Neighbour[] because) => new { answer = MetricsView.Json(answer), nearest = because.Select(SearchQueryCommand.Json) };
+    public static object Json(Prediction answer, Neighbour[] because) => new { answer = MetricsView.Json(answer),
+        nearest = because.Select(SearchQueryCommand.Json) };
 
     public static void Write(Neighbour[] because)
     {

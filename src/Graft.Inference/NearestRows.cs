@@ -80,7 +80,8 @@ internal sealed unsafe class NearestRows(nint data, int count, int size, bool ha
     /// <param name="most">Pairs; with more it ends, and what is told is cut off there.</param>
     /// <param name="progress">Told of rows done and of all.</param>
     /// <param name="cancel">Ends it.</param>
-    public List<(int First, int Second, float Product)> Pairs(float least, int most, Action<int, int>? progress = null, CancellationToken cancel = default)
+    public List<(int First, int Second, float Product)> Pairs(float least, int most, Action<int, int>? progress = null,
+        CancellationToken cancel = default)
     {
         var (found, done) = (new List<(int, int, float)>(), 0);
         OnAllCores((count + MostQuestions - 1) / MostQuestions, blocks =>
@@ -92,7 +93,8 @@ internal sealed unsafe class NearestRows(nint data, int count, int size, bool ha
                 cancel.ThrowIfCancellationRequested();
                 var (first, many) = (block * MostQuestions, Math.Min(MostQuestions, count - block * MostQuestions));
                 Read(first, many, questions);
-                Each([.. Enumerable.Range(first / Share, (count + Share - 1) / Share - first / Share)], Marshal.UnsafeAddrOfPinnedArrayElement(questions, 0),
+                Each([.. Enumerable.Range(first / Share, (count + Share - 1) / Share - first / Share)],
+                    Marshal.UnsafeAddrOfPinnedArrayElement(questions, 0),
                     many, cancel, (from, rows, products) =>
                     {
                         for (var q = 0; q < many; q++)

@@ -26,7 +26,8 @@ public sealed class SearchTests : IDisposable
         return rows;
     }
 
-    private static NearestRows Table(float[] rows, int size) => new(Marshal.UnsafeAddrOfPinnedArrayElement(rows, 0), rows.Length / size, size, half: false);
+    private static NearestRows Table(float[] rows, int size) => new(Marshal.UnsafeAddrOfPinnedArrayElement(rows, 0), rows.Length / size, size,
+        half: false);
 
     private static float Product(float[] a, int row, float[] b, int other, int size)
     {
@@ -104,7 +105,8 @@ public sealed class SearchTests : IDisposable
     {
         const int Size = 6, Count = 700;
         var rows = Rows(Count, Size, 7);
-        var expected = from a in Enumerable.Range(0, Count) from b in Enumerable.Range(a + 1, Count - a - 1) where Product(rows, a, rows, b, Size) >= 2.5 select (a, b);
+        var expected = from a in Enumerable.Range(0, Count) from b in Enumerable.Range(a + 1, Count - a - 1) where Product(rows, a, rows, b,
+            Size) >= 2.5 select (a, b);
         Assert.Equal(expected, Table(rows, Size).Pairs(2.5f, 1_000_000).Select(pair => (pair.First, pair.Second)));
         Assert.Equal((IEnumerable<int[]>)[[0, 4, 9, 12], [1, 2]],
             SearchIndex.Groups([new(0, 9, 1), new(1, 2, 1), new(4, 12, 1), new(9, 12, 1)]));
@@ -166,10 +168,12 @@ public sealed class SearchTests : IDisposable
                 Assert.Equal((null, "there is no such file"), (found, error));
                 continue;
             }
-            Assert.Equal((Path.GetRelativePath(_shop["shapes"], file), Path.GetFileName(Path.GetDirectoryName(file))), (found![0].Item.Name, found[0].Item.Class));
+            Assert.Equal((Path.GetRelativePath(_shop["shapes"], file), Path.GetFileName(Path.GetDirectoryName(file))), (found![0].Item.Name,
+                found[0].Item.Class));
             Assert.Equal(1, found[0].Similarity, 1e-5);
         }
-        Assert.Contains("holds pictures", Assert.Throws<GraftException>(() => index.Find([new TextItem("a star")])).Message, StringComparison.Ordinal);
+        Assert.Contains("holds pictures", Assert.Throws<GraftException>(() => index.Find([new TextItem("a star")])).Message,
+            StringComparison.Ordinal);
     }
 
     [Fact]
@@ -229,7 +233,8 @@ public sealed class SearchTests : IDisposable
         var encoder = new byte[new FileInfo(_shop["index", IndexFiles.Encoder]).Length];
         File.WriteAllBytes(_shop["index", IndexFiles.Encoder], encoder);
         using var damaged = SearchIndex.Open(_shop["index"]);
-        Assert.Contains(IndexFiles.Encoder, Assert.Throws<GraftException>(() => damaged.Find([new TextItem("film")])).Message, StringComparison.Ordinal);
+        Assert.Contains(IndexFiles.Encoder, Assert.Throws<GraftException>(() => damaged.Find([new TextItem("film")])).Message,
+            StringComparison.Ordinal);
         var card = File.ReadAllText(_shop["index", IndexFiles.Card]).Replace("\"size\": 3", "\"size\": 0", StringComparison.Ordinal);
         File.WriteAllText(_shop["index", IndexFiles.Card], card);
         Assert.Contains("is damaged", Assert.Throws<GraftException>(() => SearchIndex.Open(_shop["index"])).Message, StringComparison.Ordinal);

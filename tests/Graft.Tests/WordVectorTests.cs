@@ -112,7 +112,8 @@ public sealed class WordVectorTests : IDisposable
         var (status, output, errors) = Workshop.Run("/usr/bin/python3", ["-c", FastText, _shop["model.bin"], "film 재미 movie"],
             environment: new Dictionary<string, string> { ["PYTHONIOENCODING"] = "utf-8", ["PYTHONUTF8"] = "1" });
         Assert.True(status == 0, errors);
-        var expected = output.Trim().Split('\n').Select(line => line.Split(' ').Select(value => float.Parse(value, CultureInfo.InvariantCulture)).ToArray()).ToArray();
+        var expected = output.Trim().Split('\n').Select(line => line.Split(' ').Select(value => float.Parse(value,
+            CultureInfo.InvariantCulture)).ToArray()).ToArray();
         var vectors = WordVectors.Open(_shop["model.bin"]);
         Assert.True(vectors.HasPieces);
         void Same(WordVectors found)
@@ -232,8 +233,10 @@ public sealed class WordVectorTests : IDisposable
         float[] Learned(long seed) => SkipGram.Train(Subjects(), s_small with { Seed = seed, Epochs = 2 }).Table;
         Assert.Equal(Learned(1), Learned(1));
         Assert.NotEqual(Learned(1), Learned(2));
-        Assert.Contains("none stands there 5 times", Assert.Throws<GraftException>(() => SkipGram.Train(["too few words"], new SkipGramOptions())).Message, StringComparison.Ordinal);
-        Assert.Contains("--max-piece 2", Assert.Throws<GraftException>(() => SkipGram.Train(Subjects(), s_small with { MaxPiece = 2 })).Message, StringComparison.Ordinal);
+        Assert.Contains("none stands there 5 times", Assert.Throws<GraftException>(() => SkipGram.Train(["too few words"],
+            new SkipGramOptions())).Message, StringComparison.Ordinal);
+        Assert.Contains("--max-piece 2", Assert.Throws<GraftException>(() => SkipGram.Train(Subjects(), s_small with { MaxPiece = 2 })).Message,
+            StringComparison.Ordinal);
     }
 
     [Fact]

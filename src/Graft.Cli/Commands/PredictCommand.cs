@@ -64,7 +64,8 @@ internal static class PredictCommand
             var near = reasons?.OfPictures([.. predictions.Select(found => found.File)], shell.Stop);
             shell.Result(new
             {
-                predictions = near is null ? predictions.Select(MetricsView.Json) : predictions.Zip(near, (found, because) => Reasons.Json(found, because)),
+                predictions = near is null ? predictions.Select(MetricsView.Json) : predictions.Zip(near, (found, because) => Reasons.Json(found,
+                    because)),
                 errors = errors.Select(found => new { file = found.File, error = found.Error }), left_out = LeftOutView.Json(notes, []),
                     notes = model.Notes,
             });
@@ -120,7 +121,8 @@ internal static class PredictCommand
         {
             predictions = answered.Select((answer, k) => near is null
                 ? (object)new { text = answer.File, from = names[k].Length > 0 ? names[k] : null, answer = MetricsView.Json(answer) }
-                : new { text = answer.File, from = names[k].Length > 0 ? names[k] : null, answer = MetricsView.Json(answer), nearest = near[k].Select(SearchQueryCommand.Json) }),
+                : new { text = answer.File, from = names[k].Length > 0 ? names[k] : null, answer = MetricsView.Json(answer),
+                    nearest = near[k].Select(SearchQueryCommand.Json) }),
             left_out = LeftOutView.Json(notes, []), notes = model.Notes,
         });
         if (shell.Json) return;

@@ -30,7 +30,8 @@ internal static class SearchBuildCommand
         Shell.Handle(command, (shell, parsed) =>
         {
             var options = asked.Read(parsed, new SearchOptions { Data = "" });
-            if (options.Data.Length == 0) throw Bounds.Refuse($"an index of what? Name pictures or sentences: {NextCommand.Of("search", "build")} DATA --weights NAME --out INDEX");
+            if (options.Data.Length == 0)
+                throw Bounds.Refuse($"an index of what? Name pictures or sentences: {NextCommand.Of("search", "build")} DATA --weights NAME --out INDEX");
             options = options with { Columns = columns.Read(parsed, new TextColumns()) };
             var clock = Stopwatch.StartNew();
             var made = new IndexBuilder(options, parsed.GetValue(noCache) ? null : FeatureCache.Default())
@@ -40,8 +41,10 @@ internal static class SearchBuildCommand
             var bytes = new DirectoryInfo(made.Index).EnumerateFiles().Sum(file => file.Length);
             shell.Result(new
             {
-                index = made.Index, items = made.Count, kind = made.IsText ? "sentences" : "pictures", size = made.Size, bytes, seconds = clock.Elapsed.TotalSeconds,
-                errors = made.Broken.Select(found => new { file = found.File, error = found.Error }), left_out = LeftOutView.Json(made.Notes, made.Broken),
+                index = made.Index, items = made.Count, kind = made.IsText ? "sentences" : "pictures", size = made.Size, bytes,
+                    seconds = clock.Elapsed.TotalSeconds,
+                errors = made.Broken.Select(found => new { file = found.File, error = found.Error }), left_out = LeftOutView.Json(made.Notes,
+                    made.Broken),
                 notes = made.Notes.Remarks,
             });
             if (shell.Json) return;

@@ -29,12 +29,15 @@ internal static class SearchDuplicatesCommand
             using var opened = SearchIndex.Open(parsed.GetValue(index)!);
             var clock = Stopwatch.StartNew();
             var pairs = opened.Alike(least, (done, total) =>
-                shell.Progress(new ProgressReport("pairs", done, total, done / Math.Max(1e-9, clock.Elapsed.TotalSeconds)) { Unit = "items" }), shell.Stop);
+                shell.Progress(new ProgressReport("pairs", done, total, done / Math.Max(1e-9, clock.Elapsed.TotalSeconds)) { Unit = "items" }),
+                    shell.Stop);
             var groups = SearchIndex.Groups(pairs);
             shell.Result(new
             {
-                groups = groups.Select(group => group.Select(item => new { index = item, name = opened[item].Name, text = opened[item].Text, @class = opened[item].Class })),
-                pairs = pairs.Select(pair => new { first = pair.First, second = pair.Second, similarity = pair.Similarity }), seconds = clock.Elapsed.TotalSeconds,
+                groups = groups.Select(group => group.Select(item => new { index = item, name = opened[item].Name, text = opened[item].Text,
+                    @class = opened[item].Class })),
+                pairs = pairs.Select(pair => new { first = pair.First, second = pair.Second, similarity = pair.Similarity }),
+                    seconds = clock.Elapsed.TotalSeconds,
             });
             if (shell.Json) return;
             foreach (var group in groups.Take(Shown))

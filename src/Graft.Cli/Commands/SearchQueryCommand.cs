@@ -29,14 +29,16 @@ internal static class SearchQueryCommand
             Bounds.Whole("--top", parsed.GetValue(top), 1);
             using var opened = SearchIndex.Open(parsed.GetValue(index)!);
             var (asked, items, most) = (parsed.GetValue(questions) ?? [], parsed.GetValue(item) ?? [], parsed.GetValue(top));
-            if (asked.Length + items.Length == 0) throw Bounds.Refuse($"nothing is asked: give a {(opened.IsText ? "sentence" : "picture")}, or an item with --item N");
+            if (asked.Length + items.Length == 0)
+                throw Bounds.Refuse($"nothing is asked: give a {(opened.IsText ? "sentence" : "picture")}, or an item with --item N");
             foreach (var number in items)
             {
                 if (number < 0 || number >= opened.Count)
                     throw Bounds.Refuse($"--item {number}: {parsed.GetValue(index)} has {(opened.Count == 0 ? "no items" : $"the items 0 to {opened.Count - 1}")}");
             }
             var answers = (opened.IsText ? Sentences(opened, asked, most, shell.Stop) : Pictures(opened, asked, most, shell.Stop))
-                .Concat(items.Select(number => new Answer($"#{number} {Line(opened[number])}", opened.Find(number, most, shell.Stop), null))).ToArray();
+                .Concat(items.Select(number => new Answer($"#{number} {Line(opened[number])}", opened.Find(number, most, shell.Stop),
+                    null))).ToArray();
             shell.Result(new
             {
                 answers = answers.Where(one => one.Found is not null).Select(one => new { asked = one.Asked, found = one.Found!.Select(Json) }),
@@ -68,10 +70,12 @@ internal static class SearchQueryCommand
                     if (line.Trim().Length > 0) texts.Add(line);
                 }
             }
-            else if (PictureFiles.IsPicture(one) && File.Exists(one)) throw new GraftException($"{one} is a picture, and the index holds sentences: ask it with a sentence");
+            else if (PictureFiles.IsPicture(one) && File.Exists(one))
+                throw new GraftException($"{one} is a picture, and the index holds sentences: ask it with a sentence");
             else texts.Add(one);
         }
-        return texts.Count == 0 ? [] : index.Find([.. texts.Select(text => new TextItem(text))], top, stop).Zip(texts, (found, text) => new Answer(text, found, null));
+        return texts.Count == 0 ? [] : index.Find([.. texts.Select(text => new TextItem(text))], top, stop).Zip(texts, (found, text) =>
+            new Answer(text, found, null));
     }
 
     private static IEnumerable<Answer> Pictures(SearchIndex index, string[] asked, int top, CancellationToken stop)
@@ -79,7 +83,8 @@ internal static class SearchQueryCommand
         foreach (var one in asked.Where(one => !File.Exists(one) && !Directory.Exists(one) && !PictureFiles.IsPicture(one)))
             throw new GraftException($"{one}: there is no such picture, and the index holds pictures: ask it with a picture's file, not with a sentence");
         string[] files = [.. asked.SelectMany(one => PictureFiles.Below(one).Files)];
-        return files.Length == 0 ? [] : index.FindPictures(files, top, stop).Zip(files, (answer, file) => new Answer(file, answer.Found, answer.Error));
+        return files.Length == 0 ? [] : index.FindPictures(files, top, stop).Zip(files, (answer, file) => new Answer(file, answer.Found,
+            answer.Error));
     }
 
     /// <summary>A neighbour for programs.</summary>
@@ -92,7 +97,8 @@ internal static class SearchQueryCommand
     private const int Shown = 200;
 
     /// <summary>An item for people, on one line.</summary>
-    public static string Line(IndexItem item) => $"{Short(item.Text) ?? item.Name}{(item.Class is { } told ? $"  [{told}]" : "")}{(item.Text is null ? "" : $"  ({item.Name})")}";
+    public static string Line(IndexItem item) =>
+        $"{Short(item.Text) ?? item.Name}{(item.Class is { } told ? $"  [{told}]" : "")}{(item.Text is null ? "" : $"  ({item.Name})")}";
 
     private static string? Short(string? text)
     {

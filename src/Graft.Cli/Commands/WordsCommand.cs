@@ -16,7 +16,8 @@ internal static class WordsCommand
           graft train reviews.tsv --weights words.vec
         """) { WordsTrainCommand.Create(), Nearest(), Analogy() };
 
-    private static Argument<string> File() => new("FILE") { Description = "Word vectors: GloVe's .txt, word2vec's .txt or .bin, fastText's .vec or .bin" };
+    private static Argument<string> File() =>
+        new("FILE") { Description = "Word vectors: GloVe's .txt, word2vec's .txt or .bin, fastText's .vec or .bin" };
 
     private static Option<int> Top() => new("--top") { Description = "Words to show of each question", HelpName = "N", DefaultValueFactory = _ => 10 };
 

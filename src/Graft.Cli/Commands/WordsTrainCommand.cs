@@ -42,7 +42,8 @@ internal static class WordsTrainCommand
             }, shell.Stop);
             var seconds = clock.Elapsed.TotalSeconds;
             vectors.Save(path);
-            shell.Result(new { file = Path.GetFullPath(path), words = vectors.Count, size = vectors.Size, subwords = options.Subwords, texts = data.Count, loss = last, seconds,
+            shell.Result(new { file = Path.GetFullPath(path), words = vectors.Count, size = vectors.Size, subwords = options.Subwords,
+                texts = data.Count, loss = last, seconds,
                 left_out = LeftOutView.Json(data.Notes, []) });
             if (shell.Json) return;
             LeftOutView.Say(shell, data.Notes, []);

@@ -41,13 +41,16 @@ internal static class IndexFiles
     /// <exception cref="GraftException">It is no index, or what it says cannot be.</exception>
     public static IndexCard Read(string folder)
     {
-        if (!Directory.Exists(folder)) throw new GraftException($"{folder}: there is no such index. Make one with {NextCommand.Of("search", "build")} DATA --weights NAME --out {NextCommand.Quoted(folder)}");
+        if (!Directory.Exists(folder))
+            throw new GraftException($"{folder}: there is no such index. Make one with {NextCommand.Of("search", "build")} DATA --weights NAME --out {NextCommand.Quoted(folder)}");
         var file = Path.Combine(folder, Card);
-        if (!File.Exists(file)) throw new GraftException($"{folder} is no index, or its making was broken off: it has no {Card}. Make it with {NextCommand.Of("search", "build")}");
+        if (!File.Exists(file))
+            throw new GraftException($"{folder} is no index, or its making was broken off: it has no {Card}. Make it with {NextCommand.Of("search", "build")}");
         try
         {
             var card = JsonSerializer.Deserialize<IndexCard>(File.ReadAllBytes(file), Json) ?? throw new InvalidDataException("it is null");
-            if (card.Format != Format) throw new GraftException($"{file} is of the format '{card.Format}', which this version does not read: make the index again");
+            if (card.Format != Format)
+                throw new GraftException($"{file} is of the format '{card.Format}', which this version does not read: make the index again");
             if (card.Count < 0 || card.Size is < 1 or > 65536 || card.Numbers is not (Single or Half) || card.Kind is not (Sentences or Pictures)
                 || card.Encoder is not { Sha256: not null, Source: not null })
                 throw new InvalidDataException("its count, size, numbers, kind or encoder cannot be");
@@ -66,6 +69,7 @@ internal static class IndexFiles
     {
         var file = new FileInfo(Path.Combine(folder, name));
         if (!file.Exists) throw new GraftException($"{file.FullName} is not there: the index is not whole; make it again");
-        if (file.Length != bytes) throw new GraftException($"{file.FullName} has {file.Length} bytes in place of {bytes}: it is cut off, or of another index; make the index again");
+        if (file.Length != bytes)
+            throw new GraftException($"{file.FullName} has {file.Length} bytes in place of {bytes}: it is cut off, or of another index; make the index again");
     }
 }

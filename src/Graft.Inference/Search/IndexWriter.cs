@@ -79,7 +79,8 @@ internal sealed class IndexWriter : IDisposable
         using (var stream = new FileStream(items, FileMode.CreateNew, FileAccess.Write, FileShare.None, 1 << 16)) IndexItems.Write(stream, _items);
         var card = new IndexCard(IndexFiles.Format, text ? IndexFiles.Sentences : IndexFiles.Pictures, _items.Count, _size,
             _half ? IndexFiles.Half : IndexFiles.Single,
-            new IndexEncoder(source, architecture, encoder.Length, Convert.ToHexStringLower(SHA256.HashData(encoder)), run), new FileInfo(items).Length)
+            new IndexEncoder(source, architecture, encoder.Length, Convert.ToHexStringLower(SHA256.HashData(encoder)), run),
+                new FileInfo(items).Length)
         {
             Data = data,
         };

@@ -127,7 +127,8 @@ public sealed class SearchIndex : IDisposable
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(top);
         if (vectors.Length % Size != 0) throw new ArgumentException($"{vectors.Length} numbers are no vectors of {Size}", nameof(vectors));
-        return [.. _rows.Find(vectors, top, cancel).Select(ranked => ranked.Select(one => new Neighbour(one.Row, _items[one.Row], one.Product)).ToArray())];
+        return [.. _rows.Find(vectors, top, cancel).Select(ranked => ranked.Select(one => new Neighbour(one.Row, _items[one.Row],
+            one.Product)).ToArray())];
     }
 
     /// <summary>All pairs of items that are at least so much alike. It looks at every pair: its time grows with the square of the items.</summary>
@@ -169,7 +170,8 @@ public sealed class SearchIndex : IDisposable
         var program = Path.Combine(run, PictureModel.FileName);
         var build = $"{NextCommand.Of("search", "build")} DATA --weights {NextCommand.Quoted(run)} --out INDEX";
         if (!File.Exists(program)) throw new GraftException($"{run} has no {PictureModel.FileName}: it is no finished run, and no index is of it");
-        if (_card.Encoder.Run is not { } known) throw new GraftException($"{_folder} holds vectors of {Source}, and not of the network of {run}: make one with {build}");
+        if (_card.Encoder.Run is not { } known)
+            throw new GraftException($"{_folder} holds vectors of {Source}, and not of the network of {run}: make one with {build}");
         using var stream = File.OpenRead(program);
         if (Convert.ToHexStringLower(SHA256.HashData(stream)) != known)
             throw new GraftException($"{_folder} holds vectors of another network ({Source}) than that of {run}, or of this run before it was trained again: make one with {build}");

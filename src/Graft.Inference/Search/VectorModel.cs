@@ -25,7 +25,8 @@ internal sealed class VectorModel : IDisposable
         try
         {
             var card = OnnxCard.Read(file);
-            if (card.GetValueOrDefault(FeaturesKey) != size.ToString(CultureInfo.InvariantCulture)) throw new InvalidDataException($"its vectors have not {size} numbers");
+            if (card.GetValueOrDefault(FeaturesKey) != size.ToString(CultureInfo.InvariantCulture))
+                throw new InvalidDataException($"its vectors have not {size} numbers");
             if (text)
             {
                 var (tokenizer, most) = (Tokenizers.FromCard(card["tokenizer"]), int.Parse(card["tokens"], CultureInfo.InvariantCulture));

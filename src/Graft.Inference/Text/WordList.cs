@@ -40,7 +40,8 @@ internal sealed class WordList
         if (_slots[slot] >= 0) return false;
         var start = Count == 0 ? 0 : _ends[Count - 1];
         if (start + (long)utf8.Length > Array.MaxLength) throw new GraftException("the words have more letters than memory can hold in one piece");
-        if (start + utf8.Length > _letters.Length) Array.Resize(ref _letters, (int)Math.Min(Array.MaxLength, Math.Max(2L * _letters.Length, start + utf8.Length)));
+        if (start + utf8.Length > _letters.Length) Array.Resize(ref _letters, (int)Math.Min(Array.MaxLength, Math.Max(2L * _letters.Length,
+            start + utf8.Length)));
         if (Count == _ends.Length) Array.Resize(ref _ends, 2 * Count);
         utf8.CopyTo(_letters.AsSpan(start));
         (_ends[Count], _slots[slot]) = (start + utf8.Length, Count);

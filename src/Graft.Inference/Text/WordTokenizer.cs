@@ -44,7 +44,8 @@ internal sealed class WordTokenizer : Tokenizer
     public static WordTokenizer Read(TokenizerFiles files)
     {
         var grams = files.Has(Settings) ? JsonSerializer.Deserialize<CharacterGrams>(files.All[Settings], JsonSerializerOptions.Web) : null;
-        if (grams is not null && (grams.Buckets < 1 || grams.Least < 1 || grams.Most < grams.Least)) throw new InvalidDataException($"{Settings} tells of no pieces of words");
+        if (grams is not null && (grams.Buckets < 1 || grams.Least < 1 || grams.Most < grams.Least))
+            throw new InvalidDataException($"{Settings} tells of no pieces of words");
         return new WordTokenizer(WordList.OfLines(files.All[Words]), grams);
     }
 
@@ -116,7 +117,8 @@ internal sealed class WordTokenizer : Tokenizer
                 return;
             }
             // Where a word is several tokens, the first of them stands for it.
-            for (var k = from; k < ids.Count; k++) places?.Add(k == from ? new TokenSpan(part, place.Start, place.Length) : new TokenSpan(part, place.Start, 0));
+            for (var k = from; k < ids.Count; k++) places?.Add(k == from ? new TokenSpan(part, place.Start, place.Length) : new TokenSpan(part,
+                place.Start, 0));
         }
 
         // Pieces are hashed as the vectors' maker saw the word: small, where that is how the word is known.

@@ -6,8 +6,8 @@ using Graft.Inference.Text;
 
 namespace Graft.Inference.Words;
 
-/// <summary>word2vec's .bin: a line with the count and the size, then for each word its letters, a space, its numbers as 32-bit floats, little-endian,
-/// and in some files the end of a line.</summary>
+/// <summary>word2vec's .bin: a line with the count and the size, then for each word its letters, a space, its numbers as 32-bit floats,
+/// little-endian, and in some files the end of a line.</summary>
 internal static class BinaryVectors
 {
     private const int LongestWord = 1 << 16;

@@ -6,8 +6,8 @@ using Graft.Inference.Text;
 namespace Graft.Inference.Words;
 
 /// <summary>
-/// fastText's .bin, versions 11 and 12, little-endian: a magic number and the version; twelve options and a threshold; the words with their counts; the
-/// table of words and of the buckets of their pieces; the table of the outputs, which is of no use here. A quantised model (.ftz) is refused.
+/// fastText's .bin, versions 11 and 12, little-endian: a magic number and the version; twelve options and a threshold; the words with their counts;
+/// the table of words and of the buckets of their pieces; the table of the outputs, which is of no use here. A quantised model (.ftz) is refused.
 /// </summary>
 internal static class FastTextModel
 {
@@ -36,7 +36,8 @@ internal static class FastTextModel
         var (entries, count, labels) = (reader.ReadInt32(), reader.ReadInt32(), reader.ReadInt32());
         reader.ReadInt64();
         var pruned = reader.ReadInt64();
-        if (count < 1 || labels < 0 || entries != count + (long)labels || entries > file.Length) throw new InvalidDataException($"it speaks of {entries} entries, {count} words and {labels} labels");
+        if (count < 1 || labels < 0 || entries != count + (long)labels || entries > file.Length)
+            throw new InvalidDataException($"it speaks of {entries} entries, {count} words and {labels} labels");
         if (pruned > 0) throw new InvalidDataException("its dictionary is pruned, as a quantised model's is: give the .bin that it was made from");
         var (words, counts, word) = (new WordList(), new long[count], new byte[LongestWord]);
         for (var k = 0; k < entries; k++)
@@ -51,7 +52,8 @@ internal static class FastTextModel
             reader.ReadByte();
             if (k >= count) continue;
             counts[k] = seen;
-            if (!words.Add(word.AsSpan(0, letters))) throw new InvalidDataException($"the word '{words[words.Find(word.AsSpan(0, letters))]}' stands there twice");
+            if (!words.Add(word.AsSpan(0, letters)))
+                throw new InvalidDataException($"the word '{words[words.Find(word.AsSpan(0, letters))]}' stands there twice");
         }
         if (reader.ReadBoolean()) throw new InvalidDataException("it is quantised (.ftz): give the .bin that it was made from");
         var (rows, columns) = (reader.ReadInt64(), reader.ReadInt64());
@@ -66,7 +68,8 @@ internal static class FastTextModel
             if (!float.IsFinite(TensorPrimitives.Sum<float>(into))) throw new InvalidDataException($"row {row + 1} of its table is not finite");
         }
         var grams = buckets > 0 && most > 0 ? new CharacterGrams(least, most, buckets) : null;
-        if (grams is not null && (least < 1 || most < least || most > 1000)) throw new InvalidDataException($"its pieces of words would have {least} to {most} characters");
+        if (grams is not null && (least < 1 || most < least || most > 1000))
+            throw new InvalidDataException($"its pieces of words would have {least} to {most} characters");
         if (grams is null && buckets > 0) Array.Resize(ref table, count * size);
         return new WordVectors(words, table, size, grams) { Counts = counts };
     }
@@ -79,7 +82,8 @@ internal static class FastTextModel
         writer.Write(Magic);
         writer.Write(Version);
         // dim, ws, epoch, minCount, neg, wordNgrams, loss, model, bucket, minn, maxn, lrUpdateRate, t
-        foreach (var option in new[] { vectors.Size, 5, 5, 5, 5, 1, NegativeSampling, SkipGram, grams.Buckets, grams.Least, grams.Most, 100 }) writer.Write(option);
+        foreach (var option in new[] { vectors.Size, 5, 5, 5, 5, 1, NegativeSampling, SkipGram, grams.Buckets, grams.Least, grams.Most,
+            100 }) writer.Write(option);
         writer.Write(1e-4);
         writer.Write(vectors.Count);
         writer.Write(vectors.Count);

@@ -13,11 +13,12 @@ namespace Graft.Inference.Words;
 public readonly record struct WordProgress(long Done, long Total, double Loss);
 
 /// <summary>
-/// Skip-gram with negative sampling (Mikolov et al. 2013, "Distributed Representations of Words and Phrases", eq. 4): a word's vector v is to tell the
-/// words beside it from words drawn at random, −log σ(v·u) − Σ log σ(−v·uᵢ), the uᵢ drawn with the power 3/4 of their frequency (section 2.2),
-/// frequent words passed over with the probability of section 2.3 as word2vec has it. With subwords v is the mean of the vectors of the word and of its
-/// pieces (Bojanowski et al. 2017, eq. 2 with fastText's mean for the sum), and each of them moves as v would. It has a sweep of its own, and not the
-/// trainer's: docs/decisions/0016-word-vectors-have-their-own-sweep.md tells why. The same texts and seed give the same bytes, but for Hogwild.
+/// Skip-gram with negative sampling (Mikolov et al. 2013, "Distributed Representations of Words and Phrases", eq. 4): a word's vector v is to tell
+/// the words beside it from words drawn at random, −log σ(v·u) − Σ log σ(−v·uᵢ), the uᵢ drawn with the power 3/4 of their frequency (section 2.2),
+/// frequent words passed over with the probability of section 2.3 as word2vec has it. With subwords v is the mean of the vectors of the word and of
+/// its pieces (Bojanowski et al. 2017, eq. 2 with fastText's mean for the sum), and each of them moves as v would. It has a sweep of its own, and
+/// not the trainer's: docs/decisions/0016-word-vectors-have-their-own-sweep.md tells why. The same texts and seed give the same bytes, but for
+/// Hogwild.
 /// </summary>
 public sealed class SkipGram
 {
@@ -78,7 +79,8 @@ public sealed class SkipGram
         }
         (_corpus, _ends) = ([.. numbers], [.. ends]);
         _grams = options.Subwords ? new CharacterGrams(options.MinPiece, options.MaxPiece, options.Buckets) : null;
-        _rows = [.. Enumerable.Range(0, _words.Count).Select(word => (int[])[word, .. (_grams?.Of(_words.Utf8(word)) ?? []).Select(bucket => _words.Count + bucket)])];
+        _rows = [.. Enumerable.Range(0, _words.Count).Select(word => (int[])[word, .. (_grams?.Of(_words.Utf8(word)) ?? []).Select(bucket =>
+            _words.Count + bucket)])];
         var total = (double)_corpus.Length;
         _keep = [.. _counts.Select(count => (float)(Math.Sqrt(options.Sample * total / count) + options.Sample * total / count))];
         _draw = new AliasTable([.. _counts.Select(count => Math.Pow(count, 0.75))]);
@@ -95,7 +97,8 @@ public sealed class SkipGram
     /// <param name="progress">Told now and then.</param>
     /// <param name="cancel">Ends it.</param>
     /// <exception cref="GraftException">An option is out of its bounds, or too little text is there.</exception>
-    public static WordVectors Train(IEnumerable<string> texts, SkipGramOptions options, Action<WordProgress>? progress = null, CancellationToken cancel = default)
+    public static WordVectors Train(IEnumerable<string> texts, SkipGramOptions options, Action<WordProgress>? progress = null,
+        CancellationToken cancel = default)
     {
         var made = new SkipGram(texts, options, cancel);
         made.Run(progress, cancel);

@@ -6,8 +6,8 @@ using Graft.Inference.Text;
 
 namespace Graft.Inference.Words;
 
-/// <summary>Vectors as text, a word and its numbers a line: GloVe's .txt; with the count and the size in the first line word2vec's .txt and fastText's
-/// .vec. The numbers are counted from the end of the line, for some of GloVe's words have spaces.</summary>
+/// <summary>Vectors as text, a word and its numbers a line: GloVe's .txt; with the count and the size in the first line word2vec's .txt and
+/// fastText's .vec. The numbers are counted from the end of the line, for some of GloVe's words have spaces.</summary>
 internal static class TextVectors
 {
     /// <summary>Whether a file's first line is that of such a file.</summary>
@@ -28,7 +28,8 @@ internal static class TextVectors
         if (Header(line) is { } header)
         {
             (stated, size) = (header.Count, header.Size);
-            if (stated != --count) throw new InvalidDataException($"its first line speaks of {stated} words, and {count} lines follow: it is cut off, or the line is wrong");
+            if (stated != --count)
+                throw new InvalidDataException($"its first line speaks of {stated} words, and {count} lines follow: it is cut off, or the line is wrong");
             if (!lines.Next(out line)) throw new InvalidDataException("it has no words");
         }
         else size = Numbers(line);
@@ -99,7 +100,8 @@ internal static class TextVectors
 
     private static bool IsSpace(byte letter) => letter is (byte)' ' or (byte)'\t';
 
-    private static string Shown(ReadOnlySpan<byte> line) => Encoding.UTF8.GetString(line[..Math.Min(60, line.Length)]) + (line.Length > 60 ? "…" : "");
+    private static string Shown(ReadOnlySpan<byte> line) => Encoding.UTF8.GetString(line[..Math.Min(60,
+        line.Length)]) + (line.Length > 60 ? "…" : "");
 
     private static long Lines(string path)
     {

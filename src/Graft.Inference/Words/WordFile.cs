@@ -35,7 +35,8 @@ internal static class WordFile
             if (first.Length == 0) throw new InvalidDataException("it is empty");
             if (first is [0x1f, 0x8b, ..] or [(byte)'P', (byte)'K', ..]) throw new InvalidDataException("it is packed (gzip, zip): unpack it first");
             if (FastTextModel.Begins(first)) return FastTextModel.Read(path);
-            return Path.GetExtension(path).ToLowerInvariant() == ".bin" && BinaryVectors.Begins(first) ? BinaryVectors.Read(path) : TextVectors.Read(path);
+            return Path.GetExtension(path).ToLowerInvariant() == ".bin" && BinaryVectors.Begins(first) ? BinaryVectors.Read(path)
+                : TextVectors.Read(path);
         }
         catch (Exception reason) when (reason is InvalidDataException or EndOfStreamException or OverflowException)
         {
@@ -71,7 +72,8 @@ internal static class WordFile
     public static float[] Table(long rows, int size)
     {
         if (size is < 1 or > 100_000) throw new InvalidDataException($"its vectors would have {size} numbers");
-        if (rows < 1 || rows * size > Array.MaxLength) throw new InvalidDataException($"it speaks of {rows} vectors of {size} numbers: none, or more than one piece of memory holds");
+        if (rows < 1 || rows * size > Array.MaxLength)
+            throw new InvalidDataException($"it speaks of {rows} vectors of {size} numbers: none, or more than one piece of memory holds");
         return GC.AllocateUninitializedArray<float>((int)(rows * size));
     }
 }

@@ -53,7 +53,8 @@ public sealed class WordVectors
     /// <summary>A word by its number.</summary>
     public string this[int word] => List[word];
 
-    /// <summary>Reads a file of any kind that is known: .txt and .vec, with or without a first line of sizes; word2vec's .bin; fastText's .bin.</summary>
+    /// <summary>Reads a file of any kind that is known: .txt and .vec, with or without a first line of sizes; word2vec's .bin; fastText's
+    /// .bin.</summary>
     /// <exception cref="GraftException">It is none of these, or it is damaged.</exception>
     public static WordVectors Open(string path) => WordFile.Read(path);
 
@@ -95,7 +96,8 @@ public sealed class WordVectors
 
     private float[] Needed(string word)
     {
-        var vector = Vector(word) ?? throw new GraftException($"'{word}' is none of the {Count:N0} words{(HasPieces ? ", and too short for its pieces" : "")}");
+        var vector = Vector(word) ??
+            throw new GraftException($"'{word}' is none of the {Count:N0} words{(HasPieces ? ", and too short for its pieces" : "")}");
         Unit(vector);
         return vector;
     }

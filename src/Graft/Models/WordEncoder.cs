@@ -6,7 +6,8 @@ using Graft.Torch;
 
 namespace Graft.Models;
 
-/// <summary>A text encoder from word vectors: a sentence is the mean of the vectors of its words, and of their pieces where these have vectors.</summary>
+/// <summary>A text encoder from word vectors: a sentence is the mean of the vectors of its words, and of their pieces where these have
+/// vectors.</summary>
 internal static class WordEncoder
 {
     // An ONNX file is one message of protobuf, and none is larger than 2 GB.
@@ -36,7 +37,8 @@ internal static class WordEncoder
         using var skip = Initialisers.Skip();
         var encoder = new TextEncoder(new EncoderShape
         {
-            Kind = EncoderShape.Words, Vocabulary = tokenizer.Count, Width = size, Embedding = size, Layers = 0, Heads = 1, Inner = 1, Positions = MostPieces,
+            Kind = EncoderShape.Words, Vocabulary = tokenizer.Count, Width = size, Embedding = size, Layers = 0, Heads = 1, Inner = 1,
+                Positions = MostPieces,
             Pad = tokenizer.Pad,
         })
         { Tokenizer = tokenizer, MostTokens = vectors.Grams is null ? MostTokens : MostPieces };

@@ -43,7 +43,8 @@ public sealed class IndexBuilder(SearchOptions options, FeatureCache? cache = nu
     /// <exception cref="GraftException">The data or the weights cannot be opened, or do not go together; or something is there already.</exception>
     public BuiltIndex Build()
     {
-        var weights = options.Weights ?? throw Bounds.Refuse($"whose vectors? Name a network with --weights, such as --weights all-minilm-l6-v2 ({NextCommand.Of("models", "pull", "all-minilm-l6-v2")} fetches it)");
+        var weights = options.Weights ??
+            throw Bounds.Refuse($"whose vectors? Name a network with --weights, such as --weights all-minilm-l6-v2 ({NextCommand.Of("models", "pull", "all-minilm-l6-v2")} fetches it)");
         var path = options.Out ?? throw Bounds.Refuse("where to? Name a folder with --out INDEX");
         IndexWriter.Check(path, Overwrite);
         var (backbone, noticed) = ModelOpener.Load(weights, null, new InputOptions());
@@ -51,7 +52,8 @@ public sealed class IndexBuilder(SearchOptions options, FeatureCache? cache = nu
         var data = Open(backbone);
         using var writer = new IndexWriter(path, backbone.FeatureSize, options.Half, Overwrite);
         var (broken, notes) = (new List<BrokenPicture>(), new List<string>(noticed));
-        var network = backbone is TextEncoder encoder ? AddSentences(encoder, data, writer, notes) : AddPictures(backbone, noticed, data, writer, broken);
+        var network = backbone is TextEncoder encoder ? AddSentences(encoder, data, writer, notes) : AddPictures(backbone, noticed, data, writer,
+            broken);
         writer.Finish(network, data.IsText, backbone.Provenance.Source, backbone.Architecture, RunOf(weights), options.Data);
         return new BuiltIndex(path, writer.Count, backbone.FeatureSize, data.IsText, broken, data.Notes.With(new DatasetNotes([], notes)));
     }
@@ -61,7 +63,8 @@ public sealed class IndexBuilder(SearchOptions options, FeatureCache? cache = nu
         var text = backbone is TextEncoder;
         var data = Labelled() is { } labelled ? labelled : text ? DatasetReader.OpenUnlabelledText(options.Data, options.Columns) : Pictures();
         if (data.IsText == text) return data;
-        throw new GraftException(data.IsText ? $"{options.Data} holds sentences, and {backbone.Architecture} sees pictures: give a text encoder with --weights, such as all-minilm-l6-v2"
+        throw new GraftException(data.IsText
+            ? $"{options.Data} holds sentences, and {backbone.Architecture} sees pictures: give a text encoder with --weights, such as all-minilm-l6-v2"
             : $"{options.Data} holds pictures, and {backbone.Provenance.Source} reads text: give a network of pictures with --weights, such as resnet18-imagenet");
 
         Dataset? Labelled()
@@ -84,7 +87,8 @@ public sealed class IndexBuilder(SearchOptions options, FeatureCache? cache = nu
 
     private Dataset Pictures()
     {
-        if (!Directory.Exists(options.Data) && !File.Exists(options.Data)) throw new GraftException($"{options.Data}: there is no such file or folder");
+        if (!Directory.Exists(options.Data) && !File.Exists(options.Data))
+            throw new GraftException($"{options.Data}: there is no such file or folder");
         var (files, notes) = PictureFiles.Below(options.Data);
         if (files.Count == 0) throw new GraftException($"{options.Data} holds no picture{notes.Hint}");
         var root = Directory.Exists(options.Data) ? options.Data : Path.GetDirectoryName(Path.GetFullPath(options.Data))!;
@@ -98,12 +102,14 @@ public sealed class IndexBuilder(SearchOptions options, FeatureCache? cache = nu
         foreach (var items in Enumerable.Range(0, data.Count).Chunk(Chunk))
         {
             using var scope = new TensorScope();
-            var extraction = extractor.Pooled(data.Subset(items), encoder.Preprocessing, progress: (done, _) => Report(items[0] + done, data), cancel: Cancel);
+            var extraction = extractor.Pooled(data.Subset(items), encoder.Preprocessing, progress: (done, _) => Report(items[0] + done, data),
+                cancel: Cancel);
             using var rows = extraction.Rows;
             notes.AddRange(extraction.Notes.Except(notes));
             var vectors = extraction.Stage(encoder, encoder.Stages.Count - 1).Contiguous().ToArray<float>();
             for (var k = 0; k < items.Length; k++)
-                writer.Add(new IndexItem(data.Name(items[k]), data.Text(items[k]).ToString(), ClassOf(data, items[k])), vectors.AsSpan(k * encoder.FeatureSize, encoder.FeatureSize));
+                writer.Add(new IndexItem(data.Name(items[k]), data.Text(items[k]).ToString(), ClassOf(data, items[k])),
+                    vectors.AsSpan(k * encoder.FeatureSize, encoder.FeatureSize));
         }
         using var stream = new MemoryStream();
         OnnxCard.Write(stream, EncoderWriter.AllPooled(encoder), new Dictionary<string, string>
@@ -130,7 +136,8 @@ public sealed class IndexBuilder(SearchOptions options, FeatureCache? cache = nu
             broken.AddRange(unreadable);
             Report(items[^1] + 1, data);
         }
-        if (writer.Count == 0) throw new GraftException($"none of the {data.Count} pictures of {options.Data} can be read{(broken.Count > 0 ? $". The first: {broken[0].File}: {broken[0].Error}" : "")}");
+        if (writer.Count == 0)
+            throw new GraftException($"none of the {data.Count} pictures of {options.Data} can be read{(broken.Count > 0 ? $". The first: {broken[0].File}: {broken[0].Error}" : "")}");
         using var stream = new MemoryStream();
         OnnxCard.Write(stream, network.File(), network.Card);
         return stream.ToArray();

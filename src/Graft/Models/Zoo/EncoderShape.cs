@@ -145,7 +145,8 @@ internal sealed record EncoderShape
     {
         foreach (var (what, value, most) in new[]
         {
-            ("vocabulary", Vocabulary, 8_000_000), ("width", Width, 16_384), ("layers", Kind == Words && Layers == 0 ? 1 : Layers, 256), ("heads", Heads, 256),
+            ("vocabulary", Vocabulary, 8_000_000), ("width", Width, 16_384), ("layers", Kind == Words && Layers == 0 ? 1 : Layers, 256), ("heads",
+                Heads, 256),
             ("inner width", Inner, 65_536), ("positions", Positions, 131_072), ("embedding", Embedding, 16_384),
         })
         {

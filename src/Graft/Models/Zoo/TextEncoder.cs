@@ -6,11 +6,10 @@ using Graft.Torch;
 namespace Graft.Models.Zoo;
 
 /// <summary>
-/// A mean of word vectors, whose one stage is their table (Joulin et al. 2017, section 2, without its n-grams of words); or a Transformer that reads text both
-/// ways: BERT (Devlin et al. 2019), RoBERTa and XLM-R (Liu et al. 2019; Conneau et al. 2020), DistilBERT (Sanh et
-/// al. 2019), ELECTRA (Clark et al. 2020), ALBERT (Lan et al. 2020), under Hugging Face's names. It takes N×T numbers of tokens; the first stage
-/// makes
-/// their vectors and the mask, the others are groups of layers; the features of a stage are its tokens pooled.
+/// A mean of word vectors, whose one stage is their table (Joulin et al. 2017, section 2, without its n-grams of words); or a Transformer that reads
+/// text both ways: BERT (Devlin et al. 2019), RoBERTa and XLM-R (Liu et al. 2019; Conneau et al. 2020), DistilBERT (Sanh et al. 2019), ELECTRA
+/// (Clark et al. 2020), ALBERT (Lan et al. 2020), under Hugging Face's names. It takes N×T numbers of tokens; the first stage makes their vectors
+/// and the mask, the others are groups of layers; the features of a stage are its tokens pooled.
 /// </summary>
 internal sealed class TextEncoder : Backbone
 {
