@@ -6,7 +6,9 @@ using Graft.Data;
 using Graft.Features;
 using Graft.FewShot;
 using Graft.Heads;
+using Graft.Inference;
 using Graft.Inference.Text;
+using Graft.Inference.Words;
 using Graft.Models;
 using Graft.Models.Graphs;
 using Graft.Models.Zoo;
@@ -35,6 +37,8 @@ switch (args[0])
     case "finetune-sentences": FineTuneSentences(); break;
     case "ssl": SelfSupervision(args[1], args[2]); break;
     case "tokenize": Tokenize(args[1], args[2] == "lower", args[3]); break;
+    case "search": Search(int.Parse(args[1], CultureInfo.InvariantCulture), args[2] == "half"); break;
+    case "skip-gram": LearnWords(Path.Combine(data, "nsmc", "unlabelled.txt")); break;
     default: Console.Error.WriteLine($"no job is called {args[0]}"); return 2;
 }
 return 0;
@@ -43,6 +47,37 @@ void Report(double value, string more = "")
 {
     var peak = File.ReadLines("/proc/self/status").First(line => line.StartsWith("VmHWM", StringComparison.Ordinal)).Split(' ', StringSplitOptions.RemoveEmptyEntries)[1];
     Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{{\"value\": {value:R}, {more}\"peak_mb\": {long.Parse(peak, CultureInfo.InvariantCulture) / 1024}}}"));
+}
+
+// The ten nearest of a million made-up vectors of 384 numbers, for so many questions at a time.
+unsafe void Search(int batch, bool half)
+{
+    const int Count = 1_000_000, Size = 384, Top = 10;
+    var rng = new Random(1);
+    var asked = new float[batch * Size];
+    for (var k = 0; k < asked.Length; k++) asked[k] = rng.NextSingle() - 0.5f;
+    void Run<T>(Func<float, T> made) where T : unmanaged
+    {
+        var rows = GC.AllocateUninitializedArray<T>(Count * Size, pinned: true);
+        for (var k = 0; k < rows.Length; k++) rows[k] = made(rng.NextSingle() - 0.5f);
+        var table = new NearestRows(Marshal.UnsafeAddrOfPinnedArrayElement(rows, 0), Count, Size, half);
+        table.Find(asked, Top);
+        var (clock, done) = (Stopwatch.StartNew(), 0);
+        for (; clock.Elapsed.TotalSeconds < 6; done += batch) table.Find(asked, Top);
+        Report(done / clock.Elapsed.TotalSeconds);
+        GC.KeepAlive(rows);
+    }
+    if (half) Run(value => (Half)value);
+    else Run(value => value);
+}
+
+void LearnWords(string path)
+{
+    var lines = File.ReadAllLines(path);
+    var clock = Stopwatch.StartNew();
+    var words = 0L;
+    SkipGram.Train(lines, new SkipGramOptions(), progress => words = progress.Total);
+    Report(words / clock.Elapsed.TotalSeconds);
 }
 
 void Features()

@@ -9,7 +9,7 @@ internal static class Program
     // Nearly all that these do needs libtorch; those below only run what is finished.
     private static readonly string[] s_needTorch = ["train", "pretrain", "advise", "compare", "quickstart", "export", "graft", "fewshot"];
 
-    private static readonly string[] s_answer = ["predict", "evaluate", "serve"], s_compare = ["classify", "verify"];
+    private static readonly string[] s_answer = ["predict", "evaluate", "serve"], s_compare = ["classify", "verify"], s_ask = ["query"];
 
     public static int Main(string[] args)
     {
@@ -43,7 +43,8 @@ internal static class Program
 
     private static void Preload(string command, string next)
     {
-        if (s_answer.Contains(command) || (command == "fewshot" && s_compare.Contains(next))) OnnxEnvironment.Preload();
+        if (s_answer.Contains(command) || (command == "fewshot" && s_compare.Contains(next)) || (command == "search"
+            && s_ask.Contains(next))) OnnxEnvironment.Preload();
         else if (s_needTorch.Contains(command)) Torch.TorchLibrary.Preload();
     }
 
@@ -60,6 +61,7 @@ internal static class Program
         QuickstartCommand.Create(), TrainCommand.Create(), PretrainCommand.Create(), EvaluateCommand.Create(), PredictCommand.Create(), AdviseCommand.Create(),
             CompareCommand.Create(),
         DataCommand.Create(), ModelsCommand.Create(), GraftCommand.Create(), ExportCommand.Create(), ServeCommand.Create(), FewshotCommand.Create(),
+            SearchCommand.Create(), WordsCommand.Create(),
             CacheCommand.Create(), ReportCommand.Create(), ReproduceCommand.Create(), PretrainShapesCommand.Create(),
     };
 }

@@ -20,6 +20,7 @@ public sealed partial class ArrowTests
         ["Graft.Data"],
         ["Graft.Inference"],
         ["Graft.Inference.Text"],
+        ["Graft.Inference.Search", "Graft.Inference.Words"],
         ["Graft.Learning"],
         ["Graft.Heads"],
         ["Graft.Models.Checkpoints"],
@@ -31,7 +32,7 @@ public sealed partial class ArrowTests
         ["Graft.Features"],
         ["Graft.Classification"],
         ["Graft.Exports", "Graft.Reports"],
-        ["Graft.Transfer", "Graft.FewShot", "Graft.Pretraining"],
+        ["Graft.Transfer", "Graft.FewShot", "Graft.Pretraining", "Graft.Search"],
         ["Graft.Quickstart"],
     ];
 

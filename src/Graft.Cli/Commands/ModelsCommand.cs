@@ -115,7 +115,7 @@ internal static class ModelsCommand
         if (shell.Json) return;
         string[][] facts =
         [
-            ["architecture", $"{shape.Kind}: {shape.Layers} layers of {shape.Width}, {shape.Heads} heads, {shape.Inner} inside"],
+            ["architecture", shape.Layers == 0 ? $"{shape.Kind}: vectors of {shape.Width} numbers" : $"{shape.Kind}: {shape.Layers} layers of {shape.Width}, {shape.Heads} heads, {shape.Inner} inside"],
             ["input", $"sentences of up to {encoder.MostTokens} tokens; {encoder.Tokenizer.Kind}, {encoder.Tokenizer.Count:N0} pieces"],
             ["features", shape.Pooling switch { "first" => "of the first token", "max" => "the largest of the tokens", _ => "the mean of the tokens" }],
             ["this file", $"{origin.Source}: {origin.Domain}"], ["its sha256", origin.Sha256], ["licence", origin.Licence],

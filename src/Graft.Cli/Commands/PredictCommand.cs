@@ -25,19 +25,25 @@ internal static class PredictCommand
               graft predict runs/ants new-photos/ --json
               graft predict runs/reviews "A film to remember."
               graft predict runs/reviews reviews.tsv --text document --json
+              graft predict runs/reviews "A film to remember." --nearest 3 --index reasons.index
               graft predict mobilenet_v2.safetensors picture.jpg --labels imagenet.txt
             """) { run, files };
         var input = OptionBinder.Of<InputOptions>();
         input.AddTo(command);
         var columns = OptionBinder.Of<TextColumns>("--text", "--pair");
         columns.AddTo(command);
+        var nearest = new Option<int?>("--nearest") { Description = "Show beside each answer the training examples that are nearest to it", HelpName = "N" };
+        var index = new Option<string?>("--index") { Description = "Those of --nearest: what search build made with this run as its --weights", HelpName = "INDEX" };
+        command.Options.Add(nearest);
+        command.Options.Add(index);
         Shell.Handle(command, (shell, parsed) =>
         {
+            using var reasons = Reasons.Open(parsed.GetValue(run)!, parsed.GetValue(nearest), parsed.GetValue(index));
             using var opened = Answering.Open(parsed.GetValue(run)!, input.Read(parsed, new InputOptions()));
             foreach (var note in opened.Notes) shell.Log(note);
             if (opened is TextModel text)
             {
-                Sentences(shell, text, parsed.GetValue(files)!, columns.Read(parsed, new TextColumns()));
+                Sentences(shell, text, parsed.GetValue(files)!, columns.Read(parsed, new TextColumns()), reasons);
                 return;
             }
             var model = (PictureModel)opened;
@@ -55,15 +61,21 @@ internal static class PredictCommand
                 if (answer is not null) predictions.Add(answer);
                 else errors.Add(new BrokenPicture(file, error!));
             }
+            var near = reasons?.OfPictures([.. predictions.Select(found => found.File)], shell.Stop);
             shell.Result(new
             {
-                predictions = predictions.Select(MetricsView.Json),
+                predictions = near is null ? predictions.Select(MetricsView.Json) : predictions.Zip(near, (found, because) => Reasons.Json(found,
+                    because)),
                 errors = errors.Select(found => new { file = found.File, error = found.Error }), left_out = LeftOutView.Json(notes, []),
                     notes = model.Notes,
             });
             if (!shell.Json)
             {
-                foreach (var found in predictions) Console.Out.WriteLine(MetricsView.Line(found));
+                for (var k = 0; k < predictions.Count; k++)
+                {
+                    Console.Out.WriteLine(MetricsView.Line(predictions[k]));
+                    if (near is not null) Reasons.Write(near[k]);
+                }
                 LeftOutView.Log(shell, notes, []);
                 foreach (var found in errors) Console.Error.WriteLine($"graft: {found.File}: {found.Error}");
             }
@@ -73,7 +85,7 @@ internal static class PredictCommand
         return command;
     }
 
-    private static void Sentences(Shell shell, TextModel model, string[] given, TextColumns columns)
+    private static void Sentences(Shell shell, TextModel model, string[] given, TextColumns columns, Reasons? reasons)
     {
         var (items, names) = (new List<TextItem>(), new List<string>());
         var notes = DatasetNotes.None;
@@ -104,13 +116,21 @@ internal static class PredictCommand
         var clock = System.Diagnostics.Stopwatch.StartNew();
         var answered = model.Answer(items, items.Count < Many ? null : (done, total) =>
             shell.Progress(new ProgressReport("sentences", done, total, done / Math.Max(1e-9, clock.Elapsed.TotalSeconds)) { Unit = "sentences" }), shell.Stop);
+        var near = reasons?.OfSentences(items, shell.Stop);
         shell.Result(new
         {
-            predictions = answered.Zip(names, (answer, name) => new { text = answer.File, from = name.Length > 0 ? name : null, answer = MetricsView.Json(answer) }),
+            predictions = answered.Select((answer, k) => near is null
+                ? (object)new { text = answer.File, from = names[k].Length > 0 ? names[k] : null, answer = MetricsView.Json(answer) }
+                : new { text = answer.File, from = names[k].Length > 0 ? names[k] : null, answer = MetricsView.Json(answer),
+                    nearest = near[k].Select(SearchQueryCommand.Json) }),
             left_out = LeftOutView.Json(notes, []), notes = model.Notes,
         });
         if (shell.Json) return;
-        foreach (var answer in answered) Console.Out.WriteLine(MetricsView.Line(answer));
+        for (var k = 0; k < answered.Length; k++)
+        {
+            Console.Out.WriteLine(MetricsView.Line(answered[k]));
+            if (near is not null) Reasons.Write(near[k]);
+        }
         LeftOutView.Log(shell, notes, []);
         if (answered.Length == 0) throw new GraftException("no sentence is there: what comes in is empty");
     }

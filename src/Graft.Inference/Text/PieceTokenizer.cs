@@ -71,7 +71,7 @@ internal sealed class PieceTokenizer : Tokenizer
     {
         ["kind"] = Kind,
         ["files"] = new JsonObject(Files.Select(file => KeyValuePair.Create(file.Key, (JsonNode?)Carry(file.Value)))),
-    }.ToJsonString(s_plain);
+    }.ToJsonString(Plain);
 
     public override Tokens Encode(TextItem text, int most, bool spans = false)
     {
@@ -251,11 +251,12 @@ internal sealed class PieceTokenizer : Tokenizer
         return to.Chars.ToString();
     }
 
-    private static readonly JsonSerializerOptions s_plain = new() { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+    internal static readonly JsonSerializerOptions Plain = new() { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
     private static readonly UTF8Encoding s_strict = new(false, throwOnInvalidBytes: true);
 
     /// <summary>A file as text where it is text, else in base64.</summary>
-    private static JsonObject Carry(byte[] file)
+    /// <summary>A file's bytes as a card holds them.</summary>
+    internal static JsonObject Carry(byte[] file)
     {
         try
         {

@@ -43,14 +43,15 @@ internal static class Tokenizers
             return Read(new TokenizerFiles("the card", files));
         }
         catch (Exception error) when (error is JsonException or KeyNotFoundException or InvalidOperationException or FormatException
-            or GraftException or ArgumentException)
+            or GraftException or ArgumentException or InvalidDataException)
         {
             throw new InvalidDataException($"its tokenizer is damaged: {error.Message}", error);
         }
     }
 
-    private static PieceTokenizer Read(TokenizerFiles files)
+    private static Tokenizer Read(TokenizerFiles files)
     {
+        if (files.Has(WordTokenizer.Words)) return WordTokenizer.Read(files);
         UnknownTokenizerException? unknown = null;
         if (files.Has(TokenizerJson.Name))
         {

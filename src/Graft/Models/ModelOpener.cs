@@ -1,4 +1,5 @@
 using Graft.Data;
+using Graft.Inference.Words;
 using Graft.Models.Checkpoints;
 using Graft.Models.Graphs;
 using Graft.Models.Hub;
@@ -20,7 +21,7 @@ public static class ModelOpener
     /// <summary>Loads a checkpoint into the architecture that it is of; a file that holds a whole network, as that network; a run, as its
     /// network.</summary>
     /// <param name="path">safetensors (or the index of several), .pt, .pth, .th, .bin; .h5, .keras, .caffemodel, .onnx, TorchScript; a run's
-    /// folder.</param>
+    /// folder; word vectors (.vec, .txt, .bin).</param>
     /// <param name="name">The architecture, where the checkpoint does not tell.</param>
     /// <param name="size">Pixels of the square input, where the network takes several.</param>
     /// <returns>The backbone, and what was noticed while its tensors were matched.</returns>
@@ -61,6 +62,7 @@ public static class ModelOpener
 
     private static (Backbone Backbone, IReadOnlyList<string> Notes, bool Guessed) LoadChecked(string path, string? name, int? size)
     {
+        if (WordFile.Is(path)) return (WordEncoder.Open(path, out var remarks), remarks, false);
         if (File.Exists(path) && EncoderFiles.Owns(path))
         {
             var (encoder, noticed) = EncoderFiles.Open(path);

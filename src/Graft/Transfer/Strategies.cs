@@ -130,7 +130,9 @@ public static class Strategies
     private static Phase TextPhase(Backbone backbone, int sentences, string name, int from, int steps, double decay)
     {
         const int Batch = 32;
-        const double Rate = 1e-4, HeadsRate = 1e-3;
+        const double HeadsRate = 1e-3;
+        // A row of a table of words moves only where its word stands.
+        var rate = backbone is TextEncoder { Shape.Kind: EncoderShape.Words } ? 3e-3 : 1e-4;
         var perEpoch = Math.Max(1, (sentences + Batch - 1) / Batch);
         var count = backbone.Stages.Count;
         var fall = decay > 1 ? decay : 1.25;
@@ -138,7 +140,7 @@ public static class Strategies
         {
             Name = name, TrainFrom = from, BatchSize = Batch, Epochs = Math.Clamp((steps + perEpoch - 1) / perEpoch, steps <= 60 ? 1 : 3, 20),
             Optimizer = new AdamRule(Decoupled: true), HeadRate = HeadsRate, WeightDecay = 0.01, ClipNorm = 1, Views = 0,
-            StageRates = [.. Enumerable.Range(0, count).Select(k => k < from ? 0 : Rate / Math.Pow(fall, count - 1 - k))],
+            StageRates = [.. Enumerable.Range(0, count).Select(k => k < from ? 0 : rate / Math.Pow(fall, count - 1 - k))],
             Schedule = new CosineSchedule { WarmUp = 0.1 },
         };
     }

@@ -25,7 +25,7 @@ public sealed record TrainOptions
 
     /// <summary>The upstream checkpoint; null: the one embedded, for small pictures.</summary>
     [Option("The pretrained network: a run, .safetensors (or the index of several), "
-        + ".pt, .pth, .th, .bin, .h5, .keras, .caffemodel, .onnx, TorchScript",
+        + ".pt, .pth, .th, .bin, .h5, .keras, .caffemodel, .onnx, TorchScript; word vectors (.vec, .txt, .bin)",
         HelpName = "FILE")]
     public string? Weights { get; init; }
 

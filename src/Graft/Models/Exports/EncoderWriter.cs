@@ -72,6 +72,7 @@ internal sealed class EncoderWriter : OnnxNodes
         var ids = Input("input_ids");
         var there = Input("attention_mask");
         _mask = Add("Cast", [there], ("to", (long)Float32));
+        if (_shape.Kind == EncoderShape.Words) return [Pool(Add("Gather", Weight(_names.Words), ids))];
         _bias = Add("Mul", Add("Sub", Add("Unsqueeze", _mask, Fixed(1L, 2L)), Fixed(1f)), Fixed(1e9f));
         Layer = "embeddings";
         var x = Add("Gather", Weight(_names.Words), ids);

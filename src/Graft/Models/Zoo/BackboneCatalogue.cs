@@ -87,7 +87,7 @@ internal static class BackboneCatalogue
         (string.Join('|', ConvNeXt.Names), (spec, classes) => new ConvNeXt(spec.Name, classes)),
         (string.Join('|', SwinTransformer.Names), (spec, classes) => new SwinTransformer(spec.Name, classes)),
         (string.Join('|', VisionTransformer.Names), (spec, classes) => new VisionTransformer(spec.Name, spec.Number("side", 224), classes)),
-        ("bert|roberta|distilbert|electra|albert", (spec, _) => spec["vocabulary"] is null
+        ("bert|roberta|distilbert|electra|albert|words", (spec, _) => spec["vocabulary"] is null
             ? throw new GraftException($"{spec.Name} begins with a vocabulary, and has no shape without one: give the folder of an encoder with --weights")
             : new TextEncoder(EncoderShape.Of(spec))),
         ("cifar_resnet[0-9]{1,4}", (spec, classes) => new CifarResNet(int.Parse(spec.Name["cifar_resnet".Length..]), classes)),

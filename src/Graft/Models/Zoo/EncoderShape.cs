@@ -18,7 +18,7 @@ internal sealed record EncoderShape
 
     private static readonly string[] s_activations = ["gelu", "gelu_new", "gelu_pytorch_tanh", "relu"];
 
-    /// <summary>bert, roberta, distilbert, electra or albert.</summary>
+    /// <summary>bert, roberta, distilbert, electra or albert; or <see cref="Words"/>.</summary>
     public required string Kind { get; init; }
 
     /// <summary>Pieces of the vocabulary.</summary>
@@ -63,8 +63,11 @@ internal sealed record EncoderShape
     /// <summary>Positions that a sentence can have: RoBERTa counts from behind its padding token.</summary>
     public int Tokens => Kind == "roberta" ? Positions - Pad - 1 : Positions;
 
-    /// <summary>Whether a config.json of this type can be read.</summary>
-    public static bool Knows(string? modelType) => modelType is not null && s_kinds.ContainsKey(modelType);
+    /// <summary>The kind that has no layers: a sentence is the mean of its words' vectors.</summary>
+    public const string Words = "words";
+
+    /// <summary>Whether it is an architecture of text.</summary>
+    public static bool Knows(string? architecture) => architecture is not null && (architecture == Words || s_kinds.ContainsKey(architecture));
 
     /// <summary>Whether a file is the config.json of a text encoder.</summary>
     public static bool IsEncoder(string config)
@@ -73,7 +76,7 @@ internal sealed record EncoderShape
         try
         {
             using var json = JsonDocument.Parse(File.ReadAllBytes(config));
-            return json.RootElement.TryGetProperty("model_type", out var type) && Knows(type.GetString());
+            return json.RootElement.TryGetProperty("model_type", out var type) && type.GetString() is { } kind && s_kinds.ContainsKey(kind);
         }
         catch (Exception reason) when (reason is JsonException or InvalidOperationException)
         {
@@ -86,12 +89,12 @@ internal sealed record EncoderShape
     public static EncoderShape OfConfig(JsonElement config)
     {
         var type = config.TryGetProperty("model_type", out var found) ? found.GetString() : null;
-        if (!Knows(type))
+        if (type is null || !s_kinds.ContainsKey(type))
             throw new InvalidDataException($"its model_type is '{type}': read are {string.Join(", ", s_kinds.Keys)}");
         int Whole(string name, string? other = null, int? usual = null) =>
             config.TryGetProperty(name, out var value) || (other is not null && config.TryGetProperty(other, out value)) ? value.GetInt32()
                 : usual ?? throw new InvalidDataException($"its config.json has no {name}");
-        var kind = s_kinds[type!];
+        var kind = s_kinds[type];
         var width = Whole("hidden_size", "dim");
         var activation = config.TryGetProperty("hidden_act", out var act) || config.TryGetProperty("activation", out act) ? act.GetString()! : "gelu";
         if (!s_activations.Contains(activation)) throw new InvalidDataException($"its activation '{activation}' is not known: {string.Join(", ", s_activations)}");
@@ -142,7 +145,8 @@ internal sealed record EncoderShape
     {
         foreach (var (what, value, most) in new[]
         {
-            ("vocabulary", Vocabulary, 4_000_000), ("width", Width, 16_384), ("layers", Layers, 256), ("heads", Heads, 256),
+            ("vocabulary", Vocabulary, 8_000_000), ("width", Width, 16_384), ("layers", Kind == Words && Layers == 0 ? 1 : Layers, 256), ("heads",
+                Heads, 256),
             ("inner width", Inner, 65_536), ("positions", Positions, 131_072), ("embedding", Embedding, 16_384),
         })
         {

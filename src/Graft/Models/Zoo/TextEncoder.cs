@@ -6,10 +6,10 @@ using Graft.Torch;
 namespace Graft.Models.Zoo;
 
 /// <summary>
-/// A Transformer that reads text both ways: BERT (Devlin et al. 2019), RoBERTa and XLM-R (Liu et al. 2019; Conneau et al. 2020), DistilBERT (Sanh et
-/// al. 2019), ELECTRA (Clark et al. 2020), ALBERT (Lan et al. 2020), under Hugging Face's names. It takes N×T numbers of tokens; the first stage
-/// makes
-/// their vectors and the mask, the others are groups of layers; the features of a stage are its tokens pooled.
+/// A mean of word vectors, whose one stage is their table (Joulin et al. 2017, section 2, without its n-grams of words); or a Transformer that reads
+/// text both ways: BERT (Devlin et al. 2019), RoBERTa and XLM-R (Liu et al. 2019; Conneau et al. 2020), DistilBERT (Sanh et al. 2019), ELECTRA
+/// (Clark et al. 2020), ALBERT (Lan et al. 2020), under Hugging Face's names. It takes N×T numbers of tokens; the first stage makes their vectors
+/// and the mask, the others are groups of layers; the features of a stage are its tokens pooled.
 /// </summary>
 internal sealed class TextEncoder : Backbone
 {
@@ -27,6 +27,15 @@ internal sealed class TextEncoder : Backbone
         Names = EncoderNames.Of(shape.Kind);
         Preprocessing = new Preprocessing(1, 1, [], Normalize.Levels);
         _words = Child(Names.Words, new Embedding(shape.Vocabulary, shape.Embedding));
+        if (shape.Kind == EncoderShape.Words)
+        {
+            Add("embeddings", [_words], ids =>
+            {
+                var (x, there) = (_words.Forward(ids.X), ids.X.Ne(shape.Pad));
+                return new Signal(x, MaskOf(there, x.Type));
+            });
+            return;
+        }
         var places = Child(Names.Places, new Embedding(shape.Positions, shape.Embedding));
         _places = places.Rows;
         var embedded = new List<Module> { _words, places };
@@ -123,7 +132,6 @@ internal sealed class TextEncoder : Backbone
     private (Tensor X, Tensor? Mask) Embed(Tensor ids)
     {
         var there = ids.Ne(Shape.Pad);
-        var filled = !there.All().ToArray<bool>()[0];
         var x = _words.Forward(ids);
         // RoBERTa counts its tokens from behind the number of the padding token.
         x += Shape.Kind == "roberta" ? Ops.Embedding(_places!.Value, there.To(DType.Int64).Cumsum(1) * there.To(DType.Int64)
@@ -136,8 +144,11 @@ internal sealed class TextEncoder : Backbone
             var second = _types.Value.Shape[0] > 1 ? (ends.Cumsum(1) - ends).Clamp(0, 1) * there.To(DType.Int64) : ends * 0;
             x += Ops.Embedding(_types.Value, second);
         }
-        return (x, filled ? there.To(x.Type) : null);
+        return (x, MaskOf(there, x.Type));
     }
+
+    // Null where nothing is filled up.
+    private static Tensor? MaskOf(Tensor there, DType type) => there.All().ToArray<bool>()[0] ? null : there.To(type);
 
     private void Add(string name, IReadOnlyList<Module> modules, Func<Signal, Signal> run) =>
         _stages.Add(new Stage(name, Shape.Width, modules, x => run(x).X) { Masked = run });
