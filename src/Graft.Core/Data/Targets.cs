@@ -15,6 +15,9 @@ public enum TargetKind
 
     /// <summary>One number or more.</summary>
     Numbers,
+
+    /// <summary>How alike the two texts of a pair are, as a number: each is read by itself, and their vectors are compared.</summary>
+    Similarity,
 }
 
 /// <summary>What is to be learned of each item of a dataset.</summary>
@@ -44,7 +47,7 @@ public abstract class Targets(TargetKind kind, IReadOnlyList<string> names)
     public abstract int[] Folds(int folds, long seed);
 
     internal GraftException NoClasses(ItemNoun noun) =>
-        new($"the {noun.Many} have {(Kind == TargetKind.Labels ? "several labels each" : "numbers")}, and this is for {noun.Many} of one class each");
+        new($"the {noun.Many} have {(Kind switch { TargetKind.Labels => "several labels each", TargetKind.Similarity => "scores of how alike they are", _ => "numbers" })}, and this is for {noun.Many} of one class each");
 }
 
 /// <summary>One class for each item.</summary>
@@ -157,7 +160,8 @@ public sealed class LabelTargets(int[][] sets, IReadOnlyList<string> names) : Ta
 /// <summary>One number or more for each item.</summary>
 /// <param name="rows">A value of each column, for each item.</param>
 /// <param name="names">Of the columns.</param>
-public sealed class NumberTargets(float[][] rows, IReadOnlyList<string> names) : Targets(TargetKind.Numbers, names)
+/// <param name="kind">Numbers, or the similarity of pairs.</param>
+public sealed class NumberTargets(float[][] rows, IReadOnlyList<string> names, TargetKind kind = TargetKind.Numbers) : Targets(kind, names)
 {
     /// <summary>A value of each column, for each item.</summary>
     public float[][] Rows { get; } = rows;
@@ -166,7 +170,7 @@ public sealed class NumberTargets(float[][] rows, IReadOnlyList<string> names) :
     public override int Count => Rows.Length;
 
     /// <inheritdoc/>
-    public override Targets Subset(IReadOnlyList<int> indices) => new NumberTargets([.. indices.Select(k => Rows[k])], Names);
+    public override Targets Subset(IReadOnlyList<int> indices) => new NumberTargets([.. indices.Select(k => Rows[k])], Names, Kind);
 
     /// <inheritdoc/>
     public override string Describe(int index) => string.Join("; ", Rows[index].Select(value => value.ToString("R", CultureInfo.InvariantCulture)));
