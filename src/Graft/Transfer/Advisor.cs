@@ -206,7 +206,7 @@ public sealed class Advisor(Backbone backbone, FeatureCache? cache, Device devic
         {
             using var scope = new TensorScope();
             var clock = Stopwatch.StartNew();
-            var x = probe is TextEncoder encoder ? encoder.Batch([.. Enumerable.Range(0, Batch).Select(_ => Enumerable.Repeat(encoder.Shape.Pad + 1, UsualTokens).ToArray())])
+            var x = probe is TextEncoder encoder ? encoder.Batch([.. Enumerable.Range(0, Batch).Select(_ => Enumerable.Repeat(encoder.Shape.Pad + 1, Math.Min(UsualTokens, encoder.MostTokens)).ToArray())])
                 : Ops.Randn([Batch, 3, backbone.Preprocessing.Height, backbone.Preprocessing.Width]).Contiguous(MemoryFormat.ChannelsLast);
             probe.Forward(x).Sum().Backward();
             seconds = clock.Elapsed.TotalSeconds;
