@@ -169,7 +169,7 @@ public sealed class PairTests : IDisposable
     {
         int[][] tokens = [[2, 5, 3], [2, 6, 7, 3], [2, 8, 3]];
         using var batch = new PairFeed(tokens, 0, new ContrastivePairs([0, 0, 1], 5, 64, 0, 0)).Epoch(0, 0).Single();
-        Assert.Equal([3, 4], batch.Inputs.Shape);
+        Assert.Equal([3, 4], Assert.Single(batch.Inputs).Shape);
         Assert.Equal(30, batch.Targets.Length);
     }
 
@@ -238,6 +238,8 @@ public sealed class PairTests : IDisposable
         Assert.Contains("has no second column of text, only score, text", Assert.Throws<GraftException>(() => DatasetReader.Open(_shop["one.tsv"], TargetKind.Similarity)).Message, StringComparison.Ordinal);
         File.WriteAllText(_shop["two.tsv"], "sentence1\tsentence2\tnear\tfar\na b\tc d\t1.5\t2.5\ne f\tg h\t0.5\t3.5\n");
         Assert.Contains("near, far each hold numbers, and one says how alike the two texts are. Say which: --label near", Assert.Throws<GraftException>(() => DatasetReader.Open(_shop["two.tsv"], TargetKind.Similarity)).Message, StringComparison.Ordinal);
+        File.WriteAllText(_shop["none.tsv"], "sentence1\tsentence2\na b\tc d\ne f\tg h\n");
+        Assert.Contains("--task similarity: no column of", Assert.Throws<GraftException>(() => DatasetReader.Open(_shop["none.tsv"], TargetKind.Similarity)).Message, StringComparison.Ordinal);
         Assert.Equal("near", DatasetReader.Open(_shop["two.tsv"], TargetKind.Similarity, new TextColumns(Label: "near")).Train.Targets.Names.Single());
     }
 

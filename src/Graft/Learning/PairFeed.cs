@@ -16,22 +16,27 @@ internal abstract class PairSource
 }
 
 /// <summary>A batch of pairs. An item that stands in several of them is there once.</summary>
-/// <param name="Inputs">M×T tokens of the items.</param>
+/// <param name="Inputs">Tokens of the items, M×T in all, those of like length together.</param>
 /// <param name="First">B rows of the inputs.</param>
 /// <param name="Second">B rows of the inputs.</param>
 /// <param name="Targets">B.</param>
-internal sealed record PairBatch(Tensor Inputs, long[] First, long[] Second, float[] Targets) : IDisposable
+internal sealed record PairBatch(IReadOnlyList<Tensor> Inputs, long[] First, long[] Second, float[] Targets) : IDisposable
 {
     /// <inheritdoc/>
-    public void Dispose() => Inputs.Dispose();
+    public void Dispose()
+    {
+        foreach (var input in Inputs) input.Dispose();
+    }
 }
 
-/// <summary>Pairs of sentences, filled up behind to the longest of their batch.</summary>
+/// <summary>Pairs of sentences, eight of like length filled up behind to their longest.</summary>
 /// <param name="tokens">Of each sentence.</param>
 /// <param name="pad">The token that fills up.</param>
 /// <param name="pairs">Which go together.</param>
 internal sealed class PairFeed(int[][] tokens, int pad, PairSource pairs) : Feed<PairBatch>
 {
+    private const int Together = 8;
+
     public override int Batches => pairs.Batches;
 
     public override int Size(PairBatch batch) => batch.Targets.Length;
@@ -42,8 +47,14 @@ internal sealed class PairFeed(int[][] tokens, int pad, PairSource pairs) : Feed
 
     private PairBatch Make(ItemPair[] batch)
     {
-        int[] items = [.. batch.SelectMany(pair => new[] { pair.First, pair.Second }).Distinct()];
+        int[] items = [.. batch.SelectMany(pair => new[] { pair.First, pair.Second }).Distinct().OrderBy(k => tokens[k].Length)];
         var row = items.Select((item, k) => (item, k)).ToDictionary(pair => pair.item, pair => (long)pair.k);
+        return new PairBatch([.. items.Chunk(Together).Select(Tokens)], [.. batch.Select(pair => row[pair.First])],
+            [.. batch.Select(pair => row[pair.Second])], [.. batch.Select(pair => pair.Target)]);
+    }
+
+    private Tensor Tokens(int[] items)
+    {
         var longest = items.Max(k => tokens[k].Length);
         var ids = new long[items.Length * longest];
         Array.Fill(ids, pad);
@@ -51,7 +62,6 @@ internal sealed class PairFeed(int[][] tokens, int pad, PairSource pairs) : Feed
         {
             for (var t = 0; t < tokens[items[i]].Length; t++) ids[i * longest + t] = tokens[items[i]][t];
         }
-        return new PairBatch(TensorScope.Detach(Tensor.From(ids, items.Length, longest)), [.. batch.Select(pair => row[pair.First])],
-            [.. batch.Select(pair => row[pair.Second])], [.. batch.Select(pair => pair.Target)]);
+        return TensorScope.Detach(Tensor.From(ids, items.Length, longest));
     }
 }

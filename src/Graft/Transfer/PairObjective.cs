@@ -41,15 +41,20 @@ internal abstract class PairObjective : Objective<PairBatch>
 
     private (Tensor U, Tensor V) Vectors(PairBatch batch)
     {
-        Signal x = batch.Inputs.To(_device);
+        var vectors = Ops.Cat([.. batch.Inputs.Select(Pooled)], 0);
+        Tensor Rows(long[] rows) => vectors.IndexSelect(0, Tensor.From(rows).To(_device));
+        return (Rows(batch.First), Rows(batch.Second));
+    }
+
+    private Tensor Pooled(Tensor inputs)
+    {
+        Signal x = inputs.To(_device);
         if (_from > 0)
         {
             using var frozen = Autograd.NoGrad();
             x = _backbone.Forward(x, 0, _from);
         }
-        var vectors = _backbone.Pool(_backbone.Forward(x, _from, _end));
-        Tensor Rows(long[] rows) => vectors.IndexSelect(0, Tensor.From(rows).To(_device));
-        return (Rows(batch.First), Rows(batch.Second));
+        return _backbone.Pool(_backbone.Forward(x, _from, _end));
     }
 
     public override IReadOnlyList<ParameterGroup> Groups(Optimisation how) => _phase.StageGroups(_backbone, _end);
