@@ -44,7 +44,8 @@ public sealed class Sts : Experiment
                 FormattableString.Invariant($"{result.Seconds:0}")]);
         }
         return new ExperimentResult(Name,
-            ["what", "published, test, Spearman ×100", "test, Spearman ×100", "95% interval", "test, Pearson ×100", "dev, Spearman ×100", "seconds"], rows,
+            ["what", "published, test, Spearman ×100", "test, Spearman ×100", "95% interval", "test, Pearson ×100", "dev, Spearman ×100", "seconds"],
+                rows,
             ["Published: MTEB's STSBenchmark of the same weights (Muennighoff et al. 2023)."]);
     }
 }

@@ -3,7 +3,8 @@ using System.Text.Json;
 
 namespace Graft.Inference;
 
-/// <summary>How alike two texts are, from their vectors: <c>scale · cos(u, v) + offset</c>, in the units of the scores that were learned from.</summary>
+/// <summary>How alike two texts are, from their vectors: <c>scale · cos(u, v) + offset</c>, in the units of the scores that were learned
+/// from.</summary>
 /// <param name="Scale">Units of the score from one cosine to the next.</param>
 /// <param name="Offset">The score of vectors at a right angle.</param>
 internal sealed record PairScore(double Scale, double Offset)

@@ -34,7 +34,8 @@ internal static class OpenApiPage
                         new { type = "object", properties =
                         new { image = new { type = "string", description = "base64" },
                         images = new { type = "array", items = new { type = "string" } } } }) } },
-                    responses = new Dictionary<string, object> { ["200"] = new { description = $"predictions: {task switch { TargetKind.Labels => "labels, all", TargetKind.Numbers or TargetKind.Similarity => "numbers", _ => model.Card.Support is null ? "label" : "label (or none), unsure, distances" }} ({string.Join(", ", names.Take(20))}){(task == TargetKind.Classes && model.Card.Support is null ? ", probability, top" : "")}; errors: {what} that could not be read" }, ["401"] = new { description = "no API key" }, ["413"] = new { description = "too large" }, ["422"] = new { description = "nothing could be read" }, ["503"] = new { description = "too busy: try again" } },
+                    responses = new Dictionary<string,
+                        object> { ["200"] = new { description = $"predictions: {task switch { TargetKind.Labels => "labels, all", TargetKind.Numbers or TargetKind.Similarity => "numbers", _ => model.Card.Support is null ? "label" : "label (or none), unsure, distances" }} ({string.Join(", ", names.Take(20))}){(task == TargetKind.Classes && model.Card.Support is null ? ", probability, top" : "")}; errors: {what} that could not be read" }, ["401"] = new { description = "no API key" }, ["413"] = new { description = "too large" }, ["422"] = new { description = "nothing could be read" }, ["503"] = new { description = "too busy: try again" } },
                 },
             },
             ["/health"] = new { get = new { summary = "Whether it runs",

@@ -18,7 +18,8 @@ namespace Graft.Tests;
 public sealed class PairTests : IDisposable
 {
     private static readonly string[] s_words =
-        ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "good", "bad", "film", "a", "the", "plot", "was", "fine", "dull", "great", "poor", "story", ".", "is", "it"];
+        ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "good", "bad", "film", "a", "the", "plot", "was", "fine", "dull", "great", "poor", "story",
+            ".", "is", "it"];
 
     private readonly Workshop _shop = new();
 
@@ -29,7 +30,8 @@ public sealed class PairTests : IDisposable
         TorchRuntime.ManualSeed(3);
         return new TextEncoder(new EncoderShape
         {
-            Kind = "bert", Vocabulary = s_words.Length, Width = 16, Layers = 4, Heads = 4, Inner = 24, Positions = 24, Types = 2, Embedding = 16, Pad = 0,
+            Kind = "bert", Vocabulary = s_words.Length, Width = 16, Layers = 4, Heads = 4, Inner = 24, Positions = 24, Types = 2, Embedding = 16,
+                Pad = 0,
             Separator = 3, Pooling = "mean",
         })
         { Tokenizer = Tokenizers.WordPiece(System.Text.Encoding.UTF8.GetBytes(string.Join('\n', s_words)), lower: true) };
@@ -39,7 +41,8 @@ public sealed class PairTests : IDisposable
     {
         using var encoder = Small();
         var folder = Directory.CreateDirectory(_shop["encoder"]).FullName;
-        Safetensors.Write(Path.Combine(folder, "model.safetensors"), encoder.State().ToDictionary(item => "bert." + item.Key, item => item.Value), new Dictionary<string, string>());
+        Safetensors.Write(Path.Combine(folder, "model.safetensors"), encoder.State().ToDictionary(item => "bert." + item.Key, item => item.Value),
+            new Dictionary<string, string>());
         File.WriteAllText(Path.Combine(folder, "vocab.txt"), string.Join('\n', s_words));
         File.WriteAllText(Path.Combine(folder, "config.json"), JsonSerializer.Serialize(new Dictionary<string, object>
         {
@@ -121,8 +124,10 @@ public sealed class PairTests : IDisposable
     [Fact]
     public void Classes_that_make_no_pairs_are_refused()
     {
-        Assert.Equal("all that is trained on is of one class: pairs of two classes are needed too", Assert.Throws<GraftException>(() => new ContrastivePairs([1, 1, 1], 1, 1, 0, 0)).Message);
-        Assert.Equal("no class has two to be trained on: pairs of one class are needed too", Assert.Throws<GraftException>(() => new ContrastivePairs([0, 1, 2], 1, 1, 0, 0)).Message);
+        Assert.Equal("all that is trained on is of one class: pairs of two classes are needed too", Assert.Throws<GraftException>(() =>
+            new ContrastivePairs([1, 1, 1], 1, 1, 0, 0)).Message);
+        Assert.Equal("no class has two to be trained on: pairs of one class are needed too", Assert.Throws<GraftException>(() =>
+            new ContrastivePairs([0, 1, 2], 1, 1, 0, 0)).Message);
     }
 
     private static PairBatch Sentences(TextEncoder encoder, params (string First, string Second, float Target)[] pairs)
@@ -143,16 +148,19 @@ public sealed class PairTests : IDisposable
         using var encoder = Small();
         encoder.Eval();
         var phase = Gradient(kind);
-        using PairObjective objective = kind == PhaseObjective.Contrastive ? new ContrastiveObjective(encoder, phase, 4) : new CosentObjective(encoder, phase, 4);
+        using PairObjective objective = kind == PhaseObjective.Contrastive ? new ContrastiveObjective(encoder, phase, 4)
+            : new CosentObjective(encoder, phase, 4);
         objective.Eval();
-        (string, string, float)[] pairs = [("the film was good", "a great film", 1), ("it is poor .", "the plot", 0), ("a story", "a dull story", 1), ("fine", "bad", 0)];
+        (string, string, float)[] pairs = [("the film was good", "a great film", 1), ("it is poor .", "the plot", 0), ("a story", "a dull story", 1),
+            ("fine", "bad", 0)];
         using var batch = Sentences(encoder, pairs);
         var (gradients, loss) = objective.Gradient(batch, new Step(0, 0, 0, 0, 0, 1), [.. encoder.Parameters()]);
         Assert.Contains(gradients, gradient => gradient is not null && gradient.Abs().Sum().Item() > 0);
         using var scope = new TensorScope();
         using var mode = Autograd.NoGrad();
         // The encoder's own pooling, of each sentence alone.
-        string Vector(string text) => JsonSerializer.Serialize(encoder.Forward(encoder.Batch([encoder.Encode(new TextItem(text)).Ids])).ToArray<float>());
+        string Vector(string text) =>
+            JsonSerializer.Serialize(encoder.Forward(encoder.Batch([encoder.Encode(new TextItem(text)).Ids])).ToArray<float>());
         var said = Workshop.Python($"""
             import torch
             u = torch.tensor([{string.Join(',', pairs.Select(pair => Vector(pair.Item1)))}], dtype=torch.float64)
@@ -182,7 +190,8 @@ public sealed class PairTests : IDisposable
         Assert.Equal(6, losses.Length);
         Assert.True(losses[^1] < losses[0], string.Join(' ', losses));
         Assert.True(result.Accuracy > 0.9);
-        Assert.Equal("contrastive", JsonDocument.Parse(File.ReadAllText(Path.Combine(result.Run, "run.json"))).RootElement.GetProperty("plan").GetProperty("phases")[0].GetProperty("objective").GetString());
+        Assert.Equal("contrastive", JsonDocument.Parse(File.ReadAllText(Path.Combine(result.Run,
+            "run.json"))).RootElement.GetProperty("plan").GetProperty("phases")[0].GetProperty("objective").GetString());
         Assert.True(File.Exists(result.Report));
         using var program = TextModel.Open(result.Run);
         Assert.Equal("bad", program.Answer("a dull story .").Label);
@@ -201,7 +210,8 @@ public sealed class PairTests : IDisposable
             {
                 using var stop = new CancellationTokenSource();
                 var seen = 0;
-                var task = new TransferTask(options) { Cancel = stop.Token, Progress = report => { if (report.Unit == "pairs" && ++seen == steps) stop.Cancel(); } };
+                var task = new TransferTask(options) { Cancel = stop.Token, Progress = report => { if (report.Unit == "pairs"
+                    && ++seen == steps) stop.Cancel(); } };
                 Assert.ThrowsAny<OperationCanceledException>(() => task.Run());
                 new TransferTask(TransferTask.OptionsOf(_shop[name])).Run(resume: true);
             }
@@ -210,7 +220,8 @@ public sealed class PairTests : IDisposable
                 new TransferTask(options).Run();
             }
             using var model = Classifier.Load(_shop[name]);
-            return [.. model.Backbone.State()["encoder.layer.3.output.dense.weight"].ToArray<float>(), .. model.Head!.State().Values.SelectMany(tensor => tensor.ToArray<float>())];
+            return [.. model.Backbone.State()["encoder.layer.3.output.dense.weight"].ToArray<float>(),
+                .. model.Head!.State().Values.SelectMany(tensor => tensor.ToArray<float>())];
         }
         Assert.Equal(Trained("whole", null), Trained("broken", 3));
     }
@@ -231,16 +242,21 @@ public sealed class PairTests : IDisposable
         var path = Scored();
         var found = DatasetReader.Open(path);
         Assert.Equal(TargetKind.Similarity, found.Train.Targets.Kind);
-        Assert.Contains("the column score of pairs.tsv says how alike the two texts are: each is read by itself (--task numbers reads both at once)", found.Notes.Remarks);
+        Assert.Contains("the column score of pairs.tsv says how alike the two texts are: each is read by itself (--task numbers reads both at once)",
+            found.Notes.Remarks);
         Assert.Equal(TargetKind.Numbers, DatasetReader.Open(path, TargetKind.Numbers).Train.Targets.Kind);
         Assert.Equal(TargetKind.Similarity, found.Train.SplitStratified(0.2, 0).Second.Targets.Kind);
         File.WriteAllText(_shop["one.tsv"], "score\ttext\n1.5\ta film\n2.5\ta story\n");
-        Assert.Contains("has no second column of text, only score, text", Assert.Throws<GraftException>(() => DatasetReader.Open(_shop["one.tsv"], TargetKind.Similarity)).Message, StringComparison.Ordinal);
+        Assert.Contains("has no second column of text, only score, text", Assert.Throws<GraftException>(() => DatasetReader.Open(_shop["one.tsv"],
+            TargetKind.Similarity)).Message, StringComparison.Ordinal);
         File.WriteAllText(_shop["two.tsv"], "sentence1\tsentence2\tnear\tfar\na b\tc d\t1.5\t2.5\ne f\tg h\t0.5\t3.5\n");
-        Assert.Contains("near, far each hold numbers, and one says how alike the two texts are. Say which: --label near", Assert.Throws<GraftException>(() => DatasetReader.Open(_shop["two.tsv"], TargetKind.Similarity)).Message, StringComparison.Ordinal);
+        Assert.Contains("near, far each hold numbers, and one says how alike the two texts are. Say which: --label near",
+            Assert.Throws<GraftException>(() => DatasetReader.Open(_shop["two.tsv"], TargetKind.Similarity)).Message, StringComparison.Ordinal);
         File.WriteAllText(_shop["none.tsv"], "sentence1\tsentence2\na b\tc d\ne f\tg h\n");
-        Assert.Contains("--task similarity: no column of", Assert.Throws<GraftException>(() => DatasetReader.Open(_shop["none.tsv"], TargetKind.Similarity)).Message, StringComparison.Ordinal);
-        Assert.Equal("near", DatasetReader.Open(_shop["two.tsv"], TargetKind.Similarity, new TextColumns(Label: "near")).Train.Targets.Names.Single());
+        Assert.Contains("--task similarity: no column of", Assert.Throws<GraftException>(() => DatasetReader.Open(_shop["none.tsv"],
+            TargetKind.Similarity)).Message, StringComparison.Ordinal);
+        Assert.Equal("near", DatasetReader.Open(_shop["two.tsv"], TargetKind.Similarity,
+            new TextColumns(Label: "near")).Train.Targets.Names.Single());
     }
 
     [Theory]
@@ -268,7 +284,8 @@ public sealed class PairTests : IDisposable
         {
             using var scope = new TensorScope();
             using var mode = Autograd.NoGrad();
-            double[] Vector(string text) => [.. weights.Forward(encoder.Batch([encoder.Encode(new TextItem(text)).Ids])).ToArray<float>().Select(value => (double)value)];
+            double[] Vector(string text) =>
+                [.. weights.Forward(encoder.Batch([encoder.Encode(new TextItem(text)).Ids])).ToArray<float>().Select(value => (double)value)];
             var (u, v) = (Vector(pair.First), Vector(pair.Second!));
             var cosine = u.Zip(v, (a, b) => a * b).Sum() / Math.Sqrt(u.Sum(a => a * a) * v.Sum(b => b * b));
             var wanted = head.Line.Scale * cosine + head.Line.Offset;
@@ -281,7 +298,8 @@ public sealed class PairTests : IDisposable
         // The intervals and the line come with the model; the data is opened as it was for training.
         var judged = program.Judge(program.Card.Open(data));
         Assert.Equal("Spearman", judged.Measured.Score.Name);
-        Assert.Contains("'the film was good' is one: give pairs", Assert.Throws<GraftException>(() => program.Answer("the film was good")).Message, StringComparison.Ordinal);
+        Assert.Contains("'the film was good' is one: give pairs", Assert.Throws<GraftException>(() => program.Answer("the film was good")).Message,
+            StringComparison.Ordinal);
     }
 
     [Fact]
@@ -290,11 +308,13 @@ public sealed class PairTests : IDisposable
         using var scope = new TensorScope();
         // cos = 1, 0, -1 of two numbers each.
         var features = Tensor.From([1f, 0, 2, 0, 1, 0, 0, 3, 1, 0, -1, 0], 3, 4);
-        using var head = HeadFitter.Fit(features, new NumberTargets([[5], [2], [1]], ["score"], TargetKind.Similarity), new HeadOptions { Kind = HeadKind.Cosine }).Head;
+        using var head = HeadFitter.Fit(features, new NumberTargets([[5], [2], [1]], ["score"], TargetKind.Similarity),
+            new HeadOptions { Kind = HeadKind.Cosine }).Head;
         var (scale, offset) = ((CosineHead)head).Line;
         Assert.Equal(2, scale, 1e-5);
         Assert.Equal(8 / 3.0, offset, 1e-5);
-        var note = HeadFitter.Fit(features, new NumberTargets([[1], [2], [5]], ["score"], TargetKind.Similarity), new HeadOptions { Kind = HeadKind.Cosine });
+        var note = HeadFitter.Fit(features, new NumberTargets([[1], [2], [5]], ["score"], TargetKind.Similarity),
+            new HeadOptions { Kind = HeadKind.Cosine });
         Assert.Contains("falls where the cosine rises", Assert.Single(note.Notes), StringComparison.Ordinal);
         note.Head.Dispose();
     }
@@ -326,13 +346,19 @@ public sealed class PairTests : IDisposable
         var setfit = Strategies.SetFit(encoder);
         Assert.Equivalent(setfit, Plan.FromJson(setfit.ToJson(), "plan.json"));
         setfit.Validate(encoder);
-        Assert.Contains("no phase trains the head", Assert.Throws<GraftException>(() => (setfit with { Phases = [setfit.Phases[0]] }).Validate(encoder)).Message, StringComparison.Ordinal);
-        Assert.Contains("the head ridge tells no classes", Assert.Throws<GraftException>(() => (setfit with { Head = HeadKind.Ridge }).Validate(encoder)).Message, StringComparison.Ordinal);
-        Assert.Contains("--strategy setfit puts sentences of one class together, and the head ridge tells no classes", Assert.Throws<GraftException>(() => Strategies.ByName("setfit", encoder, 9, HeadKind.Ridge)).Message, StringComparison.Ordinal);
+        Assert.Contains("no phase trains the head", Assert.Throws<GraftException>(() =>
+            (setfit with { Phases = [setfit.Phases[0]] }).Validate(encoder)).Message, StringComparison.Ordinal);
+        Assert.Contains("the head ridge tells no classes", Assert.Throws<GraftException>(() =>
+            (setfit with { Head = HeadKind.Ridge }).Validate(encoder)).Message, StringComparison.Ordinal);
+        Assert.Contains("--strategy setfit puts sentences of one class together, and the head ridge tells no classes",
+            Assert.Throws<GraftException>(() => Strategies.ByName("setfit", encoder, 9, HeadKind.Ridge)).Message, StringComparison.Ordinal);
         using var pictures = BackboneCatalogue.Create("resnet18");
-        Assert.Contains("sees pictures", Assert.Throws<GraftException>(() => Strategies.ByName("setfit", pictures, 9)).Message, StringComparison.Ordinal);
-        Assert.Contains("--strategy gradual is not for the similarity of pairs", Assert.Throws<GraftException>(() => Strategies.ByName("gradual", encoder, 9, HeadKind.Cosine)).Message, StringComparison.Ordinal);
+        Assert.Contains("sees pictures", Assert.Throws<GraftException>(() => Strategies.ByName("setfit", pictures, 9)).Message,
+            StringComparison.Ordinal);
+        Assert.Contains("--strategy gradual is not for the similarity of pairs", Assert.Throws<GraftException>(() => Strategies.ByName("gradual",
+            encoder, 9, HeadKind.Cosine)).Message, StringComparison.Ordinal);
         Assert.Contains("the head cosine compares two texts: say objective cosent",
-            Assert.Throws<GraftException>(() => (Strategies.Full(encoder, 9) with { Head = HeadKind.Cosine }).Validate(encoder)).Message, StringComparison.Ordinal);
+            Assert.Throws<GraftException>(() => (Strategies.Full(encoder, 9) with { Head = HeadKind.Cosine }).Validate(encoder)).Message,
+                StringComparison.Ordinal);
     }
 }

@@ -86,7 +86,8 @@ internal static class PredictCommand
                 for (var line = 1; Console.In.ReadLine() is { } read; line++)
                 {
                     if (read.Trim().Length == 0) continue;
-                    items.Add(model.ComparesPairs && read.Split('\t', 2) is [var first, var second] ? new TextItem(first, second) : new TextItem(read));
+                    items.Add(model.ComparesPairs && read.Split('\t', 2) is [var first, var second] ? new TextItem(first, second)
+                        : new TextItem(read));
                     names.Add($"-:{line}");
                 }
             }

@@ -157,14 +157,20 @@ public sealed class LabelTargets(int[][] sets, IReadOnlyList<string> names) : Ta
     }
 }
 
-/// <summary>One number or more for each item.</summary>
-/// <param name="rows">A value of each column, for each item.</param>
-/// <param name="names">Of the columns.</param>
-/// <param name="kind">Numbers, or the similarity of pairs.</param>
-public sealed class NumberTargets(float[][] rows, IReadOnlyList<string> names, TargetKind kind = TargetKind.Numbers) : Targets(kind, names)
+/// <summary>One number or more for each item; or one for each pair of texts, how alike they are.</summary>
+public sealed class NumberTargets : Targets
 {
+    /// <param name="rows">A value of each column, for each item.</param>
+    /// <param name="names">Of the columns.</param>
+    public NumberTargets(float[][] rows, IReadOnlyList<string> names) : this(rows, names, TargetKind.Numbers) { }
+
+    /// <param name="rows">A value of each column, for each item.</param>
+    /// <param name="names">Of the columns: of similarity, of the one.</param>
+    /// <param name="kind">Numbers, or the similarity of pairs.</param>
+    public NumberTargets(float[][] rows, IReadOnlyList<string> names, TargetKind kind) : base(kind, names) => Rows = rows;
+
     /// <summary>A value of each column, for each item.</summary>
-    public float[][] Rows { get; } = rows;
+    public float[][] Rows { get; }
 
     /// <inheritdoc/>
     public override int Count => Rows.Length;

@@ -58,7 +58,8 @@ internal static class TextTables
             }
         }
         var told = TableTargets.Of(first.Path, first.Headers, [.. first.Headers.Select(TableReader.Plain)], [.. items.Select(item => item.Fields)], columns.Label,
-            [columns.Text, columns.Pair, columns.Part], alike ? TargetKind.Similarity : columns.IsScore ? task ?? TargetKind.Numbers : task, known, ItemNoun.Sentence) ?? throw NoLabel(first);
+            [columns.Text, columns.Pair, columns.Part], alike ? TargetKind.Similarity : columns.IsScore ? task ?? TargetKind.Numbers : task, known,
+                ItemNoun.Sentence) ?? throw NoLabel(first);
         if (alike && told.Columns.Length > 1)
             throw new GraftException($"{first.Path}: {string.Join(", ", told.Columns.Select(k => first.Headers[k]))} each hold numbers, and one says how alike the two texts are. Say which: --label {first.Headers[told.Columns[0]]}");
         if (told.Remark is { } remark && task is null) remarks.Add(remark);

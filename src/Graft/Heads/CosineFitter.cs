@@ -35,10 +35,13 @@ internal static class CosineFitter
             }
         }
         var notes = new List<string>();
-        if (scores.All(score => score == scores[0])) notes.Add($"every {targets.Names[0]} that was trained on is {scores[0]}: there is nothing to learn of it");
-        else if (line.Scale <= 0) notes.Add($"the {targets.Names[0]} falls where the cosine rises: the vectors do not tell how alike the texts are, or the scores are distances");
+        if (scores.All(score => score == scores[0]))
+            notes.Add($"every {targets.Names[0]} that was trained on is {scores[0]}: there is nothing to learn of it");
+        else if (line.Scale <= 0)
+            notes.Add($"the {targets.Names[0]} falls where the cosine rises: the vectors do not tell how alike the texts are, or the scores are distances");
         var head = new CosineHead((int)features.Shape[1] / 2) { Line = line };
-        return new FittedHead(head, double.NaN, Ranking.Spearman(cosines, scores), [], clock.Elapsed.TotalSeconds) { HeldOut = heldOut, Notes = notes };
+        return new FittedHead(head, double.NaN, Ranking.Spearman(cosines, scores), [], clock.Elapsed.TotalSeconds) { HeldOut = heldOut,
+            Notes = notes };
     }
 
     private static (double Scale, double Offset) Line(double[] x, double[] y, int[] rows)

@@ -52,8 +52,10 @@ internal static class HeadKinds
         throw Bounds.Refuse(task switch
         {
             TargetKind.Labels => $"--head {name} does not tell several labels: use sigmoid",
-            TargetKind.Numbers => $"--head {name} does not tell numbers: use ridge or huber{(kind == HeadKind.Cosine ? ", or --task similarity" : "")}",
-            TargetKind.Similarity => $"--head {name} does not compare the two texts of a pair: use cosine{(kind.Task() == TargetKind.Numbers ? ", or --task numbers" : "")}",
+            TargetKind.Numbers =>
+                $"--head {name} does not tell numbers: use ridge or huber{(kind == HeadKind.Cosine ? ", or --task similarity" : "")}",
+            TargetKind.Similarity =>
+                $"--head {name} does not compare the two texts of a pair: use cosine{(kind.Task() == TargetKind.Numbers ? ", or --task numbers" : "")}",
             _ => $"--head {name} does not tell classes: use softmax, svm, mlp or mean; or --task {kind.Task().ToString().ToLowerInvariant()}",
         });
     }

@@ -24,7 +24,8 @@ internal sealed class ContrastivePairs : PairSource
         var classes = labels.DefaultIfEmpty(-1).Max() + 1;
         var counts = new int[classes];
         foreach (var label in labels) counts[label]++;
-        if (counts.Count(count => count > 0) < 2) throw new GraftException("all that is trained on is of one class: pairs of two classes are needed too");
+        if (counts.Count(count => count > 0) < 2)
+            throw new GraftException("all that is trained on is of one class: pairs of two classes are needed too");
         if (counts.All(count => count < 2)) throw new GraftException("no class has two to be trained on: pairs of one class are needed too");
         _ordered = [.. Enumerable.Range(0, labels.Length).OrderBy(k => labels[k])];
         _start = new int[classes + 1];
@@ -53,7 +54,8 @@ internal sealed class ContrastivePairs : PairSource
             for (var k = 0; k < batch.Length; k++)
             {
                 var number = (long)b * _batchSize + k;
-                if (number / 2 / _labels.Length is var turn && turn != round) (round, order) = (turn, new Rng(_seed, 5, epoch, turn).Permutation(_labels.Length));
+                var turn = number / 2 / _labels.Length;
+                if (turn != round) (round, order) = (turn, new Rng(_seed, 5, epoch, turn).Permutation(_labels.Length));
                 batch[k] = Draw(order[number / 2 % _labels.Length], number % 2 == 0, new Rng(_seed, 6, epoch, number));
             }
             yield return batch;

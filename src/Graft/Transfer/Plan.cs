@@ -169,7 +169,8 @@ public sealed record Phase
         var stages = backbone.Stages.Count;
         Bounds.Whole($"{where} trainFrom", TrainFrom, 0, stages);
         if (Objective != PhaseObjective.Supervised) ValidatePairs(backbone, head, where);
-        else if (PairsOfEach != 0 || MostSteps != 0) throw Bounds.Refuse($"{where} {(PairsOfEach != 0 ? "pairsOfEach" : "mostSteps")} is for the objective contrastive. Leave it out, or say objective");
+        else if (PairsOfEach != 0 || MostSteps != 0)
+            throw Bounds.Refuse($"{where} {(PairsOfEach != 0 ? "pairsOfEach" : "mostSteps")} is for the objective contrastive. Leave it out, or say objective");
         if (Solve)
         {
             if (TrainFrom != stages) throw Bounds.Refuse($"{where} trainFrom {TrainFrom}: solving trains the head alone, which is {stages}, the number of stages. Set solve to false to train stages too");
@@ -215,11 +216,13 @@ public sealed record Phase
         if (Solve) throw Bounds.Refuse($"{where} objective {name} takes gradient steps, and solve takes none. Set one of them aside");
         if (backbone is not TextEncoder) throw Bounds.Refuse($"{where} objective {name} is for sentences, and {backbone.Architecture} sees pictures: {NextCommand.Of("fewshot", "train")} learns from few pictures");
         if (TrainFrom == backbone.Stages.Count) throw Bounds.Refuse($"{where} trainFrom {TrainFrom}: the objective {name} trains stages, and that is the head alone. Give a number below");
-        if (Objective == PhaseObjective.Cosent && head != HeadKind.Cosine) throw Bounds.Refuse($"{where} objective cosent is of pairs with scores, and the head {head.ToString().ToLowerInvariant()} tells something else: use the head cosine");
+        if (Objective == PhaseObjective.Cosent && head != HeadKind.Cosine)
+            throw Bounds.Refuse($"{where} objective cosent is of pairs with scores, and the head {head.ToString().ToLowerInvariant()} tells something else: use the head cosine");
         if (Objective == PhaseObjective.Contrastive && head.Task() != Data.TargetKind.Classes)
             throw Bounds.Refuse($"{where} objective contrastive puts sentences of one class together, and the head {head.ToString().ToLowerInvariant()} tells no classes: use softmax, svm, mlp or mean, on data of one class each");
         if (Objective == PhaseObjective.Contrastive) Bounds.Whole($"{where} pairsOfEach", PairsOfEach, 1);
-        else if (PairsOfEach != 0 || MostSteps != 0) throw Bounds.Refuse($"{where} {(PairsOfEach != 0 ? "pairsOfEach" : "mostSteps")} is for the objective contrastive: the others have their pairs from the data. Leave it out");
+        else if (PairsOfEach != 0 || MostSteps != 0)
+            throw Bounds.Refuse($"{where} {(PairsOfEach != 0 ? "pairsOfEach" : "mostSteps")} is for the objective contrastive: the others have their pairs from the data. Leave it out");
         Bounds.Whole($"{where} mostSteps", MostSteps, 0);
         foreach (var (field, value) in new[] { ("mixup", Mixup), ("cutMix", CutMix), ("labelSmoothing", LabelSmoothing) })
         {

@@ -177,8 +177,11 @@ internal sealed class PlanRunner(Backbone backbone, Plan plan, Dataset train, Da
             Train(contrastive, drawn, null, number, phase, state, lookFirst: false);
             return;
         }
-        PairFeed Scored(ref int[][]? tokens, Dataset data, int batch, bool shuffle) => new(tokens ??= Tokens(encoder, data.Apart()), encoder.Shape.Pad,
-            new ScoredPairs([.. ((NumberTargets)data.Targets).Rows.Select(row => row[0])], batch, options.Seed, shuffle));
+        PairFeed Scored(ref int[][]? tokens, Dataset data, int batch, bool shuffle)
+        {
+            float[] scores = [.. ((NumberTargets)data.Targets).Rows.Select(row => row[0])];
+            return new PairFeed(tokens ??= Tokens(encoder, data.Apart()), encoder.Shape.Pad, new ScoredPairs(scores, batch, options.Seed, shuffle));
+        }
         using var feed = Scored(ref _trainTokens, train, phase.BatchSize, shuffle: true);
         using var heldOut = validation.Count == 0 ? null : Scored(ref _validationTokens, validation, HeldOutBatch, shuffle: false);
         using var objective = new CosentObjective(backbone, phase, FeatureStage, options.Device);

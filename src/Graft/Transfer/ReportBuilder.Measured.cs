@@ -77,7 +77,8 @@ internal sealed partial class ReportBuilder
         LabelMetrics found => [(Text(found.MeanAveragePrecision), $"mean average precision ({Between(found.Interval)})"),
             (Text(found.MicroF1), "micro F1"), (Text(found.MacroF1), "macro F1"), (Percent(found.Exact), $"{run.Noun.Many} with every label right")],
         NumberMetrics { OfPairs: true, PerColumn: [var pairs] } => [
-            (Text(pairs.Spearman), $"Spearman ({Between(pairs.SpearmanInterval)})"), (Text(pairs.Pearson), $"Pearson ({Between(pairs.PearsonInterval)})"),
+            (Text(pairs.Spearman), $"Spearman ({Between(pairs.SpearmanInterval)})"), (Text(pairs.Pearson),
+                $"Pearson ({Between(pairs.PearsonInterval)})"),
             (FormattableString.Invariant($"{pairs.Mae:G4}"), "mean absolute error")],
         NumberMetrics found => [
             (Text(found.RSquared), found.PerColumn.Count == 1 ? $"R² ({Between(found.PerColumn[0].RSquaredInterval)})"

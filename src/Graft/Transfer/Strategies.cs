@@ -105,8 +105,11 @@ public static class Strategies
         return new Plan
         {
             Strategy = "setfit", Head = head,
-            Phases = [Paired(backbone, "contrastive", 0) with { Objective = PhaseObjective.Contrastive, BatchSize = 16, PairsOfEach = 20, MostSteps = 500 },
-                Solved(backbone)],
+            Phases =
+            [
+                Paired(backbone, "contrastive", 0) with { Objective = PhaseObjective.Contrastive, BatchSize = 16, PairsOfEach = 20, MostSteps = 500 },
+                Solved(backbone),
+            ],
         };
     }
 
@@ -125,8 +128,14 @@ public static class Strategies
         return new Plan
         {
             Strategy = name, Head = HeadKind.Cosine,
-            Phases = [Paired(backbone, from == 0 ? "all" : $"from {backbone.Stages[from].Name}", from) with
-                { Objective = PhaseObjective.Cosent, BatchSize = PairedBatch, Epochs = Math.Clamp((600 + perEpoch - 1) / perEpoch, 1, 4) }, Solved(backbone)],
+            Phases =
+            [
+                Paired(backbone, from == 0 ? "all" : $"from {backbone.Stages[from].Name}", from) with
+                {
+                    Objective = PhaseObjective.Cosent, BatchSize = PairedBatch, Epochs = Math.Clamp((600 + perEpoch - 1) / perEpoch, 1, 4),
+                },
+                Solved(backbone),
+            ],
         };
     }
 

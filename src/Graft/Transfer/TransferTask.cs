@@ -196,7 +196,8 @@ public sealed class TransferTask(TrainOptions options)
                 events.Scalar("loss/train", epoch.Loss, step);
                 if (double.IsFinite(epoch.ValidationLoss)) events.Scalar("loss/validation", epoch.ValidationLoss, step);
                 if (double.IsFinite(epoch.TrainAccuracy)) events.Scalar("accuracy/train", epoch.TrainAccuracy, step);
-                if (double.IsFinite(epoch.ValidationAccuracy)) events.Scalar($"{Measure(train.Targets.Kind)}/validation", epoch.ValidationAccuracy, step);
+                if (double.IsFinite(epoch.ValidationAccuracy)) events.Scalar($"{Measure(train.Targets.Kind)}/validation", epoch.ValidationAccuracy,
+                    step);
                 events.Scalar("rate", epoch.Rate, step);
                 EpochEnded?.Invoke(epoch);
             },
@@ -303,7 +304,8 @@ public sealed class TransferTask(TrainOptions options)
 
     private static Dictionary<string, string> Card(RunRecord record) => new()
     {
-        ["licence"] = record.Upstream.Licence, ["domain"] = $"fine-tuned by Graft on {record.TrainImages} {record.Noun.Many} of {record.Classes.Count} {record.Task.ToString().ToLowerInvariant()}; upstream: {record.Upstream.Domain}",
+        ["licence"] = record.Upstream.Licence,
+            ["domain"] = $"fine-tuned by Graft on {record.TrainImages} {record.Noun.Many} of {record.Classes.Count} {(record.Task == TargetKind.Similarity ? TargetKind.Numbers : record.Task).ToString().ToLowerInvariant()}; upstream: {record.Upstream.Domain}",
         ["data_fingerprint"] = record.DataFingerprint, ["seed"] = record.Options.Seed.ToString(), ["strategy"] = record.Plan.Strategy,
     };
 
