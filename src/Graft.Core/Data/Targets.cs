@@ -167,7 +167,13 @@ public sealed class NumberTargets : Targets
     /// <param name="rows">A value of each column, for each item.</param>
     /// <param name="names">Of the columns: of similarity, of the one.</param>
     /// <param name="kind">Numbers, or the similarity of pairs.</param>
-    public NumberTargets(float[][] rows, IReadOnlyList<string> names, TargetKind kind) : base(kind, names) => Rows = rows;
+    /// <exception cref="ArgumentException">Another kind.</exception>
+    public NumberTargets(float[][] rows, IReadOnlyList<string> names, TargetKind kind) : base(kind, names)
+    {
+        if (kind is not (TargetKind.Numbers or TargetKind.Similarity)) throw new ArgumentException($"numbers are no targets of the kind {kind}",
+            nameof(kind));
+        Rows = rows;
+    }
 
     /// <summary>A value of each column, for each item.</summary>
     public float[][] Rows { get; }

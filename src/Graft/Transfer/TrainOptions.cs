@@ -61,7 +61,7 @@ public sealed record TrainOptions
     public TextColumns Columns { get; init; } = new();
 
     /// <summary>auto, or a strategy's name.</summary>
-    [Option("auto, feature, partial, full, head-then-full, gradual, scratch, setfit (few sentences); also partial:K (the K deepest stages) and feature:STAGE",
+    [Option("auto, feature, partial, full, head-then-full, gradual, scratch, setfit; also partial:K (the K deepest stages) and feature:STAGE",
         HelpName = "NAME")]
     public string Strategy { get; init; } = "auto";
 
