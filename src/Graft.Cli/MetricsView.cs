@@ -22,7 +22,13 @@ internal static class MetricsView
             shell.Say($"mAP {labels.MeanAveragePrecision:0.000} on {labels.Count} {noun.Many} (95% interval {labels.Interval[0]:0.000} to {labels.Interval[1]:0.000}); "
                 + $"micro F1 {labels.MicroF1:0.000}, macro F1 {labels.MacroF1:0.000}; every label right on {labels.Exact:P1}");
         }
-        if (metrics is NumberMetrics numbers)
+        if (metrics is NumberMetrics { OfPairs: true, PerColumn: [var pairs] })
+        {
+            shell.Say($"Spearman {pairs.Spearman:0.000} (95% interval {pairs.SpearmanInterval[0]:0.000} to {pairs.SpearmanInterval[1]:0.000}), "
+                + $"Pearson {pairs.Pearson:0.000} ({pairs.PearsonInterval[0]:0.000} to {pairs.PearsonInterval[1]:0.000}) on {pairs.Name} of {metrics.Count} pairs; "
+                + $"MAE {pairs.Mae:G4}, RMSE {pairs.Rmse:G4}");
+        }
+        else if (metrics is NumberMetrics numbers)
         {
             string[] headers = ["column", "MAE", "95% interval", "MAE of the mean", "RMSE", "95% interval", "R²", "95% interval"];
             shell.Table(headers, numbers.PerColumn.Select(found => new[]
@@ -43,12 +49,18 @@ internal static class MetricsView
             images = labels.Count, map = labels.MeanAveragePrecision, map_interval = labels.Interval,
             micro_f1 = labels.MicroF1, macro_f1 = labels.MacroF1, exact = labels.Exact, per_label = labels.PerLabel,
         },
+        NumberMetrics { OfPairs: true, PerColumn: [var pairs] } => new
+        {
+            pairs = metrics.Count, spearman = pairs.Spearman, spearman_interval = pairs.SpearmanInterval, pearson = pairs.Pearson,
+            pearson_interval = pairs.PearsonInterval, mae = pairs.Mae, rmse = pairs.Rmse, r2 = pairs.RSquared,
+        },
         NumberMetrics numbers => new { images = numbers.Count, mae = numbers.Mae, rmse = numbers.Rmse, r2 = numbers.RSquared,
             per_column = numbers.PerColumn },
         _ => null,
     };
 
-    private static string Task(TaskMetrics metrics) => metrics is LabelMetrics ? "labels" : "numbers";
+    private static string Task(TaskMetrics metrics) => metrics switch { LabelMetrics => "labels",
+        NumberMetrics { OfPairs: true } => "similarity", _ => "numbers" };
 
     /// <summary>Of <c>train</c>.</summary>
     public static object Json(TrainResult result) => new

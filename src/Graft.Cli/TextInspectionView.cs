@@ -20,7 +20,7 @@ internal static class TextInspectionView
         foreach (var found in report.Overlaps.Where(found => found.Exact + found.Near > 0))
         {
             shell.Say($"{found.Exact + found.Near} of the {found.Part} sentences {(found.Exact + found.Near == 1 ? "stands" : "stand")} in train too ({found.Exact} equal, {found.Near} nearly; "
-                + $"{found.OtherLabel} with another {(report.Task == TargetKind.Numbers ? "number" : "label")}): they make the result look better than it is. Remove them from one.");
+                + $"{found.OtherLabel} with another {(report.Task is TargetKind.Numbers or TargetKind.Similarity ? "number" : "label")}): they make the result look better than it is. Remove them from one.");
         }
     }
 

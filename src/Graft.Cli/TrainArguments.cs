@@ -12,7 +12,9 @@ internal static class TrainArguments
     public static TransferTask NewTask(TrainOptions options, Shell shell) => new(options)
     {
         Progress = shell.Progress, Log = shell.Log, Cancel = shell.Stop,
-        EpochEnded = epoch => shell.Log(double.IsNaN(epoch.TrainAccuracy)
+        EpochEnded = epoch => shell.Log(double.IsNaN(epoch.ValidationLoss)
+            ? $"{epoch.Name}, epoch {epoch.Epoch}: loss {epoch.Loss:0.0000}{(double.IsNaN(epoch.TrainAccuracy) ? "" : $", right {epoch.TrainAccuracy:P1}")} ({epoch.Seconds:0.0} s)"
+            : double.IsNaN(epoch.TrainAccuracy)
             ? $"{epoch.Name}, epoch {epoch.Epoch}: loss {epoch.Loss:0.0000}; held out: loss {epoch.ValidationLoss:0.0000}, score {epoch.ValidationAccuracy:0.000} ({epoch.Seconds:0.0} s)"
             : $"{epoch.Name}, epoch {epoch.Epoch}: loss {epoch.Loss:0.0000}, right {epoch.TrainAccuracy:P1}; held out: loss {epoch.ValidationLoss:0.0000}, right {epoch.ValidationAccuracy:P1} ({epoch.Seconds:0.0} s)"),
     };

@@ -5,7 +5,7 @@ using Graft.Data;
 namespace Graft.Inference;
 
 /// <summary>What a model's answers are: of which task, what its outputs are called, and how their numbers are read.</summary>
-/// <param name="Task">One class, several labels, numbers.</param>
+/// <param name="Task">One class, several labels, numbers, how alike a pair is.</param>
 /// <param name="Names">Of the classes, the labels or the columns, in the order of the outputs.</param>
 public sealed record AnswerCard(TargetKind Task, IReadOnlyList<string> Names)
 {
@@ -21,6 +21,9 @@ public sealed record AnswerCard(TargetKind Task, IReadOnlyList<string> Names)
     /// <summary>Whether the names are the outputs' numbers, for want of better ones.</summary>
     internal bool Unnamed { get; init; }
 
+    /// <summary>Of the similarity of pairs: how the vectors of the two texts become a score; null: a pair is read at once.</summary>
+    internal PairScore? Pair { get; init; }
+
     /// <summary>Of a support set: it. The numbers are distances then.</summary>
     internal SupportFeatures? Support { get; init; }
 
@@ -28,12 +31,19 @@ public sealed record AnswerCard(TargetKind Task, IReadOnlyList<string> Names)
     /// <exception cref="InvalidDataException">It is damaged.</exception>
     internal static AnswerCard Of(IReadOnlyDictionary<string, string> card, int outputs)
     {
+        var pair = PairScore.Of(card);
+        // What the network itself gives then is a vector.
+        if (pair is not null) outputs = 1;
         var names = card.TryGetValue("classes", out var text) ? JsonSerializer.Deserialize<string[]>(text) : null;
         if (names is null || names.Length != outputs || names.Contains(null!)) throw new InvalidDataException($"its classes are not {outputs} names");
-        var task = card.GetValueOrDefault("task") switch { "labels" => TargetKind.Labels, "numbers" => TargetKind.Numbers, _ => TargetKind.Classes };
-        return new AnswerCard(task, names) { Thresholds = ThresholdsOf(card, outputs), Residuals = ResidualsOf(card, outputs),
+        return new AnswerCard(TaskOf(card), names) { Pair = pair, Thresholds = ThresholdsOf(card, outputs), Residuals = ResidualsOf(card, outputs),
             Scores = card.GetValueOrDefault("output") == "scores" };
     }
+
+    internal static TargetKind TaskOf(IReadOnlyDictionary<string, string>? card) => card?.GetValueOrDefault("task") switch
+    {
+        "labels" => TargetKind.Labels, "numbers" => TargetKind.Numbers, "similarity" => TargetKind.Similarity, _ => TargetKind.Classes,
+    };
 
     internal static double[]? ThresholdsOf(IReadOnlyDictionary<string, string>? card, int count) =>
         card?.GetValueOrDefault("thresholds") is not { } text ? null
@@ -48,7 +58,7 @@ public sealed record AnswerCard(TargetKind Task, IReadOnlyList<string> Names)
     /// <summary>Makes answers of what the network gave for one picture.</summary>
     internal void Finish(Span<float> row)
     {
-        if (!Scores || Task == TargetKind.Numbers) return;
+        if (!Scores || Task is TargetKind.Numbers or TargetKind.Similarity) return;
         if (Task == TargetKind.Labels) TensorPrimitives.Sigmoid<float>(row, row);
         else
         {
@@ -70,7 +80,7 @@ public sealed record AnswerCard(TargetKind Task, IReadOnlyList<string> Names)
             return new Prediction(file, said.Label ?? "none of these", double.NaN, []) { Support = said };
         }
         float[] values = [.. answers];
-        if (Task == TargetKind.Numbers)
+        if (Task is TargetKind.Numbers or TargetKind.Similarity)
         {
             PredictedNumber[] numbers = [.. values.Select((value, k) =>
                 new PredictedNumber(Names[k], value, value + Residuals?[k][0], value + Residuals?[k][1]))];

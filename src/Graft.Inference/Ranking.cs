@@ -25,6 +25,39 @@ internal static class Ranking
         return sum;
     }
 
+    /// <summary>Pearson's correlation; NaN where one of the two does not vary.</summary>
+    public static double Pearson(double[] x, double[] y)
+    {
+        if (x.Length < 2) return double.NaN;
+        var (mx, my) = (x.Average(), y.Average());
+        var (xy, xx, yy) = (0.0, 0.0, 0.0);
+        for (var k = 0; k < x.Length; k++)
+        {
+            xy += (x[k] - mx) * (y[k] - my);
+            xx += (x[k] - mx) * (x[k] - mx);
+            yy += (y[k] - my) * (y[k] - my);
+        }
+        return xx > 0 && yy > 0 ? xy / Math.Sqrt(xx * yy) : double.NaN;
+    }
+
+    /// <summary>Spearman's correlation (1904): Pearson's of the ranks, equal values having the mean of theirs.</summary>
+    public static double Spearman(double[] x, double[] y) => Pearson(Ranks(x), Ranks(y));
+
+    private static double[] Ranks(double[] values)
+    {
+        var order = Enumerable.Range(0, values.Length).ToArray();
+        Array.Sort((double[])values.Clone(), order);
+        var ranks = new double[values.Length];
+        for (var from = 0; from < order.Length;)
+        {
+            var to = from;
+            while (to + 1 < order.Length && values[order[to + 1]] == values[order[from]]) to++;
+            for (var k = from; k <= to; k++) ranks[order[k]] = (from + to) / 2.0;
+            from = to + 1;
+        }
+        return ranks;
+    }
+
     /// <summary>Mean average precision over the labels that something has; NaN where there are none.</summary>
     /// <param name="answers">N×labels, row after row.</param>
     /// <param name="targets">N.</param>

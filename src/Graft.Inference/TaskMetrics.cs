@@ -155,7 +155,20 @@ public sealed record LabelMetrics(int Count, double MeanAveragePrecision, double
 /// <param name="RSquaredInterval">Of it.</param>
 /// <param name="MeanMae">Mean absolute error of the mean of these pictures.</param>
 public sealed record NumberMeasure(string Name, double Mae, double[] MaeInterval, double Rmse, double[] RmseInterval, double RSquared,
-    double[] RSquaredInterval, double MeanMae);
+    double[] RSquaredInterval, double MeanMae)
+{
+    /// <summary>Pearson's correlation of what is said with what is true.</summary>
+    public double Pearson { get; init; } = double.NaN;
+
+    /// <summary>Of it.</summary>
+    public double[] PearsonInterval { get; init; } = [double.NaN, double.NaN];
+
+    /// <summary>Spearman's: the same of the ranks.</summary>
+    public double Spearman { get; init; } = double.NaN;
+
+    /// <summary>Of it.</summary>
+    public double[] SpearmanInterval { get; init; } = [double.NaN, double.NaN];
+}
 
 /// <summary>How well numbers are told.</summary>
 /// <param name="Count">Pictures.</param>
@@ -165,9 +178,13 @@ public sealed record NumberMeasure(string Name, double Mae, double[] MaeInterval
 /// <param name="PerColumn">Column by column.</param>
 public sealed record NumberMetrics(int Count, double Mae, double Rmse, double RSquared, IReadOnlyList<NumberMeasure> PerColumn) : TaskMetrics(Count)
 {
+    /// <summary>Whether they are scores of how alike pairs are, of which the order is what counts.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)]
+    public bool OfPairs { get; init; }
+
     /// <inheritdoc/>
     [JsonIgnore]
-    public override Score Score => new("R²", RSquared, true);
+    public override Score Score => OfPairs ? new("Spearman", PerColumn[0].Spearman, true) : new("R²", RSquared, true);
 
     /// <summary>From numbers.</summary>
     public static NumberMetrics Of(float[] answers, NumberTargets targets, int resamples = 1000)
@@ -187,13 +204,24 @@ public sealed record NumberMetrics(int Count, double Mae, double Rmse, double RS
                 var (left, all) = (rows.Sum(k => (truth[k] - said[k]) * (truth[k] - said[k])), rows.Sum(k => (truth[k] - mean) * (truth[k] - mean)));
                 return all > 0 ? 1 - left / all : left > 0 ? 0 : 1;
             }
+            double Pearson(int[] rows) => Ranking.Pearson([.. rows.Select(k => said[k])], [.. rows.Select(k => truth[k])]);
+            double Spearman(int[] rows) => Ranking.Spearman([.. rows.Select(k => said[k])], [.. rows.Select(k => truth[k])]);
+            // Sorting takes long: so many draws as are made in a moment.
+            var draws = (int)Math.Clamp(5e6 / Math.Max(1, n), Math.Min(100, resamples), resamples);
             int[] every = [.. Enumerable.Range(0, n)];
             var middle = n == 0 ? 0 : truth.Average();
             per[c] = new NumberMeasure(targets.Names[c], Mae(every), Bootstrap(n, resamples, Mae),
                 Rmse(every), Bootstrap(n, resamples, Rmse), RSquared(every), Bootstrap(n, resamples, RSquared),
-                n == 0 ? double.NaN : truth.Average(value => Math.Abs(value - middle)));
+                n == 0 ? double.NaN : truth.Average(value => Math.Abs(value - middle)))
+            {
+                Pearson = Pearson(every), PearsonInterval = Bootstrap(n, resamples, Pearson),
+                Spearman = Spearman(every), SpearmanInterval = Bootstrap(n, draws, Spearman),
+            };
         }
-        return new NumberMetrics(n, per.Average(one => one.Mae), per.Average(one => one.Rmse), per.Average(one => one.RSquared), per);
+        return new NumberMetrics(n, per.Average(one => one.Mae), per.Average(one => one.Rmse), per.Average(one => one.RSquared), per)
+        {
+            OfPairs = targets.Kind == TargetKind.Similarity,
+        };
     }
 
     /// <summary>Between what residuals (truth less what is said) nine of ten lie, for each column: the 5% and the 95% quantile.</summary>

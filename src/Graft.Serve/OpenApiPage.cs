@@ -23,7 +23,8 @@ internal static class OpenApiPage
                 post = new
                 {
                     summary = task switch { TargetKind.Labels => $"Which labels {what} have",
-                        TargetKind.Numbers => $"Which numbers go with {what}", _ => $"Which of the classes {what} show" },
+                        TargetKind.Numbers => $"Which numbers go with {what}",
+                        TargetKind.Similarity => "How alike two texts are", _ => $"Which of the classes {what} show" },
                         security = options.ApiKey is null ? Array.Empty<object>() : [new Dictionary<string, string[]> { ["key"] = [] }],
                     requestBody = new { required = true,
                         content = text ? new Dictionary<string, object> { ["text/plain"] = Content(new { type = "string" }), ["application/json"] = Content(texts) } : new Dictionary<string, object> { ["image/*"] = Content(picture), ["application/octet-stream"] = Content(picture),
@@ -33,7 +34,8 @@ internal static class OpenApiPage
                         new { type = "object", properties =
                         new { image = new { type = "string", description = "base64" },
                         images = new { type = "array", items = new { type = "string" } } } }) } },
-                    responses = new Dictionary<string, object> { ["200"] = new { description = $"predictions: {task switch { TargetKind.Labels => "labels, all", TargetKind.Numbers => "numbers", _ => model.Card.Support is null ? "label" : "label (or none), unsure, distances" }} ({string.Join(", ", names.Take(20))}){(task == TargetKind.Classes && model.Card.Support is null ? ", probability, top" : "")}; errors: {what} that could not be read" }, ["401"] = new { description = "no API key" }, ["413"] = new { description = "too large" }, ["422"] = new { description = "nothing could be read" }, ["503"] = new { description = "too busy: try again" } },
+                    responses = new Dictionary<string,
+                        object> { ["200"] = new { description = $"predictions: {task switch { TargetKind.Labels => "labels, all", TargetKind.Numbers or TargetKind.Similarity => "numbers", _ => model.Card.Support is null ? "label" : "label (or none), unsure, distances" }} ({string.Join(", ", names.Take(20))}){(task == TargetKind.Classes && model.Card.Support is null ? ", probability, top" : "")}; errors: {what} that could not be read" }, ["401"] = new { description = "no API key" }, ["413"] = new { description = "too large" }, ["422"] = new { description = "nothing could be read" }, ["503"] = new { description = "too busy: try again" } },
                 },
             },
             ["/health"] = new { get = new { summary = "Whether it runs",

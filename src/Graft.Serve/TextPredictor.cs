@@ -22,7 +22,7 @@ internal sealed class TextPredictor : IPredictor
     {
         _model = model;
         // The first run makes room: no request should wait for that.
-        _ = model.Row(new TextItem("ready"));
+        _ = model.Row(new TextItem("ready", model.ComparesPairs ? "ready" : null));
     }
 
     public (long Pictures, long Batches, double Waited, double Ran) Totals =>
@@ -42,6 +42,8 @@ internal sealed class TextPredictor : IPredictor
         {
             throw new PictureException("the text is not in UTF-8", reason);
         }
+        if (_model.ComparesPairs && string.IsNullOrWhiteSpace(text.Second))
+            throw new PictureException("the model says how alike two texts are: send {\"text\": …, \"pair\": …} as JSON");
         if (text.First.Trim().Length == 0) throw new PictureException("the text is empty");
         if (Interlocked.Increment(ref _inside) > Waiting)
         {

@@ -61,8 +61,8 @@ public sealed class OptionBinderTests
     }
 
     [Theory]
-    [InlineData("there is no head 'oak'. There are: softmax, svm, mean, mlp, sigmoid, ridge, huber", "--head oak")]
-    [InlineData("there is no task 'class'. There are: classes, labels, numbers", "--task class")]
+    [InlineData("there is no head 'oak'. There are: softmax, svm, mean, mlp, sigmoid, ridge, huber, cosine", "--head oak")]
+    [InlineData("there is no task 'class'. There are: classes, labels, numbers, similarity", "--task class")]
     public void A_choice_that_is_none_names_what_there_is(string sentence, string words) =>
         Assert.Equal(sentence, Assert.Single(Parsed(OptionBinder.Of<TrainOptions>().AddTo, words).Errors).Message);
 

@@ -67,7 +67,7 @@ public sealed class OptionRecordTests
         { "--threads 5000: a whole number from 1 to 4096", new TrainOptions { Data = "d", Threads = 5000 } },
         { "--size 7: a whole number from 8 to 8192", new TrainOptions { Data = "d", Input = new InputOptions { Size = 7 } } },
         { "--channels cmyk: rgb, bgr, grey or gray", new TrainOptions { Data = "d", Input = new InputOptions { Channels = "cmyk" } } },
-        { "there is no task '7'. There are: classes, labels, numbers", new TrainOptions { Data = "d", Task = (Data.TargetKind)7 } },
+        { "there is no task '7'. There are: classes, labels, numbers, similarity", new TrainOptions { Data = "d", Task = (Data.TargetKind)7 } },
         { "--inner-rate 0: a number above 0", new FewShotTrainOptions { Method = new FewShotOptions { Method = "maml", InnerRate = 0 } } },
         { "--turns 3: 1, 4 or 8", new FewShotTrainOptions { Turns = 3 } },
         { "--way 1: a whole number from 2 on", new FewShotTrainOptions { Episodes = new EpisodeOptions { Way = 1 } } },

@@ -39,13 +39,13 @@ public sealed class TextDataTests : IDisposable
     [SkippableTheory]
     [InlineData("sst2", null, 6920, 872, 1821, TargetKind.Classes, false)]
     [InlineData("nsmc", null, 40000, 0, 10000, TargetKind.Classes, false)]
-    [InlineData("text/stsb", null, 5749, 1500, 1379, TargetKind.Numbers, true)]
+    [InlineData("text/stsb", null, 5749, 1500, 1379, TargetKind.Similarity, true)]
     [InlineData("text/glue/CoLA", null, 8551, 1043, 0, TargetKind.Classes, false)]
     [InlineData("text/glue/MRPC", null, 3667, 408, 0, TargetKind.Classes, true)]
     [InlineData("text/glue/RTE", null, 2490, 277, 0, TargetKind.Classes, true)]
     [InlineData("text/korean/hate-speech", "hate", 7896, 471, 0, TargetKind.Classes, false)]
     [InlineData("text/korean/kornli", null, 0, 2490, 5010, TargetKind.Classes, true)]
-    [InlineData("text/korean/korsts", null, 5749, 1500, 1379, TargetKind.Numbers, true)]
+    [InlineData("text/korean/korsts", null, 5749, 1500, 1379, TargetKind.Similarity, true)]
     [InlineData("text/korean/paws", null, 0, 2000, 2000, TargetKind.Classes, true)]
     [InlineData("text/korean/question-pair", null, 6136, 682, 758, TargetKind.Classes, true)]
     [InlineData("text/ag_news", null, 0, 0, 7600, TargetKind.Classes, false)]
@@ -384,7 +384,7 @@ public sealed class TextDataTests : IDisposable
     public void Numbers_several_labels_and_parts_of_a_column_go_by_the_rules_of_pictures()
     {
         var numbers = DatasetReader.Open(Write("n.csv", "score,sentence1,sentence2\n4,a b,c d\n2,e f,g h\n,i,j\n")).Train;
-        Assert.Equal((TargetKind.Numbers, 2, 4f), (numbers.Targets.Kind, numbers.Count, ((NumberTargets)numbers.Targets).Rows[0][0]));
+        Assert.Equal((TargetKind.Similarity, 2, 4f), (numbers.Targets.Kind, numbers.Count, ((NumberTargets)numbers.Targets).Rows[0][0]));
         var labels = DatasetReader.Open(Write("l.csv", "text,label\na b,x;y\nc d,\ne f,y\n")).Train;
         Assert.Equal((TargetKind.Labels, 3), (labels.Targets.Kind, labels.Count));
         Assert.Contains("the column label of l.csv holds several labels for a sentence, with ; or | between (--task says otherwise)", labels.Notes.Remarks);

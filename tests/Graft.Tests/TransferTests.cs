@@ -194,7 +194,8 @@ public class TransferTests
     public void Plans_are_printed_edited_and_given_back()
     {
         using var backbone = BackboneCatalogue.Create("mobilenet_v2");
-        foreach (var name in Strategies.Names.Skip(1))
+        // setfit is for sentences alone.
+        foreach (var name in Strategies.Names.Skip(1).Except(["setfit"]))
         {
             var plan = Strategies.ByName(name, backbone, 200);
             Assert.Equal(plan.ToJson(), Plan.FromJson(plan.ToJson(), "x").ToJson());

@@ -56,7 +56,7 @@ internal static class DataCommand
         IReadOnlyList<NumberSummary> numbers, ItemNoun noun)
     {
         var parts = counts.Keys.ToArray();
-        if (task == TargetKind.Numbers)
+        if (task is TargetKind.Numbers or TargetKind.Similarity)
             shell.Table(["column", "part", noun.Many, "mean", "deviation", "least", "most"], numbers.Select(found => (string[])[found.Column, found.Part, $"{found.Pictures}", $"{found.Mean:G4}", $"{found.Deviation:G4}", $"{found.Least:G4}", $"{found.Most:G4}"]), 2, 3, 4, 5, 6);
         else shell.Table([task == TargetKind.Labels ? "label" : "class", .. parts],
             classes.Select((name, k) => (string[])[name, .. parts.Select(split => $"{counts[split][k]}")]), [.. Enumerable.Range(1, parts.Length)]);

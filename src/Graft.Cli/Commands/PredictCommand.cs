@@ -26,6 +26,7 @@ internal static class PredictCommand
               graft predict runs/reviews "A film to remember."
               graft predict runs/reviews reviews.tsv --text document --json
               graft predict runs/reviews "A film to remember." --nearest 3 --index reasons.index
+              graft predict runs/sts "A man is playing." "Somebody plays."
               graft predict mobilenet_v2.safetensors picture.jpg --labels imagenet.txt
             """) { run, files };
         var input = OptionBinder.Of<InputOptions>();
@@ -89,6 +90,7 @@ internal static class PredictCommand
     {
         var (items, names) = (new List<TextItem>(), new List<string>());
         var notes = DatasetNotes.None;
+        string? half = null;
         foreach (var one in given)
         {
             if (one == "-")
@@ -96,7 +98,8 @@ internal static class PredictCommand
                 for (var line = 1; Console.In.ReadLine() is { } read; line++)
                 {
                     if (read.Trim().Length == 0) continue;
-                    items.Add(new TextItem(read));
+                    items.Add(model.ComparesPairs && read.Split('\t', 2) is [var first, var second] ? new TextItem(first, second)
+                        : new TextItem(read));
                     names.Add($"-:{line}");
                 }
             }
@@ -107,12 +110,23 @@ internal static class PredictCommand
                 items.AddRange(Enumerable.Range(0, data.Count).Select(data.Text));
                 names.AddRange(Enumerable.Range(0, data.Count).Select(data.Name));
             }
+            else if (model.ComparesPairs && half is { } before)
+            {
+                items.Add(new TextItem(before, one));
+                names.Add("");
+                half = null;
+            }
+            else if (model.ComparesPairs)
+            {
+                half = one;
+            }
             else
             {
                 items.Add(new TextItem(one));
                 names.Add("");
             }
         }
+        if (half is not null) throw Bounds.Refuse($"the model says how alike two texts are, and '{half}' has no second: give two of them, a table of pairs, or - with a tab between the two");
         var clock = System.Diagnostics.Stopwatch.StartNew();
         var answered = model.Answer(items, items.Count < Many ? null : (done, total) =>
             shell.Progress(new ProgressReport("sentences", done, total, done / Math.Max(1e-9, clock.Elapsed.TotalSeconds)) { Unit = "sentences" }), shell.Stop);

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Graft.Classification;
+using Graft.Heads;
 using Graft.Inference;
 using Graft.Transfer;
 
@@ -25,6 +26,8 @@ internal static class TrainCommand
               graft train films.csv --weights mobilenet_v2.safetensors
               graft train reviews.tsv --weights all-minilm-l6-v2
               graft train reviews.tsv --text document --label sentiment --strategy head-then-full
+              graft train few.tsv --weights all-minilm-l6-v2 --strategy setfit
+              graft train pairs.tsv --weights all-minilm-l6-v2 --task similarity
               graft train --resume runs/ants
             """) { OptionBinder<TrainOptions>.Argument("DATA") };
         asked.AddTo(command);
@@ -99,6 +102,6 @@ internal static class TrainCommand
     {
         shell.Say($"Model:   {Path.Combine(result.Run, Classifier.FileName)}");
         if (result.Report is not null) shell.Say($"Report:  {result.Report}");
-        shell.Say($"Predict: {NextCommand.Of("predict", Path.GetRelativePath(Directory.GetCurrentDirectory(), result.Run))} {(result.IsText ? "\"SENTENCE\"…" : "PICTURE…")}");
+        shell.Say($"Predict: {NextCommand.Of("predict", Path.GetRelativePath(Directory.GetCurrentDirectory(), result.Run))} {(result.Plan.Head == HeadKind.Cosine ? "\"TEXT\" \"TEXT\"" : result.IsText ? "\"SENTENCE\"…" : "PICTURE…")}");
     }
 }

@@ -41,7 +41,8 @@ internal static class ClassNames
     }
 
     private static string Words(TargetKind kind, ItemNoun noun) =>
-        kind switch { TargetKind.Labels => $"several labels for each {noun.One}", TargetKind.Numbers => "numbers", _ => "classes" };
+        kind switch { TargetKind.Labels => $"several labels for each {noun.One}", TargetKind.Numbers => "numbers",
+            TargetKind.Similarity => "scores of pairs", _ => "classes" };
 
     // A label that training does not have is taken off its pictures, which stay.
     private static Dataset MatchLabels(Dataset data, LabelTargets own, IReadOnlyList<string> wanted)
@@ -60,7 +61,7 @@ internal static class ClassNames
         int[] map = [.. wanted.Select(name => own.Names.ToList().FindIndex(other => Same(other, UnicodeNames.Compose(name))))];
         if (Array.IndexOf(map, -1) is var missing
             and >= 0) throw new GraftException($"the data has no column '{wanted[missing]}' of numbers, only {string.Join(", ", own.Names)}");
-        return data.With(new NumberTargets([.. own.Rows.Select(row => map.Select(column => row[column]).ToArray())], wanted));
+        return data.With(new NumberTargets([.. own.Rows.Select(row => map.Select(column => row[column]).ToArray())], wanted, own.Kind));
     }
 
     private static bool Same(string a, string b) => string.Equals(a, b, StringComparison.OrdinalIgnoreCase);

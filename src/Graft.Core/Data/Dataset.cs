@@ -30,6 +30,17 @@ public sealed class Dataset
     public TextItem Text(int index) => Source is TextSource texts ? texts.Text(_items[index])
         : throw new GraftException("these are pictures, and this is for sentences");
 
+    /// <summary>The two texts of each pair as items of their own, one behind the other: twice as many.</summary>
+    /// <exception cref="GraftException">An item is no pair.</exception>
+    internal Dataset Apart()
+    {
+        TextItem[] halves = [.. Enumerable.Range(0, Count).SelectMany(k => Text(k) is { Second: { } second } pair
+            ? new[] { new TextItem(pair.First), new TextItem(second) }
+            : throw new GraftException($"{Name(k)} is one text, and it is pairs that are compared"))];
+        return new Dataset(new TextSource(halves, [.. Enumerable.Range(0, halves.Length).Select(k => Name(k / 2))]),
+            new LabelTargets([.. halves.Select(_ => Array.Empty<int>())], []));
+    }
+
     /// <summary>What is to be learned of each item.</summary>
     public Targets Targets { get; }
 

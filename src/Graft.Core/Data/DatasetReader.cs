@@ -128,6 +128,8 @@ public static class DatasetReader
 
     private static void RefuseTask(string path, TargetKind? task)
     {
+        if (task == TargetKind.Similarity)
+            throw new GraftException($"{path} holds no pairs of texts: how alike two are is learned from a {Table.Kinds} of two texts and a score");
         if (task is TargetKind.Labels or TargetKind.Numbers)
             throw new GraftException($"{path} tells one class of each picture: {(task == TargetKind.Labels ? "several labels" : "numbers")} come in a CSV, "
                 + $"a column of paths beside {(task == TargetKind.Labels ? "one of labels (a;b)" : "the numbers")}");

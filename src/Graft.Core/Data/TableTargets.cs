@@ -52,12 +52,12 @@ internal sealed record TableTargets(TargetKind Kind, int[] Columns, string? Rema
             if (label >= 0) return new TableTargets(TargetKind.Labels, [label], null);
             return others.Where(IsFlags).ToArray() is { Length: > 0 } flags ? new TableTargets(TargetKind.Labels, flags, null, true) : null;
         }
-        if (wish == TargetKind.Numbers)
+        if (wish is TargetKind.Numbers or TargetKind.Similarity)
         {
             if (known is not null && Named(IsNumbers) is { Length: > 0 } own) return new TableTargets(TargetKind.Numbers, own, null);
             int[] numbers = label >= 0 && IsNumbers(label) ? [label] : [.. others.Where(k => !s_aside.Contains(plain[k]) && IsNumbers(k))];
             return numbers.Length > 0 ? new TableTargets(TargetKind.Numbers, numbers, null)
-                : throw new GraftException($"--task numbers: no column of {path} holds numbers (with a point for decimals), only {string.Join(", ", headers)}");
+                : throw new GraftException($"--task {wish.ToString()!.ToLowerInvariant()}: no column of {path} holds numbers (with a point for decimals), only {string.Join(", ", headers)}");
         }
         var file = Path.GetFileName(path);
         TableTargets Said(TargetKind kind, int[] columns, string what, bool flags = false) =>

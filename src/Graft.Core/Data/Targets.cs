@@ -15,6 +15,9 @@ public enum TargetKind
 
     /// <summary>One number or more.</summary>
     Numbers,
+
+    /// <summary>How alike the two texts of a pair are, as a number: each is read by itself, and their vectors are compared.</summary>
+    Similarity,
 }
 
 /// <summary>What is to be learned of each item of a dataset.</summary>
@@ -44,7 +47,7 @@ public abstract class Targets(TargetKind kind, IReadOnlyList<string> names)
     public abstract int[] Folds(int folds, long seed);
 
     internal GraftException NoClasses(ItemNoun noun) =>
-        new($"the {noun.Many} have {(Kind == TargetKind.Labels ? "several labels each" : "numbers")}, and this is for {noun.Many} of one class each");
+        new($"the {noun.Many} have {(Kind switch { TargetKind.Labels => "several labels each", TargetKind.Similarity => "scores of how alike they are", _ => "numbers" })}, and this is for {noun.Many} of one class each");
 }
 
 /// <summary>One class for each item.</summary>
@@ -154,19 +157,32 @@ public sealed class LabelTargets(int[][] sets, IReadOnlyList<string> names) : Ta
     }
 }
 
-/// <summary>One number or more for each item.</summary>
-/// <param name="rows">A value of each column, for each item.</param>
-/// <param name="names">Of the columns.</param>
-public sealed class NumberTargets(float[][] rows, IReadOnlyList<string> names) : Targets(TargetKind.Numbers, names)
+/// <summary>One number or more for each item; or one for each pair of texts, how alike they are.</summary>
+public sealed class NumberTargets : Targets
 {
+    /// <param name="rows">A value of each column, for each item.</param>
+    /// <param name="names">Of the columns.</param>
+    public NumberTargets(float[][] rows, IReadOnlyList<string> names) : this(rows, names, TargetKind.Numbers) { }
+
+    /// <param name="rows">A value of each column, for each item.</param>
+    /// <param name="names">Of the columns: of similarity, of the one.</param>
+    /// <param name="kind">Numbers, or the similarity of pairs.</param>
+    /// <exception cref="ArgumentException">Another kind.</exception>
+    public NumberTargets(float[][] rows, IReadOnlyList<string> names, TargetKind kind) : base(kind, names)
+    {
+        if (kind is not (TargetKind.Numbers or TargetKind.Similarity)) throw new ArgumentException($"numbers are no targets of the kind {kind}",
+            nameof(kind));
+        Rows = rows;
+    }
+
     /// <summary>A value of each column, for each item.</summary>
-    public float[][] Rows { get; } = rows;
+    public float[][] Rows { get; }
 
     /// <inheritdoc/>
     public override int Count => Rows.Length;
 
     /// <inheritdoc/>
-    public override Targets Subset(IReadOnlyList<int> indices) => new NumberTargets([.. indices.Select(k => Rows[k])], Names);
+    public override Targets Subset(IReadOnlyList<int> indices) => new NumberTargets([.. indices.Select(k => Rows[k])], Names, Kind);
 
     /// <inheritdoc/>
     public override string Describe(int index) => string.Join("; ", Rows[index].Select(value => value.ToString("R", CultureInfo.InvariantCulture)));

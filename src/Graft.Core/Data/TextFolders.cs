@@ -47,7 +47,7 @@ internal static class TextFolders
     /// <summary>The dataset of a listing of text files.</summary>
     public static DatasetParts OfClasses(Listing listing, TargetKind? task, IReadOnlyList<string>? known)
     {
-        if (task is TargetKind.Labels or TargetKind.Numbers)
+        if (task is not (null or TargetKind.Classes))
             throw new GraftException($"{listing.Root} tells one class of each sentence, its folder: several labels, or numbers, come in a table, beside the text");
         var read = new Dictionary<string, string>();
         var all = listing.Open(listing, [.. Enumerable.Range(0, listing.Names.Count)]);

@@ -20,10 +20,21 @@ internal static class TextTables
         var (items, leftOut, remarks) = (new List<Item>(), new List<LeftOut>(), new List<string>());
         Table[] tables = [.. files.Select(file => Table.Read(file.Path, wish))];
         var first = tables[0];
+        var alike = task == TargetKind.Similarity;
+        if (alike) task = TargetKind.Numbers;
         var columns = TableColumns.Of(first, wish, task, true);
         if (columns.Remark is { } said) remarks.Add(said);
         var parted = files.Any(file => file.Part is not null);
         var paired = columns.Pair >= 0;
+        if (alike && !paired)
+            throw new GraftException($"{first.Path} has no second column of text, only {string.Join(", ", first.Headers)}: how alike two texts are is learned of pairs. "
+                + "Call the columns sentence1 and sentence2, or name them: --text COLUMN --pair COLUMN");
+        // A score of a pair says how alike the two are.
+        if (task is null && paired && columns.IsScore && known is null)
+        {
+            (alike, task) = (true, TargetKind.Numbers);
+            remarks.Add($"the column {first.Headers[columns.Label]} of {first.Name} says how alike the two texts are: each is read by itself (--task numbers reads both at once)");
+        }
         for (var f = 0; f < tables.Length; f++)
         {
             var table = tables[f];
@@ -47,7 +58,10 @@ internal static class TextTables
             }
         }
         var told = TableTargets.Of(first.Path, first.Headers, [.. first.Headers.Select(TableReader.Plain)], [.. items.Select(item => item.Fields)], columns.Label,
-            [columns.Text, columns.Pair, columns.Part], columns.IsScore ? task ?? TargetKind.Numbers : task, known, ItemNoun.Sentence) ?? throw NoLabel(first);
+            [columns.Text, columns.Pair, columns.Part], alike ? TargetKind.Similarity : columns.IsScore ? task ?? TargetKind.Numbers : task, known,
+                ItemNoun.Sentence) ?? throw NoLabel(first);
+        if (alike && told.Columns.Length > 1)
+            throw new GraftException($"{first.Path}: {string.Join(", ", told.Columns.Select(k => first.Headers[k]))} each hold numbers, and one says how alike the two texts are. Say which: --label {first.Headers[told.Columns[0]]}");
         if (told.Remark is { } remark && task is null) remarks.Add(remark);
         var unlabelled = items.Where(item => told.IsBlank(item.Fields)).ToArray();
         leftOut.AddRange(unlabelled.Select(item => Left(LeftOutKind.IncompleteRow, item.Name, 1, parted ? item.Part : null)));
@@ -58,12 +72,17 @@ internal static class TextTables
 
         var formats = string.Join(" and ", tables.Select(table => table.Format).Distinct());
         var layout = $"{(tables.Length > 1 || Directory.Exists(root) ? $"folder of {formats}" : formats)} of {(paired ? "sentence pairs" : "sentences")}"
-            + told.Kind switch { TargetKind.Labels => " with labels", TargetKind.Numbers => " with numbers", _ => "" };
+            + told.Kind switch { TargetKind.Labels => " with labels", TargetKind.Numbers => alike ? " with scores" : " with numbers", _ => "" };
+        Targets Read(int[] these)
+        {
+            var read = told.Read(first.Path, first.Headers, [.. these.Select(k => (items[k].Where, items[k].Fields))], ItemNoun.Sentence);
+            return alike && read is NumberTargets numbers ? new NumberTargets(numbers.Rows, numbers.Names, TargetKind.Similarity) : read;
+        }
+
         TextSource Open(int[] these) => new([.. these.Select(k => items[k].Text)], [.. these.Select(k => items[k].Name)]);
         return told.Kind == TargetKind.Classes
             ? DatasetParts.Of(root, layout, parted, [.. items.Select(item => (item.Part, UnicodeNames.Compose(item.Fields[told.Columns[0]])))], all, Open)
-            : DatasetParts.Of(root, layout, parted, [.. items.Select(item => item.Part)], all, Open,
-                these => told.Read(first.Path, first.Headers, [.. these.Select(k => (items[k].Where, items[k].Fields))], ItemNoun.Sentence));
+            : DatasetParts.Of(root, layout, parted, [.. items.Select(item => item.Part)], all, Open, Read);
     }
 
     /// <summary>The sentences of a table, whatever else it says.</summary>

@@ -25,6 +25,9 @@ public sealed class TextModel : IAnsweringModel
     /// <summary>What was noticed when it was opened.</summary>
     public IReadOnlyList<string> Notes { get; init; } = [];
 
+    /// <summary>Whether it says how alike two texts are, and so takes pairs alone.</summary>
+    public bool ComparesPairs => Card.Pair is not null;
+
     /// <summary>Tokens of a sentence that it reads.</summary>
     public int MostTokens => _most;
 
@@ -63,14 +66,28 @@ public sealed class TextModel : IAnsweringModel
         }
     }
 
+    private int Outputs => Card.Pair is null ? _network.Outputs : 1;
+
     /// <summary>What it says of a sentence: a number for each output.</summary>
     internal float[] Row(TextItem text)
     {
-        var row = new float[_network.Outputs];
-        _network.Run(Array.ConvertAll(_tokenizer.Encode(text, _most).Ids, id => (long)id), 1, row);
+        if (Card.Pair is { } score) return [score.Of(Vector(text.First), Vector(Second(text)))];
+        var row = Vector(text);
         Card.Finish(row);
         return row;
     }
+
+    private float[] Vector(TextItem text)
+    {
+        var row = new float[_network.Outputs];
+        _network.Run(Array.ConvertAll(_tokenizer.Encode(text, _most).Ids, id => (long)id), 1, row);
+        return row;
+    }
+
+    private float[] Vector(string text) => Vector(new TextItem(text));
+
+    private static string Second(TextItem text) =>
+        text.Second ?? throw new GraftException($"the model says how alike two texts are, and '{text.First}' is one: give pairs");
 
     /// <summary>Answers a sentence.</summary>
     public Prediction Answer(string text) => Answer([new TextItem(text)])[0];
@@ -79,7 +96,7 @@ public sealed class TextModel : IAnsweringModel
     public Prediction[] Answer(IReadOnlyList<TextItem> texts, Action<int, int>? progress = null, CancellationToken cancel = default)
     {
         var rows = Rows(texts.Count, k => texts[k], progress, cancel);
-        var outputs = _network.Outputs;
+        var outputs = Outputs;
         return [.. texts.Select((text, k) => Card.Say(text.ToString(), rows.AsSpan(k * outputs, outputs)))];
     }
 
@@ -93,6 +110,7 @@ public sealed class TextModel : IAnsweringModel
 
     private float[] Rows(int count, Func<int, TextItem> text, Action<int, int>? progress, CancellationToken cancel)
     {
+        if (Card.Pair is { } score) return Scores(score, count, text, progress, cancel);
         var (outputs, done) = (_network.Outputs, 0);
         var rows = new float[(long)count * outputs];
         var tokens = TextLanes.Tokenize(count, k => _tokenizer.Encode(text(k), _most).Ids, cancel);
@@ -108,6 +126,25 @@ public sealed class TextModel : IAnsweringModel
             progress?.Invoke(Interlocked.Add(ref done, items.Count), count);
         }, cancel);
         return rows;
+    }
+
+    // A text that stands in many pairs is read once.
+    private float[] Scores(PairScore score, int count, Func<int, TextItem> text, Action<int, int>? progress, CancellationToken cancel)
+    {
+        var (distinct, done) = (new Dictionary<string, int>(), 0);
+        int Number(string one) => distinct.TryGetValue(one, out var known) ? known : distinct[one] = distinct.Count;
+        var pairs = new (int First, int Second)[count];
+        for (var k = 0; k < count; k++) pairs[k] = (Number(text(k).First), Number(Second(text(k))));
+        string[] texts = [.. distinct.OrderBy(item => item.Value).Select(item => item.Key)];
+        var vectors = new float[texts.Length][];
+        var tokens = TextLanes.Tokenize(texts.Length, k => _tokenizer.Encode(new TextItem(texts[k]), _most).Ids, cancel);
+        new TextLanes(new Lazy<TextNetwork>(_network)).Run(tokens, (items, values) =>
+        {
+            for (var k = 0; k < items.Count; k++) vectors[items[k]] = values.Slice(k * _network.Outputs, _network.Outputs).ToArray();
+            var share = (double)Interlocked.Add(ref done, items.Count) / texts.Length;
+            progress?.Invoke((int)(share * count), count);
+        }, cancel);
+        return [.. pairs.Select(pair => score.Of(vectors[pair.First], vectors[pair.Second]))];
     }
 
     /// <inheritdoc/>

@@ -2,6 +2,7 @@ using Graft.Inference;
 using Graft.Inference.Text;
 using Graft.Models;
 using Graft.Models.Hub;
+using Graft.Models.Zoo;
 using Graft.Torch;
 
 namespace Graft.Classification;
@@ -32,8 +33,8 @@ internal static class Answering
         }
         finally
         {
-            // On a processor the frozen network has weights of its own; on a graphics processor it runs these.
-            if (!where.IsCuda) model.Dispose();
+            // On a processor the frozen network has weights of its own; on a graphics processor, and where libtorch reads text, it runs these.
+            if (!where.IsCuda && !(model.Backbone is TextEncoder && Engine.Wanted == EngineKind.Torch)) model.Dispose();
         }
     }
 }

@@ -68,8 +68,7 @@ public sealed class Classifier : IDisposable
 
     /// <summary>What it tells: one class, several labels, numbers. <see cref="Classes"/> then names the labels or the columns.</summary>
     public TargetKind Task => Head?.Kind.Task()
-        ?? Backbone.TaskCard?.GetValueOrDefault("task") switch { "labels" => TargetKind.Labels, "numbers" => TargetKind.Numbers,
-        _ => TargetKind.Classes };
+        ?? AnswerCard.TaskOf(Backbone.TaskCard);
 
     /// <summary>Of several labels: from which probability on each is said; null: a half.</summary>
     public IReadOnlyList<double>? Thresholds { get; init; }
@@ -83,8 +82,10 @@ public sealed class Classifier : IDisposable
     /// <summary>What its file says of how it was made: licence, domain, data, seed, strategy. It goes into what is exported.</summary>
     internal IReadOnlyDictionary<string, string> About { get; private init; } = new Dictionary<string, string>();
 
-    /// <summary>N×3×H×W inputs to N×classes probabilities, N×labels probabilities, or N×columns numbers.</summary>
+    /// <summary>N×3×H×W inputs to N×classes probabilities, N×labels probabilities, or N×columns numbers; of the similarity of pairs, to the N vectors
+    /// that are compared.</summary>
     public Tensor Forward(Tensor inputs) => Head is null ? UpstreamAnswers(inputs)
+        : Head.Kind == HeadKind.Cosine ? Backbone.Pool(Backbone.Forward(inputs, 0, Stage + 1))
         : Head.Answers(Backbone.Pool(Backbone.Forward(inputs, 0, Stage + 1)));
 
     private Tensor UpstreamAnswers(Tensor inputs)
@@ -205,6 +206,7 @@ public sealed class Classifier : IDisposable
     {
         Thresholds = Thresholds, Residuals = Residuals, Scores = false, Unnamed = Head is null && Task == TargetKind.Classes
             && !Classes.Select((name, k) => name == $"{k}").Contains(false),
+        Pair = Head is CosineHead { Line: var (scale, offset) } ? new PairScore(scale, offset) : null,
     };
 
     /// <summary>Predicts one picture.</summary>

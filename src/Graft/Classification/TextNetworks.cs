@@ -16,7 +16,8 @@ internal static class TextNetworks
     {
         var encoder = (TextEncoder)model.Backbone;
         if (device.IsCuda || Engine.Wanted == EngineKind.Torch)
-            return new TorchTextNetwork(encoder, ids => model.Forward(ids), model.Classes.Count, device);
+            return new TorchTextNetwork(encoder, ids => model.Forward(ids),
+                model.Head is CosineHead ? encoder.Stages[model.Stage].Channels : model.Classes.Count, device);
         // Probabilities come out, as a classifier's own function gives them.
         return new OnnxTextNetwork(Write(model, probabilities: true, new Dictionary<string, string>()), encoder.Provenance.Source,
             encoder.Shape.Separator);
@@ -29,6 +30,7 @@ internal static class TextNetworks
     public static byte[] Write(Classifier model, bool probabilities, IReadOnlyDictionary<string, string> card)
     {
         var head = model.Head ?? throw new GraftException("a text encoder has no classifier of its own");
+        if (head is CosineHead) return EncoderWriter.WithHead((TextEncoder)model.Backbone, model.Stage, [], 1, null, "vectors", card);
         using var folded = head is LinearHead linear && (linear.Temperature != 1 || linear.Units is not null) ? linear.Folded() : null;
         var layers = (folded ?? head).State();
         string[] names = head is LinearHead ? [""] : ["layers.0.", "layers.3."];

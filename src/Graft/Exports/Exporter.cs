@@ -2,6 +2,7 @@ using System.Text.Json;
 using Graft.Classification;
 using Graft.Data;
 using Graft.Heads;
+using Graft.Inference;
 using Graft.Models;
 using Graft.Models.Checkpoints;
 using Graft.Models.Exports;
@@ -83,7 +84,8 @@ public static class Exporter
     {
         if (format != ExportFormat.Onnx) throw new GraftException("a model of sentences is written as onnx or safetensors: TorchScript would fix the length of what it reads");
         (card["format"], card["input"], card["output"]) = (ModelCard.Program, "N×T numbers of tokens",
-            model.Task == TargetKind.Numbers ? "numbers" : softmax ? "probabilities" : "scores");
+            model.Task switch { TargetKind.Numbers => "numbers", TargetKind.Similarity => "vectors", _ => softmax ? "probabilities" : "scores" });
+        if (model.Card.Pair is { } pair) card[PairScore.Key] = pair.ToCard();
         card["separator"] = $"{encoder.Shape.Separator}";
         var bytes = TextNetworks.Write(model, softmax, card);
         AtomicFile.Write(path, stream => stream.Write(bytes));

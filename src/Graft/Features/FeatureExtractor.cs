@@ -17,9 +17,15 @@ namespace Graft.Features;
 public sealed record Extraction(Tensor Rows, long[] Shape, int[] Indices,
     IReadOnlyList<BrokenPicture> Broken, int FromCache, double Seconds, IReadOnlyList<string> Notes)
 {
+    /// <summary>Whether a row is of a pair whose texts were read one by one: the first's outputs, then the second's.</summary>
+    internal bool Apart { get; init; }
+
     /// <summary>The rows of one stage's pooled output, where the extraction was of all of them.</summary>
-    public Tensor Stage(Backbone backbone, int stage) =>
-        Rows.Narrow(1, backbone.Stages.Take(stage).Sum(found => found.Channels), backbone.Stages[stage].Channels);
+    public Tensor Stage(Backbone backbone, int stage)
+    {
+        var (from, width) = (backbone.Stages.Take(stage).Sum(found => found.Channels), backbone.Stages[stage].Channels);
+        return !Apart ? Rows.Narrow(1, from, width) : Ops.Cat([Rows.Narrow(1, from, width), Rows.Narrow(1, Rows.Shape[1] / 2 + from, width)], 1);
+    }
 }
 
 /// <summary>
@@ -46,7 +52,11 @@ public sealed class FeatureExtractor(Backbone backbone, FeatureCache? cache, Dev
     public Extraction Pooled(Dataset data, Preprocessing preprocessing, int views = 1, long seed = 0, Action<int, int>? progress = null,
         CancellationToken cancel = default)
     {
-        if (backbone is TextEncoder encoder) return new TextExtraction(encoder, cache, device).Pooled(data, progress, cancel);
+        if (backbone is TextEncoder encoder)
+        {
+            var reading = new TextExtraction(encoder, cache, device);
+            return data.Targets.Kind == TargetKind.Similarity ? reading.Apart(data, progress, cancel) : reading.Pooled(data, progress, cancel);
+        }
         var length = backbone.Stages.Sum(stage => stage.Channels);
         return Run(new Job(data, preprocessing, views, seed, length, progress, cancel), PooledName, [length], AllPooled(backbone));
     }

@@ -47,6 +47,19 @@ internal sealed class TextExtraction(TextEncoder encoder, FeatureCache? cache, D
         }
     }
 
+    /// <summary>The same of pairs, whose texts are read one by one: N×(2 × the length), the first's outputs before the second's.</summary>
+    public Extraction Apart(Dataset pairs, Action<int, int>? progress, CancellationToken cancel)
+    {
+        var halves = Pooled(pairs.Apart(), (done, total) => progress?.Invoke(done / 2, total / 2), cancel);
+        using var single = halves.Rows;
+        var length = halves.Shape[0];
+        return halves with
+        {
+            Rows = TensorScope.Detach(single.Reshape([pairs.Count, 2 * length])), Shape = [2 * length], Apart = true,
+            Indices = [.. Enumerable.Range(0, pairs.Count)], FromCache = halves.FromCache / 2,
+        };
+    }
+
     private void Compute(Dataset data, List<int> missing, byte[][] keys, Tensor rows, int length, bool onnx, FeatureCache.Shelf? shelf,
         List<string> notes,
         Action advance, CancellationToken cancel)

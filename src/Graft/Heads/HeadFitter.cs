@@ -88,6 +88,7 @@ internal static class HeadFitter
         return targets switch
         {
             LabelTargets labels => LabelFitter.Fit(features, labels, options),
+            NumberTargets numbers when options.Kind == HeadKind.Cosine => CosineFitter.Fit(features, numbers, options),
             NumberTargets numbers => NumberFitter.Fit(features, numbers, options),
             ClassTargets classes => Fit(features, classes.Labels, classes.Names.Count, options),
             _ => throw new NotSupportedException($"no head is for {targets.GetType().Name}"),

@@ -26,6 +26,9 @@ public enum HeadKind
 
     /// <summary>Numbers: the same, large residuals counted by their size and not its square (Huber 1964).</summary>
     Huber,
+
+    /// <summary>How alike the two texts of a pair are: a straight line on the cosine of their vectors.</summary>
+    Cosine,
 }
 
 /// <summary>What kinds of head are for.</summary>
@@ -33,11 +36,13 @@ internal static class HeadKinds
 {
     /// <summary>What a head of this kind tells.</summary>
     public static TargetKind Task(this HeadKind kind) =>
-        kind switch { HeadKind.Sigmoid => TargetKind.Labels, HeadKind.Ridge or HeadKind.Huber => TargetKind.Numbers, _ => TargetKind.Classes };
+        kind switch { HeadKind.Sigmoid => TargetKind.Labels, HeadKind.Ridge or HeadKind.Huber => TargetKind.Numbers,
+            HeadKind.Cosine => TargetKind.Similarity, _ => TargetKind.Classes };
 
     /// <summary>The head that is taken where none is named.</summary>
     public static HeadKind Usual(TargetKind task) =>
-        task switch { TargetKind.Labels => HeadKind.Sigmoid, TargetKind.Numbers => HeadKind.Ridge, _ => HeadKind.Softmax };
+        task switch { TargetKind.Labels => HeadKind.Sigmoid, TargetKind.Numbers => HeadKind.Ridge,
+            TargetKind.Similarity => HeadKind.Cosine, _ => HeadKind.Softmax };
 
     /// <summary>Refuses a head that is for another task.</summary>
     internal static void Check(HeadKind kind, TargetKind task)
@@ -47,8 +52,11 @@ internal static class HeadKinds
         throw Bounds.Refuse(task switch
         {
             TargetKind.Labels => $"--head {name} does not tell several labels: use sigmoid",
-            TargetKind.Numbers => $"--head {name} does not tell numbers: use ridge or huber",
-            _ => $"--head {name} does not tell classes: use softmax, svm, mlp or mean; or --task {(kind == HeadKind.Sigmoid ? "labels" : "numbers")}",
+            TargetKind.Numbers =>
+                $"--head {name} does not tell numbers: use ridge or huber{(kind == HeadKind.Cosine ? ", or --task similarity" : "")}",
+            TargetKind.Similarity =>
+                $"--head {name} does not compare the two texts of a pair: use cosine{(kind.Task() == TargetKind.Numbers ? ", or --task numbers" : "")}",
+            _ => $"--head {name} does not tell classes: use softmax, svm, mlp or mean; or --task {kind.Task().ToString().ToLowerInvariant()}",
         });
     }
 }
@@ -82,6 +90,7 @@ public abstract class Head(HeadKind kind, int inputs, int classes) : Module
     {
         var scores = Forward(features);
         if (Kind == HeadKind.Sigmoid) return scores.Sigmoid();
+        if (Kind == HeadKind.Cosine) return scores;
         if (Kind.Task() == TargetKind.Classes) return (scores * Temperature).Softmax(1);
         return Units is null ? scores : scores * Row(Units.Scale).To(scores.Device) + Row(Units.Mean).To(scores.Device);
     }
@@ -93,8 +102,10 @@ public abstract class Head(HeadKind kind, int inputs, int classes) : Module
     internal static Tensor Row(double[] values) => Tensor.From(Array.ConvertAll(values, value => (float)value), 1, values.Length);
 
     /// <summary>An untrained head.</summary>
-    public static Head Create(HeadKind kind, int inputs, int outputs) => kind == HeadKind.Mlp ? new MlpHead(inputs, outputs)
-        : new LinearHead(kind, inputs, outputs);
+    public static Head Create(HeadKind kind, int inputs, int outputs) => kind switch
+    {
+        HeadKind.Mlp => new MlpHead(inputs, outputs), HeadKind.Cosine => new CosineHead(inputs), _ => new LinearHead(kind, inputs, outputs),
+    };
 }
 
 /// <summary>scores = W x + b; W: classes×inputs.</summary>

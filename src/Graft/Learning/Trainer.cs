@@ -263,7 +263,8 @@ public sealed class Trainer<TBatch>(Objective<TBatch> objective, Feed<TBatch> fe
     private void Finish()
     {
         _workers.AverageStatistics();
-        if (context.State.Best.Count > 0) objective.CopyFrom(context.State.Best);
+        // What an earlier phase kept is not of this one, where nothing judges it.
+        if (heldOut is not null && context.State.Best.Count > 0) objective.CopyFrom(context.State.Best);
         else if (_average is not null) objective.CopyFrom(_average);
         objective.PrepareInference();
     }

@@ -155,7 +155,8 @@ public sealed class Advisor(Backbone backbone, FeatureCache? cache, Device devic
             cancel.ThrowIfCancellationRequested();
             var features = pooled.Stage(backbone, k).IndexSelect(0, chosen);
             // Of numbers the penalty decides whether anything is learned at all: it is chosen.
-            var fit = HeadFitter.Fit(features, probed, new HeadOptions { Kind = HeadKinds.Usual(targets.Kind), C = targets.Kind == TargetKind.Numbers ? null : 10, Seed = seed, Tolerance = 1e-3 });
+            var fit = HeadFitter.Fit(features, probed, new HeadOptions { Kind = HeadKinds.Usual(targets.Kind), C = targets is NumberTargets ? null
+                : 10, Seed = seed, Tolerance = 1e-3 });
             using (fit.Head) probes.Add(new StageProbe(backbone.Stages[k].Name, backbone.Stages[k].Channels, fit.CrossValidated, StandardError(fit, probed)));
         }
         var featureSeconds = clock.Elapsed.TotalSeconds / backbone.Stages.Count;
@@ -169,7 +170,9 @@ public sealed class Advisor(Backbone backbone, FeatureCache? cache, Device devic
         return new Evidence
         {
             Task = targets.Kind, IsText = train.IsText, Pictures = targets.Count, Classes = targets.Names.Count, Fewest = fewest, Parameters = backbone.Stages.Sum(stage => stage.ParameterCount),
-            Probes = probes, Chance = chance, LogMe = Transferability.LogMe(top, probed),
+            Probes = probes, Chance = chance,
+            // Pairs are compared, and not told by a line on their features.
+            LogMe = targets.Kind == TargetKind.Similarity ? double.NaN : Transferability.LogMe(top, probed),
             // Of classes alone: it asks which upstream class goes with which of ours.
             Leep = probed is ClassTargets own && backbone.UpstreamHead is { } head && backbone.TaskCard is null && backbone.Provenance.IsPretrained ? Transferability.Leep(head.Forward(top).Softmax(1), own.Labels, own.Names.Count) : null,
             StatisticsDistance = backbone.Provenance.IsPretrained && !train.IsText ? Transferability.StatisticsDistance(backbone, train) : null,
@@ -185,6 +188,7 @@ public sealed class Advisor(Backbone backbone, FeatureCache? cache, Device devic
         return TaskMetrics.Of(said, targets, resamples: 100) switch
         {
             LabelMetrics labels => (labels.Interval[1] - labels.Interval[0]) / 3.92,
+            NumberMetrics { OfPairs: true } pairs => (pairs.PerColumn[0].SpearmanInterval[1] - pairs.PerColumn[0].SpearmanInterval[0]) / 3.92,
             NumberMetrics numbers => numbers.PerColumn.Average(column => column.RSquaredInterval[1] - column.RSquaredInterval[0]) / 3.92,
             _ => double.NaN,
         };
@@ -203,7 +207,8 @@ public sealed class Advisor(Backbone backbone, FeatureCache? cache, Device devic
         {
             using var scope = new TensorScope();
             var clock = Stopwatch.StartNew();
-            var x = probe is TextEncoder encoder ? encoder.Batch([.. Enumerable.Range(0, Batch).Select(_ => Enumerable.Repeat(encoder.Shape.Pad + 1, UsualTokens).ToArray())])
+            var x = probe is TextEncoder encoder ? encoder.Batch([.. Enumerable.Range(0, Batch).Select(_ => Enumerable.Repeat(encoder.Shape.Pad + 1,
+                Math.Min(UsualTokens, encoder.MostTokens)).ToArray())])
                 : Ops.Randn([Batch, 3, backbone.Preprocessing.Height, backbone.Preprocessing.Width]).Contiguous(MemoryFormat.ChannelsLast);
             probe.Forward(x).Sum().Backward();
             seconds = clock.Elapsed.TotalSeconds;
@@ -221,7 +226,8 @@ public sealed class Advisor(Backbone backbone, FeatureCache? cache, Device devic
 
     private static string Size(Evidence e, bool large)
     {
-        var what = e.Task switch { TargetKind.Labels => $"{e.Classes} labels ({e.Fewest} of the rarest)", TargetKind.Numbers => e.Classes == 1 ? "a number" : $"{e.Classes} numbers", _ => $"{e.Classes} classes ({e.Fewest} of the rarest)" };
+        var what = e.Task switch { TargetKind.Labels => $"{e.Classes} labels ({e.Fewest} of the rarest)", TargetKind.Numbers => e.Classes == 1
+            ? "a number" : $"{e.Classes} numbers", TargetKind.Similarity => "a score", _ => $"{e.Classes} classes ({e.Fewest} of the rarest)" };
         return $"{e.Pictures} {e.Noun.Many} {(e.Task == TargetKind.Classes ? "of" : "with")} {what} against {e.Parameters / 1e6:0.0} million parameters: a {(large ? "large" : "small")} dataset (the line is at {SmallDataset}).";
     }
 
@@ -247,9 +253,11 @@ public sealed class Advisor(Backbone backbone, FeatureCache? cache, Device devic
             {
                 TargetKind.Labels => $"A linear probe on the top stage has a mean average precision of {top.Accuracy:0.000} on held-out {e.Noun.Many} (any order: {e.Chance:0.000}); the best stage is {best.Stage} with {best.Accuracy:0.000}.",
                 TargetKind.Numbers => $"A linear probe on the top stage explains R² = {top.Accuracy:0.000} of the numbers of held-out {e.Noun.Many} (their mean: 0); the best stage is {best.Stage} with {best.Accuracy:0.000}.",
+                TargetKind.Similarity =>
+                    $"The cosine of the top stage's vectors orders the pairs with a Spearman correlation of {top.Accuracy:0.000} (chance: 0); the best stage is {best.Stage} with {best.Accuracy:0.000}.",
                 _ => $"A linear probe on the top stage is right on {top.Accuracy:P1} of held-out {e.Noun.Many} (chance: {e.Chance:P1}); the best stage is {best.Stage} with {best.Accuracy:P1}.",
             },
-            $"LogME of the top features is {e.LogMe:0.000}{(e.Leep is { } leep ? $", LEEP {leep:0.000}" : "")}{(e.StatisticsDistance is { } distance ? $"; the {e.Noun.Many}' statistics lie {distance:0.000} from the upstream's (0: the same domain)" : "")}: the domain is {(similar ? "similar to" : "different from")} the upstream's.",
+            $"{(double.IsNaN(e.LogMe) ? "By that" : $"LogME of the top features is {e.LogMe:0.000}")}{(e.Leep is { } leep ? $", LEEP {leep:0.000}" : "")}{(e.StatisticsDistance is { } distance ? $"; the {e.Noun.Many}' statistics lie {distance:0.000} from the upstream's (0: the same domain)" : "")}{(double.IsNaN(e.LogMe) ? "" : ":")} the domain is {(similar ? "similar to" : "different from")} the upstream's.",
             $"On this machine an epoch of full fine-tuning takes about {e.FullSeconds:0.0} s; the head on cached features takes {e.FeatureSeconds:0.0} s in all.",
         };
         if (!e.Pretrained)

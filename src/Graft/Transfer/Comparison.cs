@@ -122,6 +122,7 @@ internal static class Comparison
     private static (double Low, double High) Interval(TaskMetrics metrics) => metrics switch
     {
         LabelMetrics labels => (labels.Interval[0], labels.Interval[1]),
+        NumberMetrics { OfPairs: true } pairs => (pairs.PerColumn[0].SpearmanInterval[0], pairs.PerColumn[0].SpearmanInterval[1]),
         NumberMetrics numbers => (numbers.PerColumn.Average(column => column.RSquaredInterval[0]),
             numbers.PerColumn.Average(column => column.RSquaredInterval[1])),
         _ => (double.NaN, double.NaN),

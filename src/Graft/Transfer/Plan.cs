@@ -63,6 +63,8 @@ public sealed record Plan
             if (Phases.Count == 0) throw Bounds.Refuse($"{source}: a plan needs at least one phase");
             if (FeatureStage is { } name && backbone.Stages.All(stage => stage.Name != name))
                 throw Bounds.Refuse($"{source}, featureStage {name}: {backbone.Architecture} has no such stage. It has: {string.Join(", ", backbone.Stages.Select(stage => stage.Name))}");
+            if (Phases.All(phase => phase.Objective != PhaseObjective.Supervised))
+                throw Bounds.Refuse($"{source}: no phase trains the head: end with one that solves it (solve, trainFrom {backbone.Stages.Count})");
             for (var k = 0; k < Phases.Count; k++) Phases[k].Validate(backbone, Head, $"{source}, phase {k + 1} ({Phases[k].Name}),");
         }
         catch (GraftException reason) when (reason.IsUsage)
@@ -73,6 +75,19 @@ public sealed record Plan
     }
 }
 
+/// <summary>What a phase of gradient steps makes smaller.</summary>
+public enum PhaseObjective
+{
+    /// <summary>The error of what the head says: cross-entropy, the squared error, and the like.</summary>
+    Supervised,
+
+    /// <summary>Sentences of one class together, of two classes apart (SetFit, Tunstall et al. 2022): the backbone alone trains.</summary>
+    Contrastive,
+
+    /// <summary>Pairs with a higher score closer together (CoSENT, Su 2022): the backbone alone trains.</summary>
+    Cosent,
+}
+
 /// <summary>A stretch of training.</summary>
 public sealed record Phase
 {
@@ -81,6 +96,18 @@ public sealed record Phase
 
     /// <summary>Stages from this one on train; the number of stages means the head alone.</summary>
     public required int TrainFrom { get; init; }
+
+    /// <summary>What the gradient steps follow.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)]
+    public PhaseObjective Objective { get; init; }
+
+    /// <summary>Of the objective contrastive: how many pairs of its own class, and as many with another, each sentence gives in an epoch.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)]
+    public int PairsOfEach { get; init; }
+
+    /// <summary>Of the objective contrastive: steps of an epoch at most, fewer pairs being drawn then; 0: no bound.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)]
+    public int MostSteps { get; init; }
 
     /// <summary>Solve the head by a second-order method on cached features, instead of taking gradient steps.</summary>
     public bool Solve { get; init; }
@@ -141,6 +168,9 @@ public sealed record Phase
     {
         var stages = backbone.Stages.Count;
         Bounds.Whole($"{where} trainFrom", TrainFrom, 0, stages);
+        if (Objective != PhaseObjective.Supervised) ValidatePairs(backbone, head, where);
+        else if (PairsOfEach != 0 || MostSteps != 0)
+            throw Bounds.Refuse($"{where} {(PairsOfEach != 0 ? "pairsOfEach" : "mostSteps")} is for the objective contrastive. Leave it out, or say objective");
         if (Solve)
         {
             if (TrainFrom != stages) throw Bounds.Refuse($"{where} trainFrom {TrainFrom}: solving trains the head alone, which is {stages}, the number of stages. Set solve to false to train stages too");
@@ -168,12 +198,49 @@ public sealed record Phase
         }
         if (Schedule is CosineSchedule cosine) Bounds.Within($"{where} schedule's floor", cosine.Floor, 0, 1);
         if (Schedule is OneCycleSchedule cycle && !(cycle.Rise > 0 && cycle.Rise < 1)) throw Bounds.Refuse(FormattableString.Invariant($"{where} schedule's rise {cycle.Rise}: a number above 0 and below 1"));
+        if (Objective != PhaseObjective.Supervised) return;
+        if (head == HeadKind.Cosine) throw Bounds.Refuse($"{where} has gradient steps, and the head cosine compares two texts: say objective cosent, or solve it");
         if (head == HeadKind.Mean) throw Bounds.Refuse($"{where} has gradient steps, and the head mean has no gradient to follow: use softmax, svm or mlp, or solve it");
         if (head.Task() != Data.TargetKind.Classes && (Mixup > 0 || CutMix > 0 || LabelSmoothing > 0))
             throw Bounds.Refuse($"{where} {(Mixup > 0 ? "mixup" : CutMix > 0 ? "cutMix" : "labelSmoothing")} with the head {head.ToString().ToLowerInvariant()}: it takes one class for each picture. Set it to 0");
         if (head == HeadKind.Svm && (Mixup > 0 || CutMix > 0 || LabelSmoothing > 0))
             throw Bounds.Refuse($"{where} {(Mixup > 0 ? "mixup" : CutMix > 0 ? "cutMix" : "labelSmoothing")} with the head svm: its hinge takes a class for each picture, not shares of several. Set it to 0, or use softmax");
         if (BatchSize == 1 && Normalises(backbone)) throw Bounds.Refuse($"{where} batchSize 1: BatchNorm takes its statistics from a batch, and one picture has none. Give 2 or more, or set freezeStatistics");
+    }
+
+    // Pairs train the backbone alone, and by their own loss.
+    private void ValidatePairs(Backbone backbone, HeadKind head, string where)
+    {
+        var name = Objective.ToString().ToLowerInvariant();
+        if (!Enum.IsDefined(Objective)) throw Bounds.Refuse($"{where} objective {name}: use supervised, contrastive or cosent");
+        if (Solve) throw Bounds.Refuse($"{where} objective {name} takes gradient steps, and solve takes none. Set one of them aside");
+        if (backbone is not TextEncoder) throw Bounds.Refuse($"{where} objective {name} is for sentences, and {backbone.Architecture} sees pictures: {NextCommand.Of("fewshot", "train")} learns from few pictures");
+        if (TrainFrom == backbone.Stages.Count) throw Bounds.Refuse($"{where} trainFrom {TrainFrom}: the objective {name} trains stages, and that is the head alone. Give a number below");
+        if (Objective == PhaseObjective.Cosent && head != HeadKind.Cosine)
+            throw Bounds.Refuse($"{where} objective cosent is of pairs with scores, and the head {head.ToString().ToLowerInvariant()} tells something else: use the head cosine");
+        if (Objective == PhaseObjective.Contrastive && head.Task() != Data.TargetKind.Classes)
+            throw Bounds.Refuse($"{where} objective contrastive puts sentences of one class together, and the head {head.ToString().ToLowerInvariant()} tells no classes: use softmax, svm, mlp or mean, on data of one class each");
+        if (Objective == PhaseObjective.Contrastive) Bounds.Whole($"{where} pairsOfEach", PairsOfEach, 1);
+        else if (PairsOfEach != 0 || MostSteps != 0)
+            throw Bounds.Refuse($"{where} {(PairsOfEach != 0 ? "pairsOfEach" : "mostSteps")} is for the objective contrastive: the others have their pairs from the data. Leave it out");
+        Bounds.Whole($"{where} mostSteps", MostSteps, 0);
+        foreach (var (field, value) in new[] { ("mixup", Mixup), ("cutMix", CutMix), ("labelSmoothing", LabelSmoothing) })
+        {
+            if (value > 0) throw Bounds.Refuse($"{where} {field} with the objective {name}, which knows pairs and no classes' shares. Set it to 0");
+        }
+    }
+
+    /// <summary>The parameters of stages that train, below <paramref name="end"/>, each stage at its rate.</summary>
+    internal IReadOnlyList<ParameterGroup> StageGroups(Backbone backbone, int end)
+    {
+        var groups = new List<ParameterGroup>();
+        for (var k = TrainFrom; k < end; k++)
+        {
+            Tensor[] parameters = [.. backbone.Stages[k].Modules.SelectMany(module => module.Parameters())];
+            var rate = k < StageRates.Count ? StageRates[k] : HeadRate;
+            if (parameters.Length > 0 && rate > 0) groups.Add(new ParameterGroup(backbone.Stages[k].Name, parameters, rate, WeightDecay));
+        }
+        return groups;
     }
 
     /// <summary>Whether a BatchNorm takes its statistics from the batches of this phase.</summary>

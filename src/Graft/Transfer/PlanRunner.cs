@@ -61,6 +61,7 @@ internal sealed class PlanRunner(Backbone backbone, Plan plan, Dataset train, Da
 
     private readonly List<EpochRecord> _history = [];
     private Head? _head;
+    private bool _moved;
     private PictureStore? _trainStore, _validationStore;
     private int[]? _trainItems, _validationItems;
     private int[][]? _trainTokens, _validationTokens;
@@ -106,7 +107,9 @@ internal sealed class PlanRunner(Backbone backbone, Plan plan, Dataset train, Da
                     if (!state.IsResumed || p >= state.Phase) SolveHead();
                     continue;
                 }
-                _head ??= NewHead();
+                // What a training gave is not asked for again: it is not worth a place in the cache.
+                _moved = true;
+                if (phase.Objective == PhaseObjective.Supervised) _head ??= NewHead();
                 if (!state.IsResumed || p == state.Phase) RunPhase(p, phase, state);
             }
             backbone.Eval();
@@ -129,7 +132,7 @@ internal sealed class PlanRunner(Backbone backbone, Plan plan, Dataset train, Da
 
     private void SolveHead()
     {
-        var extractor = new FeatureExtractor(backbone, options.Cache, options.Device);
+        var extractor = new FeatureExtractor(backbone, _moved ? null : options.Cache, options.Device);
         var features = extractor.Pooled(train, backbone.Preprocessing, progress: Report("features"), cancel: options.Cancel);
         using var rows = features.Rows;
         NoteBroken(features.Broken);
@@ -149,16 +152,50 @@ internal sealed class PlanRunner(Backbone backbone, Plan plan, Dataset train, Da
         // Outputs of frozen stages are kept of pictures, which all have one size; sentences run through them again.
         if (train.IsText) phase = phase with { Views = 0 };
         backbone.FreezeBelow(phase.TrainFrom, phase.FreezeStatistics);
+        if (phase.Objective != PhaseObjective.Supervised)
+        {
+            RunPairs(number, phase, state);
+            return;
+        }
         Head.SetTrainable(true);
         using var feed = TrainingFeed(phase);
         using var heldOut = ValidationFeed();
         using var objective = new SupervisedObjective(backbone, Head, phase, FeatureStage, options.Device, ClassWeights());
-        var training = new Trainer<Batch>(objective, feed, heldOut, phase.Optimisation(), new TrainingContext
+        // A solved head is the first candidate: what follows must be better to be kept.
+        Train(objective, feed, heldOut, number, phase, state, lookFirst: Fit is not null);
+    }
+
+    // The sentences of pairs that are drawn are judged by nothing but the head that comes after; pairs with scores are, by the scores.
+    private void RunPairs(int number, Phase phase, TrainingState state)
+    {
+        var encoder = (TextEncoder)backbone;
+        if (phase.Objective == PhaseObjective.Contrastive)
+        {
+            var pairs = new ContrastivePairs(train.Labels, phase.PairsOfEach, phase.BatchSize, phase.MostSteps, options.Seed);
+            using var drawn = new PairFeed(_trainTokens ??= Tokens(encoder, train), encoder.Shape.Pad, pairs);
+            using var contrastive = new ContrastiveObjective(backbone, phase, FeatureStage, options.Device);
+            Train(contrastive, drawn, null, number, phase, state, lookFirst: false);
+            return;
+        }
+        PairFeed Scored(ref int[][]? tokens, Dataset data, int batch, bool shuffle)
+        {
+            float[] scores = [.. ((NumberTargets)data.Targets).Rows.Select(row => row[0])];
+            return new PairFeed(tokens ??= Tokens(encoder, data.Apart()), encoder.Shape.Pad, new ScoredPairs(scores, batch, options.Seed, shuffle));
+        }
+        using var feed = Scored(ref _trainTokens, train, phase.BatchSize, shuffle: true);
+        using var heldOut = validation.Count == 0 ? null : Scored(ref _validationTokens, validation, HeldOutBatch, shuffle: false);
+        using var objective = new CosentObjective(backbone, phase, FeatureStage, options.Device);
+        Train(objective, feed, heldOut, number, phase, state, lookFirst: true);
+    }
+
+    private void Train<TBatch>(Objective<TBatch> objective, Feed<TBatch> feed, Feed<TBatch>? heldOut, int number, Phase phase, TrainingState state,
+        bool lookFirst)
+    {
+        var training = new Trainer<TBatch>(objective, feed, heldOut, phase.Optimisation(), new TrainingContext
         {
             Seed = options.Seed, State = state, Phase = number, Name = phase.Name, Folder = options.Folder, Device = options.Device,
                 Progress = options.Progress, Cancel = options.Cancel,
-            // A solved head is the first candidate: what follows must be better to be kept.
-            LookFirst = Fit is not null,
+            LookFirst = lookFirst,
             Looked = look =>
             {
                 _history.Add(Record(look, phase));

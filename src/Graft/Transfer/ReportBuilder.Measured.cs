@@ -76,6 +76,10 @@ internal sealed partial class ReportBuilder
         { Count: 0 } => [("?", $"{measure}: nothing was held out to judge by")],
         LabelMetrics found => [(Text(found.MeanAveragePrecision), $"mean average precision ({Between(found.Interval)})"),
             (Text(found.MicroF1), "micro F1"), (Text(found.MacroF1), "macro F1"), (Percent(found.Exact), $"{run.Noun.Many} with every label right")],
+        NumberMetrics { OfPairs: true, PerColumn: [var pairs] } => [
+            (Text(pairs.Spearman), $"Spearman ({Between(pairs.SpearmanInterval)})"), (Text(pairs.Pearson),
+                $"Pearson ({Between(pairs.PearsonInterval)})"),
+            (FormattableString.Invariant($"{pairs.Mae:G4}"), "mean absolute error")],
         NumberMetrics found => [
             (Text(found.RSquared), found.PerColumn.Count == 1 ? $"R² ({Between(found.PerColumn[0].RSquaredInterval)})"
                 : "R², the mean over the columns"),

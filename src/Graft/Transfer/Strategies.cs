@@ -11,7 +11,7 @@ namespace Graft.Transfer;
 public static class Strategies
 {
     /// <summary>Names as the command line takes them.</summary>
-    public static IReadOnlyList<string> Names { get; } = ["auto", "feature", "partial", "full", "head-then-full", "gradual", "scratch"];
+    public static IReadOnlyList<string> Names { get; } = ["auto", "feature", "partial", "full", "head-then-full", "gradual", "scratch", "setfit"];
 
     private const double HeadRate = 0.1;
 
@@ -20,6 +20,7 @@ public static class Strategies
     public static Plan ByName(string name, Backbone backbone, int pictures, HeadKind head = HeadKind.Softmax)
     {
         var (kind, option) = name.Split(':') is [var first, var second] ? (first, second) : (name, null);
+        if (head == HeadKind.Cosine && kind != "feature") return Compared(name, kind, option, backbone, pictures);
         return kind switch
         {
             "feature" => Feature(backbone, head, option),
@@ -29,6 +30,7 @@ public static class Strategies
             "head-then-full" => HeadThenFull(backbone, pictures, head),
             "gradual" => Gradual(backbone, pictures, head),
             "scratch" => Scratch(backbone, pictures, head),
+            "setfit" => SetFit(backbone, head),
             _ => throw Unknown(name),
         };
     }
@@ -89,6 +91,61 @@ public static class Strategies
         Phases = [backbone is TextEncoder ? FromNothing(backbone, pictures)
             : Tuned(backbone, pictures, "all", 0, 0.05, 1500) with { HeadRate = 0.05, FreezeStatistics = false, WeightDecay = 5e-4,
             Schedule = new OneCycleSchedule(), LabelSmoothing = head == HeadKind.Svm || head.Task() != TargetKind.Classes ? 0 : 0.05 }],
+    };
+
+    /// <summary>
+    /// SetFit (Tunstall et al. 2022): few labelled sentences. The encoder is tuned on pairs of them, drawn anew in each epoch, at the rate, batch and
+    /// warm-up of the paper's code, with R = 20; then the head is solved on its vectors.
+    /// </summary>
+    public static Plan SetFit(Backbone backbone, HeadKind head = HeadKind.Softmax)
+    {
+        if (backbone is not TextEncoder) throw Bounds.Refuse($"--strategy setfit is for sentences, and {backbone.Architecture} sees pictures: {NextCommand.Of("fewshot", "train")} learns from few pictures");
+        if (head.Task() != TargetKind.Classes)
+            throw Bounds.Refuse($"--strategy setfit puts sentences of one class together, and the head {head.ToString().ToLowerInvariant()} tells no classes: use another strategy, or data of one class each");
+        return new Plan
+        {
+            Strategy = "setfit", Head = head,
+            Phases =
+            [
+                Paired(backbone, "contrastive", 0) with { Objective = PhaseObjective.Contrastive, BatchSize = 16, PairsOfEach = 20, MostSteps = 500 },
+                Solved(backbone),
+            ],
+        };
+    }
+
+    /// <summary>How alike the texts of pairs are: the backbone is tuned by the order of the scores, then the line on the cosine is solved.</summary>
+    private static Plan Compared(string name, string kind, string? option, Backbone backbone, int pairs)
+    {
+        var from = kind switch
+        {
+            "full" or "head-then-full" when option is null => 0,
+            "partial" => Math.Clamp(backbone.Stages.Count - (option is null ? 2 : Deepest(option, backbone)), 0, backbone.Stages.Count),
+            "gradual" or "scratch" or "setfit" when option is null =>
+                throw Bounds.Refuse($"--strategy {name} is not for the similarity of pairs: use feature, partial:K, or full"),
+            _ => throw Unknown(name),
+        };
+        var perEpoch = Math.Max(1, (pairs + PairedBatch - 1) / PairedBatch);
+        return new Plan
+        {
+            Strategy = name, Head = HeadKind.Cosine,
+            Phases =
+            [
+                Paired(backbone, from == 0 ? "all" : $"from {backbone.Stages[from].Name}", from) with
+                {
+                    Objective = PhaseObjective.Cosent, BatchSize = PairedBatch, Epochs = Math.Clamp((600 + perEpoch - 1) / perEpoch, 1, 4),
+                },
+                Solved(backbone),
+            ],
+        };
+    }
+
+    private const int PairedBatch = 32;
+
+    // As sentence encoders are tuned (Reimers and Gurevych 2019, section 3.1): 2·10⁻⁵ for all stages alike, the first tenth of the steps to warm up.
+    private static Phase Paired(Backbone backbone, string name, int from) => new()
+    {
+        Name = name, TrainFrom = from, Optimizer = new AdamRule(Decoupled: true), HeadRate = 2e-5, WeightDecay = 0.01, ClipNorm = 1, Views = 0,
+        StageRates = [.. backbone.Stages.Select((_, k) => k < from ? 0 : 2e-5)], Schedule = new CosineSchedule { WarmUp = 0.1 },
     };
 
     // Nothing is known below, so that no stage is to be kept from moving.

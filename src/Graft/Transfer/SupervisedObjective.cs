@@ -71,14 +71,8 @@ internal sealed class SupervisedObjective : Objective<Batch>
 
     public override IReadOnlyList<ParameterGroup> Groups(Optimisation how)
     {
-        var groups = new List<ParameterGroup> { new("head", [.. _head.Parameters()], _phase.HeadRate, _phase.WeightDecay) };
-        for (var k = _phase.TrainFrom; k < _end; k++)
-        {
-            Tensor[] parameters = [.. _backbone.Stages[k].Modules.SelectMany(module => module.Parameters())];
-            var rate = k < _phase.StageRates.Count ? _phase.StageRates[k] : _phase.HeadRate;
-            if (parameters.Length > 0 && rate > 0) groups.Add(new ParameterGroup(_backbone.Stages[k].Name, parameters, rate, _phase.WeightDecay));
-        }
-        return groups;
+        var head = new ParameterGroup("head", [.. _head.Parameters()], _phase.HeadRate, _phase.WeightDecay);
+        return [head, .. _phase.StageGroups(_backbone, _end)];
     }
 
     /// <summary>Accuracy, mean average precision or R², and the mean loss (of classes the cross-entropy), on whole pictures, none of whose stages have run.</summary>

@@ -54,7 +54,8 @@ public sealed record TrainOptions
     public bool NoCache { get; init; }
 
     /// <summary>What is told of the pictures; null: what the data shows.</summary>
-    [Option("What to learn from a CSV: classes, labels (several of a picture) or numbers (default: what its columns show)", HelpName = "KIND")]
+    [Option("What to learn from a CSV: classes, labels (several of a picture), numbers, or similarity (of the two texts of a pair) "
+        + "(default: what its columns show)", HelpName = "KIND")]
     public TargetKind? Task { get; init; }
 
     /// <summary>How the upstream network wants its pictures, where its file does not say.</summary>
@@ -64,13 +65,13 @@ public sealed record TrainOptions
     public TextColumns Columns { get; init; } = new();
 
     /// <summary>auto, or a strategy's name.</summary>
-    [Option("auto, feature, partial, full, head-then-full, gradual, scratch; also partial:K (the K deepest stages) and feature:STAGE",
+    [Option("auto, feature, partial, full, head-then-full, gradual, scratch, setfit; also partial:K (the K deepest stages) and feature:STAGE",
         HelpName = "NAME")]
     public string Strategy { get; init; } = "auto";
 
     /// <summary>Which head; null: softmax for classes, sigmoid for several labels, ridge for numbers.</summary>
-    [Option("softmax, svm, mlp, or mean (nearest class mean); sigmoid for several labels; ridge or huber for numbers "
-        + "(default: softmax, sigmoid or ridge, by the data)",
+    [Option("softmax, svm, mlp, or mean (nearest class mean); sigmoid for several labels; ridge or huber for numbers; cosine for pairs "
+        + "(default: softmax, sigmoid, ridge or cosine, by the data)",
         HelpName = "KIND")]
     public HeadKind? Head { get; init; }
 

@@ -203,9 +203,10 @@ public sealed class TransferTask(TrainOptions options)
                 // Epochs of the whole run, those before a resumption included.
                 var step = trainer.History.Count - 1;
                 events.Scalar("loss/train", epoch.Loss, step);
-                events.Scalar("loss/validation", epoch.ValidationLoss, step);
+                if (double.IsFinite(epoch.ValidationLoss)) events.Scalar("loss/validation", epoch.ValidationLoss, step);
                 if (double.IsFinite(epoch.TrainAccuracy)) events.Scalar("accuracy/train", epoch.TrainAccuracy, step);
-                events.Scalar($"{Measure(train.Targets.Kind)}/validation", epoch.ValidationAccuracy, step);
+                if (double.IsFinite(epoch.ValidationAccuracy)) events.Scalar($"{Measure(train.Targets.Kind)}/validation", epoch.ValidationAccuracy,
+                    step);
                 events.Scalar("rate", epoch.Rate, step);
                 EpochEnded?.Invoke(epoch);
             },
@@ -267,7 +268,8 @@ public sealed class TransferTask(TrainOptions options)
     }
 
     /// <summary>The figure that stands for all in a task, as a word.</summary>
-    internal static string Measure(TargetKind task) => task switch { TargetKind.Labels => "mAP", TargetKind.Numbers => "R²", _ => "accuracy" };
+    internal static string Measure(TargetKind task) => task switch { TargetKind.Labels => "mAP", TargetKind.Numbers => "R²",
+        TargetKind.Similarity => "Spearman", _ => "accuracy" };
 
     /// <summary>The model as a program: what answers without libtorch. Where ONNX has no word for something in it, the run is without.</summary>
     private static IReadOnlyList<string> Program(Classifier classifier, string run)
@@ -311,7 +313,8 @@ public sealed class TransferTask(TrainOptions options)
 
     private static Dictionary<string, string> Card(RunRecord record) => new()
     {
-        ["licence"] = record.Upstream.Licence, ["domain"] = $"fine-tuned by Graft on {record.TrainImages} {record.Noun.Many} of {record.Classes.Count} {(record.Task == TargetKind.Classes ? "classes" : record.Task == TargetKind.Labels ? "labels" : "numbers")}; upstream: {record.Upstream.Domain}",
+        ["licence"] = record.Upstream.Licence,
+            ["domain"] = $"fine-tuned by Graft on {record.TrainImages} {record.Noun.Many} of {record.Classes.Count} {(record.Task == TargetKind.Similarity ? TargetKind.Numbers : record.Task).ToString().ToLowerInvariant()}; upstream: {record.Upstream.Domain}",
         ["data_fingerprint"] = record.DataFingerprint, ["seed"] = record.Options.Seed.ToString(), ["strategy"] = record.Plan.Strategy,
     };
 

@@ -38,7 +38,7 @@ internal sealed class EncoderWriter : OnnxNodes
     /// <summary>A head of dense layers, ReLU between them, on a stage's pooled output.</summary>
     /// <param name="encoder">Below the head.</param>
     /// <param name="stage">That it stands on.</param>
-    /// <param name="layers">outputs × inputs, and outputs.</param>
+    /// <param name="layers">outputs × inputs, and outputs; none: the pooled output itself comes out.</param>
     /// <param name="temperature">What the scores are multiplied by.</param>
     /// <param name="answer">Softmax or Sigmoid, put behind the scores; null: the scores come out.</param>
     /// <param name="output">What the output is called.</param>
@@ -57,7 +57,7 @@ internal sealed class EncoderWriter : OnnxNodes
         }
         if (temperature != 1) scores = writer.Add("Mul", scores, writer.Fixed((float)temperature));
         if (answer is not null) scores = answer == "Softmax" ? writer.Add("Softmax", [scores], ("axis", 1L)) : writer.Add(answer, scores);
-        writer.Output(scores, output, (int)layers[^1].Bias.Count);
+        writer.Output(scores, output, layers.Count > 0 ? (int)layers[^1].Bias.Count : encoder.Shape.Width);
         return writer.ToBytes(card);
     }
 
