@@ -7,7 +7,7 @@ namespace Graft.Cli;
 internal static class Program
 {
     // Nearly all that these do needs libtorch; those below only run what is finished.
-    private static readonly string[] s_needTorch = ["train", "advise", "compare", "quickstart", "export", "graft", "fewshot"];
+    private static readonly string[] s_needTorch = ["train", "advise", "compare", "quickstart", "export", "graft", "fewshot", "multitask"];
 
     private static readonly string[] s_answer = ["predict", "evaluate", "serve"], s_compare = ["classify", "verify"];
 
@@ -59,7 +59,7 @@ internal static class Program
     {
         QuickstartCommand.Create(), TrainCommand.Create(), EvaluateCommand.Create(), PredictCommand.Create(), AdviseCommand.Create(),
             CompareCommand.Create(),
-        DataCommand.Create(), ModelsCommand.Create(), GraftCommand.Create(), ExportCommand.Create(), ServeCommand.Create(), FewshotCommand.Create(),
+        DataCommand.Create(), ModelsCommand.Create(), GraftCommand.Create(), ExportCommand.Create(), ServeCommand.Create(), FewshotCommand.Create(), MultitaskCommand.Create(),
             CacheCommand.Create(), ReportCommand.Create(), ReproduceCommand.Create(), PretrainShapesCommand.Create(),
     };
 }

@@ -31,7 +31,7 @@ public sealed partial class ArrowTests
         ["Graft.Features"],
         ["Graft.Classification"],
         ["Graft.Exports", "Graft.Reports"],
-        ["Graft.Transfer", "Graft.FewShot"],
+        ["Graft.Transfer", "Graft.FewShot", "Graft.MultiTask"],
         ["Graft.Quickstart"],
     ];
 

@@ -5,6 +5,7 @@ using Graft.Inference;
 using Graft.Inference.Text;
 using Graft.Learning;
 using Graft.Models;
+using Graft.MultiTask;
 
 namespace Graft.Cli.Commands;
 
@@ -33,7 +34,8 @@ internal static class PredictCommand
         columns.AddTo(command);
         Shell.Handle(command, (shell, parsed) =>
         {
-            using var opened = Answering.Open(parsed.GetValue(run)!, input.Read(parsed, new InputOptions()));
+            var (path, given) = (parsed.GetValue(run)!, input.Read(parsed, new InputOptions()));
+            using var opened = MultiTaskModel.Is(path) ? MultiTaskModel.Open(path) : Answering.Open(path, given);
             foreach (var note in opened.Notes) shell.Log(note);
             if (opened is TextModel text)
             {
@@ -43,9 +45,9 @@ internal static class PredictCommand
             var model = (PictureModel)opened;
             var predictions = new List<Prediction>();
             var errors = new List<BrokenPicture>();
-            var given = parsed.GetValue(files)!.Select(PictureFiles.Below).ToArray();
-            var notes = given.Aggregate(DatasetNotes.None, (all, one) => all.With(one.Notes));
-            string[] all = [.. given.SelectMany(one => one.Files)];
+            var below = parsed.GetValue(files)!.Select(PictureFiles.Below).ToArray();
+            var notes = below.Aggregate(DatasetNotes.None, (all, one) => all.With(one.Notes));
+            string[] all = [.. below.SelectMany(one => one.Files)];
             var clock = System.Diagnostics.Stopwatch.StartNew();
             var answered = model.Answer(all,
                 all.Length < Many ? null : (done, total) =>
