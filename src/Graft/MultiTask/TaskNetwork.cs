@@ -9,20 +9,22 @@ namespace Graft.MultiTask;
 internal sealed class TaskNetwork : Module
 {
     private readonly Slot _mean, _scale;
-    private readonly Linear[] _heads;
+    private readonly Module[] _heads;
 
     /// <summary>torch's starting values; features as they are until <see cref="Centre"/>.</summary>
     /// <param name="inputs">Features.</param>
     /// <param name="tasks">A head for each.</param>
     /// <param name="architecture">Of the shared layers.</param>
     /// <param name="hidden">Units of a shared layer.</param>
-    public TaskNetwork(int inputs, IReadOnlyList<TaskColumn> tasks, SharingRow architecture, int hidden)
+    /// <param name="tower">Units of a layer of each task's own, with ReLU, below its head; 0: there is none.</param>
+    public TaskNetwork(int inputs, IReadOnlyList<TaskColumn> tasks, SharingRow architecture, int hidden, int tower = 0)
     {
         (Inputs, Tasks, Architecture, Hidden) = (inputs, tasks, architecture, hidden);
         _mean = Buffer("mean", Ops.Zeros([inputs]));
         _scale = Buffer("scale", Ops.Ones([inputs]));
         Sharing = Child("shared", architecture.Create(inputs, hidden, tasks.Count));
-        _heads = [.. tasks.Select((task, t) => Child($"heads.{t}", new Linear(Sharing.Outputs, task.Names.Count)))];
+        _heads = [.. tasks.Select((task, t) => Child<Module>($"heads.{t}", tower == 0 ? new Linear(Sharing.Outputs, task.Names.Count)
+            : new Sequential(new Linear(Sharing.Outputs, tower), Lambda.Relu(), new Linear(tower, task.Names.Count))))];
         UnitsOf = new Units?[tasks.Count];
     }
 
@@ -35,8 +37,6 @@ internal sealed class TaskNetwork : Module
     public int Hidden { get; }
 
     public Sharing Sharing { get; }
-
-    public IReadOnlyList<Linear> Heads => _heads;
 
     /// <summary>Of tasks of numbers: what scores are turned into them by.</summary>
     public Units?[] UnitsOf { get; }
@@ -78,10 +78,10 @@ internal sealed class TaskNetwork : Module
     /// <summary>The same function as two dense layers with ReLU between; null: its sharing is no such thing.</summary>
     public (Tensor Weight, Tensor Bias)[]? AsLayers()
     {
-        if (Sharing is not HardSharing { Layer: { } first }) return null;
+        if (Sharing is not HardSharing { Layer: { } first } || !_heads.All(head => head is Linear)) return null;
         using var mode = Autograd.NoGrad();
         var weight = first.Weight / _scale.Value;
-        var last = _heads.Select((head, t) => UnitsOf[t] is { } units ? (head.Weight * units.Scale[0], head.Bias! * units.Scale[0] + units.Mean[0])
+        var last = _heads.Cast<Linear>().Select((head, t) => UnitsOf[t] is { } units ? (head.Weight * units.Scale[0], head.Bias! * units.Scale[0] + units.Mean[0])
             : (head.Weight, head.Bias!)).ToArray();
         return [(weight, first.Bias! - weight.Mv(_mean.Value)), (Ops.Cat([.. last.Select(one => one.Item1)]), Ops.Cat([.. last.Select(one => one.Item2)]))];
     }
