@@ -54,6 +54,9 @@ public sealed class MultiTaskTests : IDisposable
         Assert.Equal([("shape", TargetKind.Classes), ("traits", TargetKind.Labels), ("light", TargetKind.Numbers)], result.Tasks.Select(task => (task.Name, task.Kind)));
         Assert.Equal(["even", "five", "pointed", "round"], result.Tasks[1].Names);
         Assert.All(result.Table, row => Assert.True(row is { Alone.Count: > 0, Equal.Count: > 0, Points: not null, PerCent: not null }));
+        foreach (var table in new[] { result, result with { Weighting = "fixed", Table = [.. result.Table.Select(row => row with { Chosen = row.Equal! })] },
+            result with { Weighting = "fixed", Table = [.. result.Table.Select(row => row with { Alone = null, Chosen = row.Equal! })] } })
+            Assert.All(MultiTaskView.Rows(table), row => Assert.Equal(MultiTaskView.Headers(table).Length, row.Length));
         Assert.True(result.Table[0].Chosen.Value > 0.6, $"{result.Table[0].Chosen}");
         var record = MultiTaskRecord.Records.Read(result.Run);
         Assert.Equal(["alone: shape", "alone: traits", "alone: light", "equal weights", "uncertainty"], record.Trainings.Select(training => training.Name));
@@ -95,6 +98,7 @@ public sealed class MultiTaskTests : IDisposable
         var result = new MultiTaskTraining(Options(Shapes(8)) with { Architecture = architecture, Weighting = weighting, NoBaselines = true, NoReport = true, FineTune = 1, Epochs = 1 }).Run();
         Assert.All(result.Table, row => Assert.True(row.Alone is null && double.IsFinite(row.Chosen.Value)));
         Assert.Null(result.Report);
+        Assert.All(MultiTaskView.Rows(result), row => Assert.Equal(MultiTaskView.Headers(result).Length, row.Length));
         using var model = MultiTaskModel.Open(result.Run);
         Assert.Equal(8, model.Card.Names.Count);
         Assert.Equal(2, result.Notes.Count(note => note.StartsWith("the column", StringComparison.Ordinal)));

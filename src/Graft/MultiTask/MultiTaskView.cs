@@ -8,15 +8,15 @@ internal static class MultiTaskView
     public static string[] Headers(MultiTaskResult result) =>
         result.Table.Any(row => row.Alone is not null)
             ? ["task", "measure", "alone", "95% interval", "equal weights", .. Own(result), "against alone: points", "per cent"]
-            : ["task", "measure", .. Own(result), "95% interval"];
+            : ["task", "measure", result.Weighting, "95% interval"];
 
     public static IEnumerable<string[]> Rows(MultiTaskResult result) => result.Table.Select(row =>
     {
-        string[] chosen = Own(result).Length > 0 || row.Alone is null ? [Said(row.Chosen)] : [];
+        string[] chosen = Own(result).Length > 0 ? [Said(row.Chosen)] : [];
         return row.Alone is { } alone
             ? [row.Chosen.Task, row.Chosen.Measure, Said(alone), Interval(alone), row.Equal is { } equal ? Said(equal) : "", .. chosen,
                 $"{Signed(row.Points, "0.0")}{(row.NegativeTransfer ? " (negative transfer)" : "")}", Signed(row.PerCent, "0.0")]
-            : (string[])[row.Chosen.Task, row.Chosen.Measure, .. chosen, Interval(row.Chosen)];
+            : (string[])[row.Chosen.Task, row.Chosen.Measure, Said(row.Chosen), Interval(row.Chosen)];
     });
 
     public static IEnumerable<string[]> CosineRows(MultiTaskResult result) =>
