@@ -2,6 +2,7 @@ using System.Globalization;
 using Graft.Data;
 using Graft.Heads;
 using Graft.Inference;
+using Graft.Inference.Text;
 using Graft.Learning;
 using Graft.MultiTask;
 using Graft.Quickstart;
@@ -102,6 +103,29 @@ public sealed class MultiTaskTests : IDisposable
         using var model = MultiTaskModel.Open(result.Run);
         Assert.Equal(8, model.Card.Names.Count);
         Assert.Equal(2, result.Notes.Count(note => note.StartsWith("the column", StringComparison.Ordinal)));
+    }
+
+    [Theory]
+    [InlineData("hard", 0)]
+    [InlineData("hard", 1)]
+    [InlineData("mmoe", 0)]
+    public void Sentences_have_several_tasks_too(string architecture, int fineTune)
+    {
+        string[] films = ["the film was good .", "it was dull .", "a great story", "the plot is poor"];
+        var data = Table("films.tsv", ["sentence\tverdict\tlength\tnouns", .. Enumerable.Range(0, 32).Select(k =>
+            $"{films[k % 4]}{string.Concat(Enumerable.Repeat(" it", k % 5))}\t{(k % 3 == 0 ? "" : k % 2 == 0 ? "good" : "bad")}\t{k % 5 + 4.5}\t{(k % 4) switch { 0 => "film", 1 => ";", 2 => "story;it", _ => "plot" }}")]);
+        var options = Options(data) with { Weights = TextEncoderTests.Write(_shop["encoder"]), Architecture = architecture, FineTune = fineTune, Weighting = "dwa" };
+        var result = new MultiTaskTraining(options).Run();
+        Assert.True(result.IsText);
+        Assert.Equal([TargetKind.Classes, TargetKind.Numbers, TargetKind.Labels], result.Tasks.Select(task => task.Kind));
+        Assert.Equal(architecture == "hard", File.Exists(_shop["run", "model.onnx"]));
+        using var model = MultiTaskModel.Open(result.Run);
+        var said = ((TextModel)model).Answer([new TextItem("the film was fine")])[0].Tasks!;
+        using var torch = MultiTaskModel.Load(result.Run).Freeze();
+        var again = ((TextModel)torch).Answer([new TextItem("the film was fine")])[0].Tasks!;
+        Assert.Equal(said[0].Said.Probability, again[0].Said.Probability, 1e-4);
+        Assert.Equal(said[1].Said.Numbers![0].Value, again[1].Said.Numbers![0].Value, 1e-3);
+        Assert.Contains("holds sentences, and", Refused(() => new MultiTaskTraining(options with { Out = _shop["other"], Weights = Models.Hub.EmbeddedWeights.Path() }).Run()), StringComparison.Ordinal);
     }
 
     [Fact]

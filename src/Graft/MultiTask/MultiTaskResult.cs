@@ -33,14 +33,14 @@ public sealed record TaskScore(string Task, string Measure, double Value, double
 /// <param name="Epoch">From 1.</param>
 /// <param name="Losses">Mean of each task's.</param>
 /// <param name="Score">Mean of the tasks' scores on held-out items.</param>
-public sealed record TaskEpoch(int Epoch, IReadOnlyDictionary<string, double> Losses, double Score);
+internal sealed record TaskEpoch(int Epoch, IReadOnlyDictionary<string, double> Losses, double Score);
 
 /// <summary>One training of several that are compared.</summary>
 /// <param name="Name">alone: and the task's name, equal weights, or the weighting's name.</param>
 /// <param name="Scores">Of its tasks, the weights of its best epoch.</param>
 /// <param name="History">Epoch by epoch.</param>
 /// <param name="Seconds">Wall time.</param>
-public sealed record TaskTraining(string Name, IReadOnlyList<TaskScore> Scores, IReadOnlyList<TaskEpoch> History, double Seconds);
+internal sealed record TaskTraining(string Name, IReadOnlyList<TaskScore> Scores, IReadOnlyList<TaskEpoch> History, double Seconds);
 
 /// <summary>A task with the others, against the task alone.</summary>
 /// <param name="Alone">Trained alone; null: it was not.</param>
