@@ -17,7 +17,8 @@ public sealed class MultiMnist : Experiment
 
     private static readonly (string Weighting, string Left, string Right)[] s_together =
     [
-        ("fixed", "96.5", "95.0"), ("uncertainty", "", ""), ("gradnorm", "", ""), ("mgda-ub", "97.3", "95.9"), ("pcgrad", "", ""), ("cagrad", "", ""), ("famo", "", ""),
+        ("fixed", "96.5", "95.0"), ("uncertainty", "", ""), ("gradnorm", "", ""), ("mgda-ub", "97.3", "95.9"), ("pcgrad", "", ""),
+            ("cagrad", "", ""), ("famo", "", ""),
         ("dwa", "", ""), ("random", "", ""),
     ];
 
@@ -28,7 +29,8 @@ public sealed class MultiMnist : Experiment
     public override string Name => "multi-mnist";
 
     /// <inheritdoc/>
-    public override string Summary => "Two digits in one picture as two tasks: each alone, and together under every weighting (Sener and Koltun 2018)";
+    public override string Summary =>
+        "Two digits in one picture as two tasks: each alone, and together under every weighting (Sener and Koltun 2018)";
 
     /// <summary>The paper's shared layers but the last: two convolutions of 5×5, each with pooling and ReLU.</summary>
     private sealed class LeNet : Module
@@ -84,8 +86,10 @@ public sealed class MultiMnist : Experiment
                 TorchRuntime.ManualSeed(seed);
                 using var body = new LeNet();
                 using var network = new TaskNetwork(320, [.. own.Select(t => tasks[t])], Sharings.Of(Sharings.Hard), 50, tower: 50);
-                using var objective = new MultiTaskObjective(body, network, Weightings.Of(weighting).Create(new WeightingSetup([.. own.Select(_ => TargetKind.Classes)])), own, 2);
-                _ = options.Train($"{name}, seed {seed}", objective, train, new Optimisation { Optimizer = new AdamRule(), Rate = 2e-3, Epochs = epochs }, seed: seed);
+                using var objective = new MultiTaskObjective(body, network, Weightings.Of(weighting)
+                    .Create(new WeightingSetup([.. own.Select(_ => TargetKind.Classes)])), own, 2);
+                _ = options.Train($"{name}, seed {seed}", objective, train, new Optimisation { Optimizer = new AdamRule(), Rate = 2e-3,
+                    Epochs = epochs }, seed: seed);
                 options.Cancel.ThrowIfCancellationRequested();
                 objective.PrepareInference();
                 double[] right = [.. objective.Judge(test, 0, options.Cancel).Select(one => 100 * ((Metrics)one.Metrics!).Accuracy)];
@@ -96,21 +100,27 @@ public sealed class MultiMnist : Experiment
             }
             Part("left alone", [0], Weightings.Equal);
             Part("right alone", [1], Weightings.Equal);
-            foreach (var (weighting, _, _) in s_together.Where(row => !options.Short || s_few.Contains(row.Weighting))) Part(Label(weighting), [0, 1], weighting);
+            foreach (var (weighting, _, _) in s_together.Where(row => !options.Short || s_few.Contains(row.Weighting))) Part(Label(weighting),
+                [0, 1], weighting);
         }
         double? Mean(string name, int task) => found.TryGetValue(name, out var all) ? all.Average(one => one[task]) : null;
         var (left, right) = (Mean("left alone", 0), Mean("right alone", 0));
         static string Said(double? value) => value is { } number ? FormattableString.Invariant($"{number:0.00}%") : "";
-        static string Against(double? value, double? alone) => value - alone is { } points ? FormattableString.Invariant($"{points:+0.00;-0.00;0.00}") : "";
+        static string Against(double? value, double? alone) => value - alone is { } points
+            ? FormattableString.Invariant($"{points:+0.00;-0.00;0.00}") : "";
         var rows = new List<string[]>();
         if (left is not null || right is not null) rows.Add(["each alone", "97.2", "95.9", Said(left), Said(right), "", "", ""]);
         foreach (var (weighting, l, r) in s_together.Where(row => found.ContainsKey(Label(row.Weighting))))
         {
             var name = Label(weighting);
-            rows.Add([name, l, r, Said(Mean(name, 0)), Said(Mean(name, 1)), Against(Mean(name, 0), left), Against(Mean(name, 1), right), FormattableString.Invariant($"{cosines[name]:0.00}")]);
+            rows.Add([name, l, r, Said(Mean(name, 0)), Said(Mean(name, 1)), Against(Mean(name, 0), left), Against(Mean(name, 1), right),
+                FormattableString.Invariant($"{cosines[name]:0.00}")]);
         }
-        return new ExperimentResult(Name, ["weighting", "left (paper)", "right (paper)", "left", "right", "left against alone", "right against alone", "mean cosine"], rows,
-            [$"{(options.Short ? "8,000" : "60,000")} pictures to learn from, {epochs} epochs of batches of {Batch}, Adam at 0.002 falling to 0; {(options.Short ? "2,000" : "10,000")} to test on; {seeds} seed{(seeds > 1 ? "s" : "")}. The paper trains for 100 epochs, with dropout. Of 10,000 pictures, 95% intervals are about ± 0.4 points."]);
+        return new ExperimentResult(Name, ["weighting", "left (paper)", "right (paper)", "left", "right", "left against alone",
+            "right against alone", "mean cosine"], rows,
+            [$"{(options.Short ? "8,000" : "60,000")} pictures to learn from, {epochs} epochs of batches of {Batch}, Adam at 0.002 falling to 0; "
+                + $"{(options.Short ? "2,000" : "10,000")} to test on; {seeds} seed{(seeds > 1 ? "s" : "")}. The paper trains for 100 epochs, with "
+                + "dropout. Of 10,000 pictures, 95% intervals are about ± 0.4 points."]);
     }
 
     private static string Label(string weighting) => weighting == Weightings.Equal ? "equal weights" : weighting;

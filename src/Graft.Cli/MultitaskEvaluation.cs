@@ -13,11 +13,14 @@ internal static class MultitaskEvaluation
     {
         TaskColumn[] tasks = [.. model.Card.Tasks!.Select(task => new TaskColumn(task.Name, task.Card.Task, task.Card.Names))];
         var (set, notes) = TaskTable.ReadFor(data, tasks, split, columns);
-        if (set.IsText != model is TextModel) throw new GraftException($"{data} holds {set.Noun.Many}, and the model {(set.IsText ? "sees pictures" : "reads sentences")}");
+        if (set.IsText != model is TextModel) throw new GraftException($"{data} holds {set.Noun.Many}, and the model "
+            + $"{(set.IsText ? "sees pictures" : "reads sentences")}");
         var clock = System.Diagnostics.Stopwatch.StartNew();
         var (answers, indices, broken) = model.AnswerAll(set, (done, total) =>
-            shell.Progress(new ProgressReport(set.Noun.Many, done, total, done / Math.Max(1e-9, clock.Elapsed.TotalSeconds)) { Unit = set.Noun.Many }), shell.Stop);
-        if (indices.Length == 0) throw new GraftException($"none of the {set.Count} {set.Noun.Many} of {data} can be read{(broken.Count > 0 ? $". The first: {broken[0].File}: {broken[0].Error}" : "")}");
+            shell.Progress(new ProgressReport(set.Noun.Many, done, total, done / Math.Max(1e-9, clock.Elapsed.TotalSeconds)) {
+                Unit = set.Noun.Many }), shell.Stop);
+        if (indices.Length == 0) throw new GraftException($"none of the {set.Count} {set.Noun.Many} of {data} can be "
+            + $"read{(broken.Count > 0 ? $". The first: {broken[0].File}: {broken[0].Error}" : "")}");
         var (starts, _) = TaskColumn.Places(tasks, task => task.Width);
         var (outputs, width) = TaskColumn.Places(tasks, task => task.Names.Count);
         var rows = ((NumberTargets)set.Targets).Rows;

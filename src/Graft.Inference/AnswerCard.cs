@@ -123,7 +123,8 @@ public sealed record AnswerCard(TargetKind Task, IReadOnlyList<string> Names)
     /// <summary>The same, of a table of sentences whose columns are named.</summary>
     internal Dataset Open(string data, string? split, TextColumns? columns)
     {
-        if (Tasks is not null) throw new GraftException($"the model tells several tasks, {string.Join(", ", Tasks.Select(task => task.Name))}: {NextCommand.Of("evaluate")} RUN TABLE measures it on a table with a column for each");
+        if (Tasks is not null) throw new GraftException($"the model tells several tasks, {string.Join(", ", Tasks.Select(task => task.Name))}: "
+            + $"{NextCommand.Of("evaluate")} RUN TABLE measures it on a table with a column for each");
         if (Task != TargetKind.Classes) return DatasetReader.OpenWithClasses(data, Names, split, Task, columns);
         if (!Unnamed) return DatasetReader.OpenWithClasses(data, Names, split, TargetKind.Classes, columns);
         var parts = DatasetReader.OpenParts(data, null, TargetKind.Classes);

@@ -53,5 +53,6 @@ public sealed record TaskPrediction(string Task, Prediction Said)
 {
     /// <summary>shape: circle 98.7%.</summary>
     public override string ToString() => Said.Numbers is [var number] && number.Name == Task ? $"{number}"
-        : Said.Labels is { } labels ? $"{Task} {(labels.Count > 0 ? string.Join(", ", labels) : "none of the labels")}" : $"{Task} {new RankedLabel(Said.Label, Said.Probability)}";
+        : Said.Labels is { } labels ? $"{Task} {(labels.Count > 0 ? string.Join(", ", labels) : "none of the labels")}"
+            : $"{Task} {new RankedLabel(Said.Label, Said.Probability)}";
 }

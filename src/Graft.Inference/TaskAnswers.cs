@@ -25,7 +25,8 @@ public sealed record TaskAnswers(string Name, AnswerCard Card)
 
     /// <summary>As a card holds them.</summary>
     internal static string ToCard(IReadOnlyList<TaskAnswers> tasks) => JsonSerializer.Serialize(
-        tasks.Select(task => new Stored(task.Name, task.Card.Task, [.. task.Card.Names]) { Residuals = task.Card.Residuals is { } pairs ? [.. pairs] : null }), s_json);
+        tasks.Select(task => new Stored(task.Name, task.Card.Task, [.. task.Card.Names]) { Residuals = task.Card.Residuals is { } pairs ? [.. pairs]
+            : null }), s_json);
 
     /// <summary>From a file's card; null: it is of one task.</summary>
     /// <exception cref="InvalidDataException">It is damaged.</exception>
@@ -36,7 +37,9 @@ public sealed record TaskAnswers(string Name, AnswerCard Card)
         if (stored is not { Length: > 0 } || stored.Any(task => task is null || task.Names.Length == 0 || task.Names.Contains(null!)
             || (task.Residuals is { } pairs && (pairs.Length != task.Names.Length || pairs.Any(pair => pair is not { Length: 2 })))))
             throw new InvalidDataException("its tasks are not names with their outputs");
-        if (outputs is { } count && stored.Sum(task => task.Names.Length) != count) throw new InvalidDataException($"its tasks do not have {count} outputs");
-        return [.. stored.Select(task => new TaskAnswers(task.Name, new AnswerCard(task.Kind, task.Names) { Residuals = task.Residuals, Scores = true }))];
+        if (outputs is { } count && stored.Sum(task => task.Names.Length) != count) throw new InvalidDataException($"its tasks do not have {count} "
+            + "outputs");
+        return [.. stored.Select(task => new TaskAnswers(task.Name, new AnswerCard(task.Kind, task.Names) { Residuals = task.Residuals,
+            Scores = true }))];
     }
 }

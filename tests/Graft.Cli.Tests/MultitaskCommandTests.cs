@@ -30,9 +30,12 @@ public sealed class MultitaskCommandTests : IDisposable
         ShapeWorld.Write(_shop["p"], s_shapes, 16, 1);
         string[] files = [.. s_shapes.SelectMany(shape => Directory.GetFiles(_shop["p", shape]).Order(StringComparer.Ordinal))];
         var data = _shop["t.csv"];
-        File.WriteAllLines(data, ["path,shape,place", .. files.Select((file, k) => $"{Path.GetRelativePath(_shop.Root, file)},{(k % 5 == 0 ? "" : s_shapes[k / 16])},{k % 7 + 0.5}")]);
+        File.WriteAllLines(data,
+            ["path,shape,place",
+            .. files.Select((file, k) => $"{Path.GetRelativePath(_shop.Root, file)},{(k % 5 == 0 ? "" : s_shapes[k / 16])},{k % 7 + 0.5}")]);
         var trained = Json("multitask", data, "--weighting", "cagrad", "--epochs", "3", "--out", _shop["run"]);
-        Assert.Equal(["shape", "place"], trained.GetProperty("table").EnumerateArray().Select(row => row.GetProperty("chosen").GetProperty("task").GetString()));
+        Assert.Equal(["shape", "place"], trained.GetProperty("table").EnumerateArray().Select(row => row.GetProperty("chosen").GetProperty("task")
+            .GetString()));
         Assert.All(trained.GetProperty("table").EnumerateArray(), row => Assert.NotEqual(JsonValueKind.Null, row.GetProperty("points").ValueKind));
         Assert.Equal(2, trained.GetProperty("cosines").GetArrayLength());
 

@@ -25,14 +25,17 @@ public sealed class MultiTaskTests : IDisposable
     {
         ShapeWorld.Write(_shop["p"], s_shapes, each, 1);
         var lines = new List<string> { "path,shape,traits,light" };
-        foreach (var (file, k) in s_shapes.SelectMany(shape => Directory.GetFiles(_shop["p", shape]).Order(StringComparer.Ordinal)).Select((file, k) => (file, k)))
+        foreach (var (file, k) in s_shapes.SelectMany(shape => Directory.GetFiles(_shop["p", shape]).Order(StringComparer.Ordinal))
+            .Select((file, k) => (file, k)))
         {
             var shape = Path.GetFileName(Path.GetDirectoryName(file))!;
             using var picture = Picture.Decode(File.ReadAllBytes(file));
             var light = 0.0;
             foreach (var level in picture.Pixels) light += level;
             var traits = shape switch { "ring" => "round", "star5" => "pointed;five", _ => "pointed" } + (k % 2 == 0 ? ";even" : "");
-            lines.Add(string.Create(CultureInfo.InvariantCulture, $"{Path.GetRelativePath(_shop.Root, file)},{(k % 4 == 0 ? "" : shape)},{(k % 5 == 1 ? "" : traits)},{(k % 6 == 2 ? "" : $"{light / picture.Pixels.Length:0.0}")}"));
+            var level255 = (light / picture.Pixels.Length).ToString("0.0", CultureInfo.InvariantCulture);
+            string[] cells = [k % 4 == 0 ? "" : shape, k % 5 == 1 ? "" : traits, k % 6 == 2 ? "" : level255];
+            lines.Add($"{Path.GetRelativePath(_shop.Root, file)},{string.Join(',', cells)}");
         }
         return Table("shapes.csv", [.. lines]);
     }
@@ -52,15 +55,18 @@ public sealed class MultiTaskTests : IDisposable
     {
         var data = Shapes();
         var result = new MultiTaskTraining(Options(data) with { Weighting = "uncertainty", Epochs = 12 }).Run();
-        Assert.Equal([("shape", TargetKind.Classes), ("traits", TargetKind.Labels), ("light", TargetKind.Numbers)], result.Tasks.Select(task => (task.Name, task.Kind)));
+        Assert.Equal([("shape", TargetKind.Classes), ("traits", TargetKind.Labels), ("light", TargetKind.Numbers)],
+            result.Tasks.Select(task => (task.Name, task.Kind)));
         Assert.Equal(["even", "five", "pointed", "round"], result.Tasks[1].Names);
         Assert.All(result.Table, row => Assert.True(row is { Alone.Count: > 0, Equal.Count: > 0, Points: not null, PerCent: not null }));
-        foreach (var table in new[] { result, result with { Weighting = "fixed", Table = [.. result.Table.Select(row => row with { Chosen = row.Equal! })] },
+        foreach (var table in new[] { result, result with { Weighting = "fixed",
+            Table = [.. result.Table.Select(row => row with { Chosen = row.Equal! })] },
             result with { Weighting = "fixed", Table = [.. result.Table.Select(row => row with { Alone = null, Chosen = row.Equal! })] } })
             Assert.All(MultiTaskView.Rows(table), row => Assert.Equal(MultiTaskView.Headers(table).Length, row.Length));
         Assert.True(result.Table[0].Chosen.Value > 0.6, $"{result.Table[0].Chosen}");
         var record = MultiTaskRecord.Records.Read(result.Run);
-        Assert.Equal(["alone: shape", "alone: traits", "alone: light", "equal weights", "uncertainty"], record.Trainings.Select(training => training.Name));
+        Assert.Equal(["alone: shape", "alone: traits", "alone: light", "equal weights", "uncertainty"], record.Trainings.Select(training =>
+            training.Name));
         Assert.Equal(("finished", 12), (record.Status, record.Trainings[0].History.Count));
         Assert.Contains("<svg", File.ReadAllText(result.Report!), StringComparison.Ordinal);
         Assert.False(File.Exists(Path.Combine(result.Run, TrainingState.FileName)));
@@ -96,7 +102,8 @@ public sealed class MultiTaskTests : IDisposable
     [InlineData("mtan", "pcgrad")]
     public void Every_architecture_trains_under_weightings_of_gradients_and_answers(string architecture, string weighting)
     {
-        var result = new MultiTaskTraining(Options(Shapes(8)) with { Architecture = architecture, Weighting = weighting, NoBaselines = true, NoReport = true, FineTune = 1, Epochs = 1 }).Run();
+        var result = new MultiTaskTraining(Options(Shapes(8)) with { Architecture = architecture, Weighting = weighting, NoBaselines = true,
+            NoReport = true, FineTune = 1, Epochs = 1 }).Run();
         Assert.All(result.Table, row => Assert.True(row.Alone is null && double.IsFinite(row.Chosen.Value)));
         Assert.Null(result.Report);
         Assert.All(MultiTaskView.Rows(result), row => Assert.Equal(MultiTaskView.Headers(result).Length, row.Length));
@@ -112,9 +119,12 @@ public sealed class MultiTaskTests : IDisposable
     public void Sentences_have_several_tasks_too(string architecture, int fineTune)
     {
         string[] films = ["the film was good .", "it was dull .", "a great story", "the plot is poor"];
-        var data = Table("films.tsv", ["sentence\tverdict\tlength\tnouns", .. Enumerable.Range(0, 32).Select(k =>
-            $"{films[k % 4]}{string.Concat(Enumerable.Repeat(" it", k % 5))}\t{(k % 3 == 0 ? "" : k % 2 == 0 ? "good" : "bad")}\t{k % 5 + 4.5}\t{(k % 4) switch { 0 => "film", 1 => ";", 2 => "story;it", _ => "plot" }}")]);
-        var options = Options(data) with { Weights = TextEncoderTests.Write(_shop["encoder"]), Architecture = architecture, FineTune = fineTune, Weighting = "dwa" };
+        string[] nouns = ["film", ";", "story;it", "plot"];
+        string Row(int k) => string.Join('\t', films[k % 4] + string.Concat(Enumerable.Repeat(" it", k % 5)),
+            k % 3 == 0 ? "" : k % 2 == 0 ? "good" : "bad", $"{k % 5 + 4}.5", nouns[k % 4]);
+        var data = Table("films.tsv", ["sentence\tverdict\tlength\tnouns", .. Enumerable.Range(0, 32).Select(Row)]);
+        var options = Options(data) with { Weights = TextEncoderTests.Write(_shop["encoder"]), Architecture = architecture, FineTune = fineTune,
+            Weighting = "dwa" };
         var result = new MultiTaskTraining(options).Run();
         Assert.True(result.IsText);
         Assert.Equal([TargetKind.Classes, TargetKind.Numbers, TargetKind.Labels], result.Tasks.Select(task => task.Kind));
@@ -125,7 +135,9 @@ public sealed class MultiTaskTests : IDisposable
         var again = ((TextModel)torch).Answer([new TextItem("the film was fine")])[0].Tasks!;
         Assert.Equal(said[0].Said.Probability, again[0].Said.Probability, 1e-4);
         Assert.Equal(said[1].Said.Numbers![0].Value, again[1].Said.Numbers![0].Value, 1e-3);
-        Assert.Contains("holds sentences, and", Refused(() => new MultiTaskTraining(options with { Out = _shop["other"], Weights = Models.Hub.EmbeddedWeights.Path() }).Run()), StringComparison.Ordinal);
+        Assert.Contains("holds sentences, and",
+            Refused(() => new MultiTaskTraining(options with { Out = _shop["other"], Weights = Models.Hub.EmbeddedWeights.Path() }).Run()),
+            StringComparison.Ordinal);
     }
 
     [Fact]
@@ -154,7 +166,8 @@ public sealed class MultiTaskTests : IDisposable
         var result = new MultiTaskTraining(MultiTaskTraining.OptionsOf(_shop["stopped"])).Run(resume: true);
         Assert.Equal(table, result.Table);
         Assert.Equal(whole, File.ReadAllBytes(_shop["stopped", "model.safetensors"]));
-        Assert.Contains("is finished", Refused(() => new MultiTaskTraining(MultiTaskTraining.OptionsOf(_shop["stopped"])).Run(resume: true)), StringComparison.Ordinal);
+        Assert.Contains("is finished", Refused(() => new MultiTaskTraining(MultiTaskTraining.OptionsOf(_shop["stopped"])).Run(resume: true)),
+            StringComparison.Ordinal);
     }
 
     /// <summary>Features and three tasks of them, in memory.</summary>
@@ -176,14 +189,16 @@ public sealed class MultiTaskTests : IDisposable
                     var rng = new Rng(seed, 2, item);
                     float[] x = [.. Enumerable.Range(0, Inputs).Select(_ => (float)rng.Normal())];
                     inputs.AddRange(x);
-                    targets.AddRange([gaps && item % 3 == 0 ? float.NaN : x[0] > 0 ? 1 : 0, x[1] > 0 ? 1 : 0, gaps && item % 4 == 0 ? float.NaN : x[0] - x[2]]);
+                    targets.AddRange([gaps && item % 3 == 0 ? float.NaN : x[0] > 0 ? 1 : 0, x[1] > 0 ? 1 : 0, gaps && item % 4 == 0 ? float.NaN
+                        : x[0] - x[2]]);
                 }
                 yield return new Batch(Tensor.From(inputs.ToArray(), items.Length, Inputs), Tensor.From(targets.ToArray(), items.Length, 3), items);
             }
         }
     }
 
-    private static readonly TaskColumn[] s_three = [new("a", TargetKind.Classes, ["no", "yes"]), new("b", TargetKind.Labels, ["it"]), new("c", TargetKind.Numbers, ["c"])];
+    private static readonly TaskColumn[] s_three = [new("a", TargetKind.Classes, ["no", "yes"]), new("b", TargetKind.Labels, ["it"]),
+        new("c", TargetKind.Numbers, ["c"])];
 
     private static (TaskNetwork, MultiTaskObjective) Made(string weighting, string architecture = Sharings.Hard, TaskColumn[]? tasks = null)
     {
@@ -212,7 +227,8 @@ public sealed class MultiTaskTests : IDisposable
                 State = state, Folder = folder, Cancel = stop.Token, SaveEvery = TimeSpan.Zero,
                 Progress = report => { if (report.Done == stopAfter) stop.Cancel(); },
             }).Run();
-            return (objective.State().ToDictionary(item => item.Key, item => item.Value.ToArray<double>()), found, [.. state.History.Select(look => look.Loss)]);
+            return (objective.State().ToDictionary(item => item.Key, item => item.Value.ToArray<double>()), found,
+                [.. state.History.Select(look => look.Loss)]);
         }
         var whole = Trained(null, false);
         Assert.True(whole.Losses[^1] < 0.8 * whole.Losses[0], string.Join(", ", whole.Losses));
@@ -234,7 +250,8 @@ public sealed class MultiTaskTests : IDisposable
         float[] inputs = [.. Enumerable.Range(0, 3 * Rows.Inputs).Select(k => MathF.Sin(k))];
         double[] Gradient(float[] targets, int rows)
         {
-            var batch = new Batch(Tensor.From(inputs[..(rows * Rows.Inputs)], rows, Rows.Inputs), Tensor.From(targets, rows, 3), [.. Enumerable.Range(0, rows)]);
+            var batch = new Batch(Tensor.From(inputs[..(rows * Rows.Inputs)], rows, Rows.Inputs), Tensor.From(targets, rows, 3),
+                [.. Enumerable.Range(0, rows)]);
             var (found, _) = objective.Gradient(batch, new Step(0, 0, 0, 0, 1, 10), [.. network.Parameters()]);
             return [.. found.SelectMany(one => one?.ToArray<double>() ?? [0])];
         }
@@ -296,8 +313,10 @@ public sealed class MultiTaskTests : IDisposable
         Assert.Equal((-10, -100 / 9.0), (Math.Round(hurt.Points!.Value, 9), hurt.PerCent!.Value), new Near());
         Assert.False((hurt with { Chosen = Score(0.86, 0.8) }).NegativeTransfer);
         TaskColumn[] tasks = [new("left", TargetKind.Classes, ["0", "1"]), new("right", TargetKind.Classes, ["0", "1"])];
-        var result = new MultiTaskResult("run", tasks, "fixed", [hurt, hurt with { Chosen = Score(0.9, 0.85) }], [[1, -0.25], [-0.25, 1]], 1, 1, 1, [], []);
-        Assert.Equal("left suffers from the others (negative transfer): accuracy 0.800 together, 0.900 alone (95% interval 0.850 to 1.000); its gradient is furthest from that of right (mean cosine -0.25)",
+        var result = new MultiTaskResult("run", tasks, "fixed", [hurt, hurt with { Chosen = Score(0.9, 0.85) }], [[1, -0.25], [-0.25, 1]], 1, 1, 1,
+            [], []);
+        Assert.Equal("left suffers from the others (negative transfer): accuracy 0.800 together, 0.900 alone (95% interval 0.850 to 1.000); its "
+            + "gradient is furthest from that of right (mean cosine -0.25)",
             Assert.Single(result.NegativeTransfer));
     }
 
@@ -310,9 +329,11 @@ public sealed class MultiTaskTests : IDisposable
 
     public static TheoryData<string, string?, string> Wrong => new()
     {
-        { "path,a,b\n{0},,\n{1},,", null, "has no column to learn: the column a is no target: it is empty from top to bottom; the column b is no target: it is empty" },
+        { "path,a,b\n{0},,\n{1},,", null, "has no column to learn: the column a is no target: it is empty from top to bottom; the column b is no "
+            + "target: it is empty" },
         { "path,a,b\n{0},,x\n{1},,y", "a,b", "--targets a: it is empty from top to bottom" },
-        { "path,a,b\n{0},1.5,x\n{1},big,y", null, "the column a holds numbers ('1.5', line 2) and words ('big', line 3). Say what it is with --targets a:classes" },
+        { "path,a,b\n{0},1.5,x\n{1},big,y", null, "the column a holds numbers ('1.5', line 2) and words ('big', line 3). Say what it is with "
+            + "--targets a:classes" },
         { "path,a,b\n{0},1.5,x\n{1},big,y", "a:numbers,b", "line 3: the a 'big' is no number" },
         { "path,a,b\n{0},x,x\n{1},x,y", "a,b", "--targets a: it is 'x' in every row that says something" },
         { "path,a,b\n{0},x,x\n{1},y,y", "a", "has one task only, a: for one task use graft train" },
@@ -321,7 +342,8 @@ public sealed class MultiTaskTests : IDisposable
         { "path,a,b\n{0},x,x\n{1},y,y", "path,b", "--targets path: that column says which picture a row is of" },
         { "path,a,b\n{0},{0},x\n{1},{1},y", "a,b", "--targets a: it is the path of each picture again" },
         { "path,a,b\n{0},x,1\n{1},y,2\nnone.png,z,3", "a,b", "--targets a: every row has another value, and none of them ever returns" },
-        { "path,split,a,b\n{0},train,x,u\n{1},val,x,v\n{0},val,y,u", null, "all 1 pictures to learn from are 'x' in the column a: there is nothing to tell apart" },
+        { "path,split,a,b\n{0},train,x,u\n{1},val,x,v\n{0},val,y,u", null,
+            "every picture to learn from is 'x' in the column a: there is nothing to tell apart" },
         { "path,split,a,b\n{0},train,,u\n{1},train,,v\n{0},val,y,u\n{1},val,x,u", null, "no picture to learn from says anything of a" },
         { "path,a,b\nnone.png,x,u\nnone.png,y,v", null, "has no picture that exists" },
     };
@@ -331,7 +353,8 @@ public sealed class MultiTaskTests : IDisposable
     public void What_cannot_be_learned_is_told_by_column_and_line(string table, string? targets, string expected)
     {
         ShapeWorld.Write(_shop["p"], ["ring"], 2, 1);
-        string[] files = [.. Directory.GetFiles(_shop["p", "ring"]).Order(StringComparer.Ordinal).Select(file => Path.GetRelativePath(_shop.Root, file))];
+        string[] files = [.. Directory.GetFiles(_shop["p", "ring"]).Order(StringComparer.Ordinal)
+            .Select(file => Path.GetRelativePath(_shop.Root, file))];
         var data = Table("t.csv", string.Format(CultureInfo.InvariantCulture, table, files[0], files[1]).Split('\n'));
         Assert.Contains(expected, Refused(() => new MultiTaskTraining(Options(data) with { Targets = targets }).Run()), StringComparison.Ordinal);
     }
@@ -343,9 +366,11 @@ public sealed class MultiTaskTests : IDisposable
         string[] files = [.. s_shapes.SelectMany(shape => Directory.GetFiles(_shop["p", shape]).Order(StringComparer.Ordinal))];
         var lines = files.Select((file, k) => $"{Path.GetRelativePath(_shop.Root, file)},{s_shapes[k / 8]},{k / 8},{k % 2}");
         var data = Table("t.csv", ["path,shape,code,even", .. lines]);
-        Assert.Contains("the columns shape and code tell the same of every row", Refused(() => new MultiTaskTraining(Options(data)).Run()), StringComparison.Ordinal);
+        Assert.Contains("the columns shape and code tell the same of every row", Refused(() => new MultiTaskTraining(Options(data)).Run()),
+            StringComparison.Ordinal);
         var table = TaskTable.Read(data, "shape,even", new TextColumns(), 0);
-        Assert.Contains(table.Notes.Remarks, remark => remark.StartsWith("the column shape is the name of each picture's folder", StringComparison.Ordinal));
+        Assert.Contains(table.Notes.Remarks, remark => remark.StartsWith("the column shape is the name of each picture's folder",
+            StringComparison.Ordinal));
         // A fifth of each class is held out.
         Assert.Equal((24, 5), (table.Train.Length + table.HeldOut.Length, table.HeldOut.Length), new Around());
     }
@@ -358,9 +383,11 @@ public sealed class MultiTaskTests : IDisposable
     }
 
     [Theory]
+    [InlineData("fixed", "1,2,3", "--hidden 0 without --fine-tune")]
     [InlineData("dwa", "1,2", "--task-weights beside --weighting dwa")]
     [InlineData("fixed", "1,-2", "--task-weights 1,-2: numbers above zero")]
     [InlineData("fixed", "1,2", "--task-weights 1,2: 2 weights for 3 tasks")]
     public void Weights_that_have_nothing_to_weigh_are_refused(string weighting, string weights, string expected) =>
-        Assert.Contains(expected, Refused(() => new MultiTaskTraining(Options(Shapes(8)) with { Weighting = weighting, TaskWeights = weights }).Run()), StringComparison.Ordinal);
+        Assert.Contains(expected, Refused(() => new MultiTaskTraining(Options(Shapes(8)) with { Weighting = weighting, TaskWeights = weights,
+            Hidden = weights == "1,2,3" ? 0 : 8 }).Run()), StringComparison.Ordinal);
 }

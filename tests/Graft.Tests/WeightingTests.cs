@@ -11,7 +11,8 @@ public sealed class WeightingTests
     private static double[,] Gram(params double[][] vectors)
     {
         var gram = new double[vectors.Length, vectors.Length];
-        for (var i = 0; i < vectors.Length; i++) for (var j = 0; j < vectors.Length; j++) gram[i, j] = vectors[i].Zip(vectors[j], (a, b) => a * b).Sum();
+        for (var i = 0; i < vectors.Length; i++) for (var j = 0; j < vectors.Length; j++) gram[i, j] = vectors[i].Zip(vectors[j], (a, b) => a * b)
+            .Sum();
         return gram;
     }
 
@@ -93,7 +94,8 @@ public sealed class WeightingTests
             double Worst(double[] d) => Math.Min(a[0] * d[0] + a[1] * d[1], b[0] * d[0] + b[1] * d[1]);
             var radius = 0.4 * Math.Sqrt(mean[0] * mean[0] + mean[1] * mean[1]);
             Assert.Equal(radius, Math.Sqrt(step.Zip(mean, (x, y) => (x - y) * (x - y)).Sum()), 1e-6);
-            var best = Enumerable.Range(0, 3600).Max(at => Worst([mean[0] + radius * Math.Cos(at * Math.PI / 1800), mean[1] + radius * Math.Sin(at * Math.PI / 1800)]));
+            var best = Enumerable.Range(0, 3600)
+                .Max(at => Worst([mean[0] + radius * Math.Cos(at * Math.PI / 1800), mean[1] + radius * Math.Sin(at * Math.PI / 1800)]));
             Assert.True(Worst(step) >= best - 1e-6);
         }
         Assert.Equal([0.5, 0.5], CaGrad.Coefficients(Gram([1, 0], [0, 1]), 0));
@@ -180,6 +182,7 @@ public sealed class WeightingTests
         var refused = Assert.Throws<GraftException>(() => new MultiTaskOptions { Data = "t.csv", Weighting = "gradnrom" }.Validate());
         Assert.True(refused.IsUsage);
         Assert.StartsWith("--weighting gradnrom: there is no such weighting. Did you mean gradnorm?", refused.Message, StringComparison.Ordinal);
-        Assert.Contains("mtan", Assert.Throws<GraftException>(() => new MultiTaskOptions { Data = "t.csv", Architecture = "soft" }.Validate()).Message, StringComparison.Ordinal);
+        Assert.Contains("mtan", Assert.Throws<GraftException>(() => new MultiTaskOptions { Data = "t.csv",
+            Architecture = "soft" }.Validate()).Message, StringComparison.Ordinal);
     }
 }

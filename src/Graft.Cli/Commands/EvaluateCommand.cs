@@ -36,7 +36,8 @@ internal static class EvaluateCommand
         {
             var device = Bounds.Device(asked.Read(parsed, new TrainOptions { Data = "" }).Device);
             var path = parsed.GetValue(run)!;
-            using var model = MultiTaskModel.Is(path) ? MultiTaskModel.Open(path, device) : Answering.Open(path, input.Read(parsed, new InputOptions()), device);
+            var given = input.Read(parsed, new InputOptions());
+            using var model = MultiTaskModel.Is(path) ? MultiTaskModel.Open(path, device, given) : Answering.Open(path, given, device);
             foreach (var note in model.Notes) shell.Log(note);
             if (model.Card.Tasks is not null)
             {

@@ -9,7 +9,8 @@ internal static class MultitaskCommand
     public static Command Create()
     {
         var resume = new Option<string?>("--resume")
-            { Description = "Go on with a run that was stopped or killed, with the options that it began with: no others beside it", HelpName = "RUN" };
+            { Description = "Go on with a run that was stopped or killed, with the options that it began with: no others beside it",
+                HelpName = "RUN" };
         var asked = OptionBinder.Of<MultiTaskOptions>().Without("--labels", "--label").After("--out", resume);
         var command = new Command("multitask", """
             Train one network on several tasks at once, from a table with a column for each; and say what they do to one another.
@@ -27,12 +28,15 @@ internal static class MultitaskCommand
         {
             var resumed = parsed.GetValue(resume);
             var options = resumed is not null ? MultiTaskTraining.OptionsOf(resumed) : asked.Read(parsed, new MultiTaskOptions());
-            var result = new MultiTaskTraining(options) { Progress = shell.Progress, Log = shell.Log, Cancel = shell.Stop }.Run(resume: resumed is not null);
+            var result = new MultiTaskTraining(options) { Progress = shell.Progress, Log = shell.Log, Cancel = shell.Stop }
+                .Run(resume: resumed is not null);
             shell.Result(new
             {
                 run = result.Run, weighting = result.Weighting, tasks = result.Tasks.Select(task => new { task.Name, task.Kind, names = task.Names }),
-                table = result.Table, cosines = result.Cosines, negative_transfer = result.NegativeTransfer, train_items = result.TrainItems, held_out = result.HeldOut,
-                seconds = result.Seconds, errors = result.Broken, left_out = LeftOutView.Json(result.DataNotes, result.Broken), notes = result.Notes, report = result.Report,
+                table = result.Table, cosines = result.Cosines, negative_transfer = result.NegativeTransfer, train_items = result.TrainItems,
+                    held_out = result.HeldOut,
+                seconds = result.Seconds, errors = result.Broken, left_out = LeftOutView.Json(result.DataNotes, result.Broken), notes = result.Notes,
+                    report = result.Report,
             });
             if (!shell.Json) Show(shell, result);
         });
@@ -47,9 +51,11 @@ internal static class MultitaskCommand
         shell.Say("Mean cosine between the tasks' gradients, over the training:");
         shell.Table(["", .. result.Tasks.Select(task => task.Name)], MultiTaskView.CosineRows(result), [.. Enumerable.Range(1, result.Tasks.Count)]);
         foreach (var sentence in result.NegativeTransfer) shell.Say(sentence);
-        shell.Say($"{result.TrainItems} {(result.IsText ? "sentences" : "pictures")} to learn from, {result.HeldOut} held out; {result.Seconds:0.0} s");
+        var items = result.IsText ? "sentences" : "pictures";
+        shell.Say($"{result.TrainItems} {items} to learn from, {result.HeldOut} held out; {result.Seconds:0.0} s");
         shell.Say($"Model:   {Path.Combine(result.Run, RunFolder.Model)}");
         if (result.Report is not null) shell.Say($"Report:  {result.Report}");
-        shell.Say($"Predict: {NextCommand.Of("predict", Path.GetRelativePath(Directory.GetCurrentDirectory(), result.Run))} {(result.IsText ? "\"SENTENCE\"…" : "PICTURE…")}");
+        shell.Say($"Predict: {NextCommand.Of("predict", Path.GetRelativePath(Directory.GetCurrentDirectory(), result.Run))} "
+            + $"{(result.IsText ? "\"SENTENCE\"…" : "PICTURE…")}");
     }
 }

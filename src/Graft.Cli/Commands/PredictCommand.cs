@@ -35,7 +35,7 @@ internal static class PredictCommand
         Shell.Handle(command, (shell, parsed) =>
         {
             var (path, given) = (parsed.GetValue(run)!, input.Read(parsed, new InputOptions()));
-            using var opened = MultiTaskModel.Is(path) ? MultiTaskModel.Open(path) : Answering.Open(path, given);
+            using var opened = MultiTaskModel.Is(path) ? MultiTaskModel.Open(path, input: given) : Answering.Open(path, given);
             foreach (var note in opened.Notes) shell.Log(note);
             if (opened is TextModel text)
             {

@@ -26,7 +26,8 @@ internal sealed class AttentionSharing : Sharing
             for (var d = 0; d < Depth; d++)
             {
                 var reads = d == 0 ? inputs : 2 * units;
-                _attention[d, t] = (Child($"task{t}.squeeze{d}", new Linear(reads, squeezed)), Child($"task{t}.mask{d}", new Linear(squeezed, units)));
+                _attention[d, t] = (Child($"task{t}.squeeze{d}", new Linear(reads, squeezed)),
+                    Child($"task{t}.mask{d}", new Linear(squeezed, units)));
                 if (d > 0) _onward[d, t] = Child($"task{t}.onward{d}", new Linear(units, units));
             }
         }

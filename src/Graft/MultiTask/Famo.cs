@@ -3,7 +3,8 @@ using Graft.Torch;
 namespace Graft.MultiTask;
 
 /// <summary>
-/// Liu et al. 2023, algorithm 1: the losses' logarithms fall at like rates. z = softmax(ξ), the step is on Σ c z log L, c = 1/Σ(z/L); after it ξ moves
+/// Liu et al. 2023, algorithm 1: the losses' logarithms fall at like rates. z = softmax(ξ), the step is on Σ c z log L, c = 1/Σ(z/L); after it ξ
+/// moves
 /// by the change of the logarithms, δ = (∇ξ z)ᵀ(log L − log L′), with a decay of 0.001. As in the authors' program ξ is moved by Adam at 0.025. It
 /// takes one forward pass more at each step, and no gradients of tasks.
 /// </summary>
@@ -37,7 +38,8 @@ internal sealed class Famo : Weighting
         int[] told = [.. Enumerable.Range(0, before.Length).Where(task => double.IsFinite(before[task]) && double.IsFinite(after[task]))];
         if (told.Length < 2) return;
         var logits = Read(_logits);
-        var gradient = Gradient(logits, [.. before.Zip(after, (then, now) => Math.Log(Math.Max(Least, then)) - Math.Log(Math.Max(Least, now)))], told);
+        var gradient = Gradient(logits, [.. before.Zip(after, (then, now) => Math.Log(Math.Max(Least, then)) - Math.Log(Math.Max(Least, now)))],
+            told);
         var (mean, square, steps) = (Read(_mean), Read(_square), Read(_steps)[0] + 1);
         for (var task = 0; task < logits.Length; task++)
         {

@@ -4,7 +4,8 @@ namespace Graft.MultiTask;
 
 /// <summary>
 /// Sener and Koltun 2018, eq. 5: weights on the simplex that make Σ α ∇L shortest, the gradients taken by what all tasks share last and not by the
-/// shared parameters (MGDA-UB), which bounds the one by the other and costs nothing more. Where each task has features of its own (MMoE, cross-stitch,
+/// shared parameters (MGDA-UB), which bounds the one by the other and costs nothing more. Where each task has features of its own (MMoE,
+/// cross-stitch,
 /// MTAN) they are taken by the shared parameters, which is MGDA (Désidéri 2012).
 /// </summary>
 internal sealed class MgdaUb : Weighting

@@ -37,7 +37,8 @@ internal sealed class MultiTaskModel : Module
 
     /// <summary>What its answers are.</summary>
     public AnswerCard Card => AnswerCard.OfTasks(
-        [.. Network.Tasks.Select((task, t) => new TaskAnswers(task.Name, new AnswerCard(task.Kind, task.Names) { Scores = true, Residuals = Residuals[t] is { } pair ? [pair] : null }))]);
+        [.. Network.Tasks.Select((task, t) => new TaskAnswers(task.Name, new AnswerCard(task.Kind, task.Names) { Scores = true,
+            Residuals = Residuals[t] is { } pair ? [pair] : null }))]);
 
     /// <summary>N×3×H×W (of text N×T) to all tasks' scores one after another.</summary>
     public override Tensor Forward(Tensor x) => Network.Forward(Backbone.Pool(Backbone.Forward(x, 0, Backbone.Stages.Count)));
@@ -47,7 +48,8 @@ internal sealed class MultiTaskModel : Module
     {
         var card = Describe(about);
         card["format"] = ModelCard.MultiTask;
-        new ModelFile(card, State().Where(item => !item.Key.StartsWith($"backbone.{Backbone.HeadName}.", StringComparison.Ordinal)).ToDictionary(), path).Write();
+        new ModelFile(card, State().Where(item => !item.Key.StartsWith($"backbone.{Backbone.HeadName}.", StringComparison.Ordinal)).ToDictionary(),
+            path).Write();
     }
 
     /// <summary>Writes it as a program for ONNX Runtime.</summary>
@@ -61,7 +63,8 @@ internal sealed class MultiTaskModel : Module
         {
             card["input"] = "N×T numbers of tokens";
             card["separator"] = $"{encoder.Shape.Separator}";
-            var layers = Network.AsLayers() ?? throw new GraftException($"sentences with --architecture {Network.Architecture.Name} have no form as ONNX here");
+            var layers = Network.AsLayers() ?? throw new GraftException($"sentences with --architecture {Network.Architecture.Name} have no form as "
+                + "ONNX here");
             bytes = EncoderWriter.WithHead(encoder, encoder.Stages.Count - 1, layers, 1, null, "scores", card);
         }
         else
@@ -78,7 +81,8 @@ internal sealed class MultiTaskModel : Module
     {
         var card = new Dictionary<string, string>(about)
         {
-            ["architecture"] = Backbone.Architecture, ["preprocessing"] = Backbone.Preprocessing.ToJson(), ["upstream"] = ModelCard.Text(Backbone.Provenance),
+            ["architecture"] = Backbone.Architecture, ["preprocessing"] = Backbone.Preprocessing.ToJson(),
+                ["upstream"] = ModelCard.Text(Backbone.Provenance),
             [TaskAnswers.Key] = TaskAnswers.ToCard(Card.Tasks!), ["classes"] = JsonSerializer.Serialize(Card.Names),
             ["sharing"] = Network.Architecture.Name, ["hidden"] = Network.Hidden.ToString(CultureInfo.InvariantCulture),
             ["units"] = JsonSerializer.Serialize(Network.UnitsOf),
@@ -118,18 +122,25 @@ internal sealed class MultiTaskModel : Module
     public IAnsweringModel Freeze(Device device = default)
     {
         if (Backbone is TextEncoder encoder)
-            return new TextModel(new TorchTextNetwork(encoder, Forward, Card.Names.Count, device), encoder.Tokenizer, encoder.MostTokens, Card) { Architecture = Backbone.Architecture };
+            return new TextModel(new TorchTextNetwork(encoder, Forward, Card.Names.Count, device), encoder.Tokenizer, encoder.MostTokens,
+                Card) { Architecture = Backbone.Architecture };
         var (height, width) = (Backbone.Preprocessing.Height, Backbone.Preprocessing.Width);
         string? refusal = null;
-        var network = device.IsCuda ? new TorchNetwork(this, Forward, height, width, device) : FrozenNetworks.Best(this, Forward, height, width, out refusal);
-        return new PictureModel(network, Backbone.Preprocessing, Card) { Notes = refusal is null ? [] : [refusal], Architecture = Backbone.Architecture };
+        var network = device.IsCuda ? new TorchNetwork(this, Forward, height, width, device) : FrozenNetworks.Best(this, Forward, height, width,
+            out refusal);
+        return new PictureModel(network, Backbone.Preprocessing, Card) { Notes = refusal is null ? [] : [refusal],
+            Architecture = Backbone.Architecture };
     }
 
     /// <summary>A run of several tasks: what ONNX Runtime can open by itself never meets libtorch.</summary>
-    /// <exception cref="GraftException">It is damaged.</exception>
-    public static IAnsweringModel Open(string path, string device = "cpu")
+    /// <exception cref="GraftException">It is damaged, or how its pictures are read is asked for, which it knows.</exception>
+    public static IAnsweringModel Open(string path, string device = "cpu", InputOptions? input = null)
     {
-        if (device == "cpu" && Engine.Wanted != EngineKind.Torch && (TextModel.TryOpen(path) ?? PictureModel.TryOpen(path) as IAnsweringModel) is { } portable)
+        if (input is not null && input != new InputOptions())
+            throw new GraftException($"{path} is a model of Graft's, which knows its classes and its preprocessing: leave --labels, --scale, --mean, "
+                + "--std, --channels and --size off");
+        if (device == "cpu" && Engine.Wanted != EngineKind.Torch && (TextModel.TryOpen(path) ?? PictureModel.TryOpen(path) as IAnsweringModel)
+            is { } portable)
             return portable;
         // Its weights are what the frozen network runs on: they live as long.
         return Load(path).Freeze(Device.Parse(device));

@@ -48,7 +48,8 @@ internal sealed class MultiTaskObjective : Objective<Batch>
         {
             var (sum, count, tasks) = (_cosines.Value.ToArray<double>(), _counted.Value.ToArray<double>(), _starts.Length);
             var mean = new double[tasks, tasks];
-            for (var k = 0; k < sum.Length; k++) mean[k / tasks, k % tasks] = k / tasks == k % tasks ? 1 : count[k] > 0 ? sum[k] / count[k] : double.NaN;
+            for (var k = 0; k < sum.Length; k++) mean[k / tasks, k % tasks] = k / tasks == k % tasks ? 1 : count[k] > 0 ? sum[k] / count[k]
+                : double.NaN;
             return mean;
         }
     }
@@ -74,7 +75,8 @@ internal sealed class MultiTaskObjective : Objective<Batch>
         if (kind == TargetKind.Classes)
             return scores.CrossEntropyLoss(Tensor.From([.. told.Select(k => (long)targets[k * _width + start])]).To(_device));
         var outputs = _network.Tasks[task].Width;
-        var wanted = Tensor.From([.. told.SelectMany(k => targets[(k * _width + start)..(k * _width + start + outputs)])], told.Length, outputs).To(_device);
+        var wanted = Tensor.From([.. told.SelectMany(k => targets[(k * _width + start)..(k * _width + start + outputs)])], told.Length, outputs)
+            .To(_device);
         if (kind == TargetKind.Labels) return scores.BinaryCrossEntropyWithLogits(wanted);
         return scores.MseLoss(_network.UnitsOf[task] is { } units ? (wanted - units.Mean[0]) / units.Scale[0] : wanted);
     }
@@ -185,7 +187,8 @@ internal sealed class MultiTaskObjective : Objective<Batch>
                 {
                     answers[task].AddRange(_network.Answers(scores[task], task).ToArray<float>());
                     var told = targets.Chunk(_width).Count(row => !float.IsNaN(row[_starts[task]]));
-                    if (Loss(scores[task], task, targets) is { } loss) (losses[task], counts[task]) = (losses[task] + loss.Item() * told, counts[task] + told);
+                    if (Loss(scores[task], task, targets) is { } loss) (losses[task], counts[task]) = (losses[task] + loss.Item() * told,
+                        counts[task] + told);
                 }
             }
         }
@@ -194,7 +197,8 @@ internal sealed class MultiTaskObjective : Objective<Batch>
             var (items, targets) = task.Told(rows, _starts[t]);
             var outputs = task.Names.Count;
             float[] own = [.. items.SelectMany(k => answers[t].GetRange(k * outputs, outputs))];
-            return (items.Length == 0 ? null : TaskMetrics.Of(own, targets, null, resamples), counts[t] == 0 ? double.NaN : losses[t] / counts[t], own, targets);
+            return (items.Length == 0 ? null : TaskMetrics.Of(own, targets, null, resamples), counts[t] == 0 ? double.NaN : losses[t] / counts[t],
+                own, targets);
         })];
     }
 

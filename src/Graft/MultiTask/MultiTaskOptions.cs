@@ -10,7 +10,8 @@ namespace Graft.MultiTask;
 public sealed record MultiTaskOptions
 {
     /// <summary>A table.</summary>
-    [Option("A CSV, TSV, JSONL or Parquet with a column of paths of pictures (or of text) and one for each task; empty cells are allowed", Name = "DATA")]
+    [Option("A CSV, TSV, JSONL or Parquet with a column of paths of pictures (or of text) and one for each task; empty cells are allowed",
+        Name = "DATA")]
     public string Data { get; init; } = "";
 
     /// <summary>The upstream checkpoint; null: the one embedded, for small pictures, or the usual encoder of sentences.</summary>
@@ -18,7 +19,8 @@ public sealed record MultiTaskOptions
     public string? Weights { get; init; }
 
     /// <summary>Columns with commas between; null: all that can be learned.</summary>
-    [Option("Columns to learn, with commas between; behind each may stand :classes, :labels or :numbers (default: all that can be learned)", HelpName = "COLUMNS")]
+    [Option("Columns to learn, with commas between; behind each may stand :classes, :labels or :numbers (default: all that can be learned)",
+        HelpName = "COLUMNS")]
     public string? Targets { get; init; }
 
     /// <summary>How the tasks are weighed.</summary>
@@ -34,7 +36,7 @@ public sealed record MultiTaskOptions
     public string Architecture { get; init; } = Sharings.Hard;
 
     /// <summary>Units of a shared layer.</summary>
-    [Option("Units of a shared layer; 0, with --architecture hard alone: heads stand on the features themselves", Least = 0, Most = 65536)]
+    [Option("Units of a shared layer; 0, with --architecture hard and --fine-tune: heads stand on the features themselves", Least = 0, Most = 65536)]
     public int Hidden { get; init; } = 256;
 
     /// <summary>The deepest stages of the backbone that train too.</summary>
@@ -98,12 +100,16 @@ public sealed record MultiTaskOptions
         OptionBounds.Check(this);
         Input.Validate();
         _ = Bounds.Device(Device);
-        if (string.IsNullOrEmpty(Data)) throw Bounds.Refuse("DATA is missing: give a table with a column of paths (or of text) and one for each task");
+        if (string.IsNullOrEmpty(Data))
+            throw Bounds.Refuse("DATA is missing: give a table with a column of paths (or of text) and one for each task");
         var weighting = Weightings.Of(Weighting);
         _ = Sharings.Of(Architecture);
         if (TaskWeights is not null && weighting.Name != Weightings.Equal)
             throw Bounds.Refuse($"--task-weights beside --weighting {Weighting}, which finds its own: leave one of them out");
-        if (Hidden == 0 && Architecture != Sharings.Hard) throw Bounds.Refuse($"--hidden 0 beside --architecture {Architecture}, which is made of such layers: give it units");
+        if (Hidden == 0 && Architecture != Sharings.Hard) throw Bounds.Refuse($"--hidden 0 beside --architecture {Architecture}, which is made of "
+            + "such layers: give it units");
+        if (Hidden == 0 && FineTune == 0)
+            throw Bounds.Refuse("--hidden 0 without --fine-tune: the tasks would share nothing that trains. Give one of them a number above 0");
         _ = GivenWeights(null);
         return this;
     }
@@ -113,9 +119,11 @@ public sealed record MultiTaskOptions
     {
         if (TaskWeights is null) return null;
         double?[] given = [.. TaskWeights.Split(',', StringSplitOptions.TrimEntries)
-            .Select(word => double.TryParse(word, NumberStyles.Float, CultureInfo.InvariantCulture, out var value) && double.IsFinite(value) && value > 0 ? value : (double?)null)];
+            .Select(word => double.TryParse(word, NumberStyles.Float, CultureInfo.InvariantCulture, out var value) && double.IsFinite(value)
+                && value > 0 ? value : (double?)null)];
         if (given.Contains(null)) throw Bounds.Refuse($"--task-weights {TaskWeights}: numbers above zero with commas between, such as 1,0.5");
-        if (tasks is { } count && given.Length != count) throw Bounds.Refuse($"--task-weights {TaskWeights}: {given.Length} weights for {count} tasks");
+        if (tasks is { } count
+            && given.Length != count) throw Bounds.Refuse($"--task-weights {TaskWeights}: {given.Length} weights for {count} tasks");
         return [.. given.Select(value => value!.Value)];
     }
 

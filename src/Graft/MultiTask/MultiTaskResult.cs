@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json.Serialization;
 using Graft.Data;
 using Graft.Inference;
@@ -17,7 +18,8 @@ public sealed record TaskScore(string Task, string Measure, double Value, double
 {
     internal static TaskScore Of(TaskColumn task, TaskMetrics? metrics)
     {
-        if (metrics is null) return new TaskScore(task.Name, task.Kind switch { TargetKind.Labels => "mAP", TargetKind.Numbers => "R²", _ => "accuracy" }, double.NaN, double.NaN, double.NaN, 0);
+        if (metrics is null) return new TaskScore(task.Name, task.Kind switch { TargetKind.Labels => "mAP", TargetKind.Numbers => "R²", _ =>
+            "accuracy" }, double.NaN, double.NaN, double.NaN, 0);
         var (low, high) = metrics switch
         {
             Metrics classes => (classes.Low, classes.High),
@@ -69,7 +71,8 @@ public sealed record TaskComparison(TaskScore? Alone, TaskScore? Equal, TaskScor
 /// <param name="Seconds">Wall time.</param>
 /// <param name="Broken">Left out.</param>
 /// <param name="Notes">What was noticed.</param>
-public sealed record MultiTaskResult(string Run, IReadOnlyList<TaskColumn> Tasks, string Weighting, IReadOnlyList<TaskComparison> Table, double[][] Cosines,
+public sealed record MultiTaskResult(string Run, IReadOnlyList<TaskColumn> Tasks, string Weighting, IReadOnlyList<TaskComparison> Table,
+    double[][] Cosines,
     int TrainItems, int HeldOut, double Seconds, IReadOnlyList<BrokenPicture> Broken, IReadOnlyList<string> Notes)
 {
     /// <summary>What was noticed when the data was read.</summary>
@@ -87,9 +90,14 @@ public sealed record MultiTaskResult(string Run, IReadOnlyList<TaskColumn> Tasks
         .. Table.Where(row => row.NegativeTransfer).Select(row =>
         {
             var t = Tasks.ToList().FindIndex(task => task.Name == row.Chosen.Task);
-            var worst = Enumerable.Range(0, Tasks.Count).Where(other => other != t && double.IsFinite(Cosines[t][other])).OrderBy(other => Cosines[t][other]).FirstOrDefault(-1);
-            return FormattableString.Invariant($"{row.Chosen.Task} suffers from the others (negative transfer): {row.Chosen.Measure} {row.Chosen.Value:0.000} together, {row.Alone!.Value:0.000} alone (95% interval {row.Alone.Low:0.000} to {row.Alone.High:0.000})")
-                + (worst < 0 ? "" : FormattableString.Invariant($"; its gradient is furthest from that of {Tasks[worst].Name} (mean cosine {Cosines[t][worst]:0.00})"));
+            var worst = Enumerable.Range(0, Tasks.Count).Where(other => other != t && double.IsFinite(Cosines[t][other]))
+                .OrderBy(other => Cosines[t][other]).FirstOrDefault(-1);
+            static string Said(double value) => value.ToString("0.000", CultureInfo.InvariantCulture);
+            var (chosen, alone) = (row.Chosen, row.Alone!);
+            return $"{chosen.Task} suffers from the others (negative transfer): {chosen.Measure} {Said(chosen.Value)} together, "
+                + $"{Said(alone.Value)} alone (95% interval {Said(alone.Low)} to {Said(alone.High)})"
+                + (worst < 0 ? "" : $"; its gradient is furthest from that of {Tasks[worst].Name} (mean cosine "
+                    + $"{Cosines[t][worst].ToString("0.00", CultureInfo.InvariantCulture)})");
         }),
     ];
 }

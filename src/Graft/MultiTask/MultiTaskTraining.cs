@@ -48,7 +48,8 @@ public sealed class MultiTaskTraining(MultiTaskOptions options)
     public static MultiTaskOptions OptionsOf(string run) => MultiTaskRecord.Records.Read(run).Options with { Out = run };
 
     /// <summary>What all trainings of a run have in common.</summary>
-    private sealed record Ground(TaskTable Table, Backbone Upstream, int[] Starts, int Width, Tensor Features, Units?[] UnitsOf, Feed<Batch>? Cached, Feed<Batch>? CachedHeldOut,
+    private sealed record Ground(TaskTable Table, Backbone Upstream, int[] Starts, int Width, Tensor Features, Units?[] UnitsOf, Feed<Batch>? Cached,
+        Feed<Batch>? CachedHeldOut,
         Device Device);
 
     /// <summary>One training of them.</summary>
@@ -76,7 +77,8 @@ public sealed class MultiTaskTraining(MultiTaskOptions options)
         if (earlier is not null) MultiTaskRecord.Records.RequireSame(earlier, fingerprint, options.Data, upstream.Provenance.Sha256, options.Weights);
         var record = new MultiTaskRecord
         {
-            Status = "running", Options = options.Absolute() with { Out = run }, Tasks = table.Tasks, TrainItems = table.Train.Length, HeldOut = table.HeldOut.Length,
+            Status = "running", Options = options.Absolute() with { Out = run }, Tasks = table.Tasks, TrainItems = table.Train.Length,
+                HeldOut = table.HeldOut.Length,
             DataFingerprint = fingerprint, Upstream = upstream.Provenance, Architecture = upstream.Spec.ToString(), IsText = table.Whole.IsText,
             Environment = new Dictionary<string, string>
             {
@@ -95,7 +97,7 @@ public sealed class MultiTaskTraining(MultiTaskOptions options)
         foreach (var part in parts[..^1])
         {
             if (record.Trainings.Any(done => done.Name == part.Name)) continue;
-            var (done, objective, network, body) = Train(part, common, run);
+            var (done, objective, network, body, _) = Train(part, common, run);
             objective.Dispose();
             network.Dispose();
             if (!ReferenceEquals(body, upstream)) body.Dispose();
@@ -104,18 +106,16 @@ public sealed class MultiTaskTraining(MultiTaskOptions options)
             record = record with { Trainings = [.. record.Trainings, done] };
             MultiTaskRecord.Records.Write(run, record);
         }
-        var (last, judge, chosen, backbone) = Train(parts[^1], common, run);
+        var (last, judge, chosen, backbone, residuals) = Train(parts[^1], common, run);
         var cosines = judge.Cosines;
-        var heldOut = HeldOut(common, backbone, parts[^1].Tasks);
-        double[]?[] residuals = [.. judge.Judge(heldOut, 0, Cancel).Select(one => one.Targets is NumberTargets { Count: > 0 } numbers ? NumberMetrics.Residuals(one.Answers, numbers)[0] : null)];
-        if (!ReferenceEquals(heldOut, common.CachedHeldOut)) heldOut.Dispose();
         judge.Dispose();
-        chosen.To(Device.Cpu);
         using var model = new MultiTaskModel(ReferenceEquals(backbone, upstream) ? upstream.Clone() : backbone, chosen, residuals);
         var about = new Dictionary<string, string>
         {
-            ["licence"] = upstream.Provenance.Licence, ["data_fingerprint"] = fingerprint, ["seed"] = $"{options.Seed}", ["weighting"] = options.Weighting,
-            ["domain"] = $"trained by Graft on {table.Train.Length} {table.Whole.Noun.Many} of {table.Tasks.Count} tasks; upstream: {upstream.Provenance.Domain}",
+            ["licence"] = upstream.Provenance.Licence, ["data_fingerprint"] = fingerprint, ["seed"] = $"{options.Seed}",
+                ["weighting"] = options.Weighting,
+            ["domain"] = $"trained by Graft on {table.Train.Length} {table.Whole.Noun.Many} of {table.Tasks.Count} tasks; upstream: "
+                + $"{upstream.Provenance.Domain}",
         };
         model.Save(Path.Combine(run, RunFolder.Model), about);
         var program = Path.Combine(run, RunFolder.Program);
@@ -130,11 +130,14 @@ public sealed class MultiTaskTraining(MultiTaskOptions options)
         }
         record = record with
         {
-            Status = "finished", Trainings = [.. record.Trainings, last], Table = Compare(table.Tasks, record.Trainings, last), Seconds = record.Seconds + clock.Elapsed.TotalSeconds,
-            Cosines = [.. Enumerable.Range(0, table.Tasks.Count).Select(i => Enumerable.Range(0, table.Tasks.Count).Select(j => cosines[i, j]).ToArray())],
+            Status = "finished", Trainings = [.. record.Trainings, last], Table = Compare(table.Tasks, record.Trainings, last),
+                Seconds = record.Seconds + clock.Elapsed.TotalSeconds,
+            Cosines = [.. Enumerable.Range(0, table.Tasks.Count).Select(i => Enumerable.Range(0, table.Tasks.Count).Select(j => cosines[i, j])
+                .ToArray())],
             Broken = _broken, Notes = [.. _notes, .. table.Notes.Lines],
         };
-        var result = new MultiTaskResult(run, table.Tasks, options.Weighting, record.Table, record.Cosines, table.Train.Length, table.HeldOut.Length, record.Seconds, _broken, record.Notes)
+        var result = new MultiTaskResult(run, table.Tasks, options.Weighting, record.Table, record.Cosines, table.Train.Length, table.HeldOut.Length,
+            record.Seconds, _broken, record.Notes)
         {
             DataNotes = table.Notes, IsText = table.Whole.IsText, Report = options.NoReport ? null : Path.Combine(run, RunFolder.Report),
         };
@@ -166,11 +169,15 @@ public sealed class MultiTaskTraining(MultiTaskOptions options)
         {
             var told = table.Train.Where(k => !float.IsNaN(table.Rows[k][starts[t]])).ToArray();
             var name = table.Tasks[t].Name;
-            if (told.Length == 0) throw new GraftException($"no {table.Whole.Noun.One} to learn from says anything of {name}: fill cells of the train part, or leave {name} out of --targets");
+            if (told.Length == 0) throw new GraftException($"no {table.Whole.Noun.One} to learn from says anything of {name}: fill cells of the "
+                + $"train part, or leave {name} out of --targets");
             if (table.Tasks[t].Kind == TargetKind.Classes && told.Select(k => table.Rows[k][starts[t]]).Distinct().Count() == 1)
-                throw new GraftException($"all {told.Length} {table.Whole.Noun.Many} to learn from are '{table.Tasks[t].Names[(int)table.Rows[told[0]][starts[t]]]}' in the column {name}: there is nothing to tell apart. Leave {name} out of --targets");
+                throw new GraftException($"every {table.Whole.Noun.One} to learn from is "
+                    + $"'{table.Tasks[t].Names[(int)table.Rows[told[0]][starts[t]]]}' in the column {name}: there is nothing to tell apart. Leave "
+                    + $"{name} out of --targets");
         }
-        if (table.HeldOut.Length == 0) throw new GraftException($"nothing is held out to judge by: give more {table.Whole.Noun.Many}, or a column split with train and val");
+        if (table.HeldOut.Length == 0) throw new GraftException($"nothing is held out to judge by: give more {table.Whole.Noun.Many}, or a column "
+            + "split with train and val");
     }
 
     private Backbone OpenBackbone(Dataset data)
@@ -180,21 +187,25 @@ public sealed class MultiTaskTraining(MultiTaskOptions options)
             : data.IsText ? ModelOpener.Load(UsualEncoder, null, options.Input)
             : ModelOpener.Load(EmbeddedWeights.Path(), null, options.Input);
         if (options.Weights is null) _notes.Add(data.IsText ? $"no --weights were given: using {UsualEncoder}, a sentence encoder for English"
-            : "no --weights were given: using the small embedded backbone, made for drawn shapes of 32×32. For photographs give an ImageNet checkpoint, such as --weights mobilenet_v2");
+            : "no --weights were given: using the small embedded backbone, made for drawn shapes of 32×32. For photographs give an ImageNet "
+                + "checkpoint, such as --weights mobilenet_v2");
         _notes.AddRange(notes);
         foreach (var note in _notes) Log?.Invoke(note);
         if (data.IsText == backbone is TextEncoder) return backbone;
         var source = backbone.Provenance.Source;
         backbone.Dispose();
-        throw new GraftException(data.IsText ? $"{options.Data} holds sentences, and {source} sees pictures: give a text encoder, such as --weights {UsualEncoder}"
+        throw new GraftException(data.IsText ? $"{options.Data} holds sentences, and {source} sees pictures: give a text encoder, such as --weights "
+            + $"{UsualEncoder}"
             : $"{options.Data} names pictures, and {source} reads text: give a network of pictures, such as --weights resnet18-imagenet");
     }
 
     private Ground Prepare(TaskTable table, Backbone upstream, Device device, Disposables kept)
     {
         var watch = Stopwatch.StartNew();
-        var found = new FeatureExtractor(upstream, Cache, device).Pooled(table.Whole, upstream.Preprocessing, cancel: Cancel, progress: (done, total) =>
-            Progress?.Invoke(new ProgressReport("features", done, total, done / Math.Max(1e-9, watch.Elapsed.TotalSeconds)) { Unit = table.Whole.Noun.Many }));
+        var found = new FeatureExtractor(upstream, Cache, device).Pooled(table.Whole, upstream.Preprocessing, cancel: Cancel,
+            progress: (done, total) =>
+            Progress?.Invoke(new ProgressReport("features", done, total, done / Math.Max(1e-9, watch.Elapsed.TotalSeconds)) {
+                Unit = table.Whole.Noun.Many }));
         _broken.AddRange(found.Broken);
         _notes.AddRange(found.Notes);
         var last = kept.Add(TensorScope.Detach(found.Stage(upstream, upstream.Stages.Count - 1).Contiguous().Clone()));
@@ -202,8 +213,11 @@ public sealed class MultiTaskTraining(MultiTaskOptions options)
         var place = found.Indices.Select((item, k) => (item, k)).ToDictionary(pair => pair.item, pair => pair.k);
         int[] train = [.. table.Train.Where(place.ContainsKey)], heldOut = [.. table.HeldOut.Where(place.ContainsKey)];
         if (train.Length == 0 || heldOut.Length == 0)
-            throw new GraftException($"none of the {table.Whole.Noun.Many} to {(train.Length == 0 ? "learn from" : "judge by")} can be read{(found.Broken.Count > 0 ? $". The first: {found.Broken[0].File}: {found.Broken[0].Error}" : "")}");
-        Extraction Some(int[] items) => found with { Rows = TensorScope.Detach(last.IndexSelect(0, Tensor.From([.. items.Select(item => (long)place[item])]))), Shape = [last.Shape[1]], Indices = items };
+            throw new GraftException($"none of the {table.Whole.Noun.Many} to {(train.Length == 0 ? "learn from" : "judge by")} can be "
+                + $"read{(found.Broken.Count > 0 ? $". The first: {found.Broken[0].File}: {found.Broken[0].Error}" : "")}");
+        Extraction Some(int[] items) =>
+            found with { Rows = TensorScope.Detach(last.IndexSelect(0, Tensor.From([.. items.Select(item => (long)place[item])]))),
+            Shape = [last.Shape[1]], Indices = items };
         var read = table with { Train = train, HeldOut = heldOut };
         Require(read);
         var learned = Some(train);
@@ -211,7 +225,8 @@ public sealed class MultiTaskTraining(MultiTaskOptions options)
         var judged = kept.Add(new CachedFeed(Some(heldOut), table.Whole, HeldOutBatch, options.Seed));
         var (starts, width) = TaskColumn.Places(table.Tasks, task => task.Width);
         var rows = train.Select(k => table.Rows[k]).ToArray();
-        Units?[] units = [.. table.Tasks.Select((task, t) => task.Told(rows, starts[t]).Targets is NumberTargets numbers ? NumberFitter.UnitsOf(numbers) : null)];
+        Units?[] units = [.. table.Tasks.Select((task, t) => task.Told(rows, starts[t]).Targets is NumberTargets numbers
+            ? NumberFitter.UnitsOf(numbers) : null)];
         return new Ground(read, upstream, starts, width, learned.Rows, units, cached, judged, device);
     }
 
@@ -221,15 +236,18 @@ public sealed class MultiTaskTraining(MultiTaskOptions options)
         int[] all = [.. Enumerable.Range(0, tasks.Count)];
         var isEqual = options.Weighting == Weightings.Equal && options.TaskWeights is null;
         List<Part> parts = options.NoBaselines ? []
-            : [.. all.Select(t => new Part(Alone(tasks[t]), [t], Weightings.Equal)), .. isEqual ? (Part[])[] : [new Part(EqualWeights, all, Weightings.Equal)]];
-        return [.. parts, new Part(isEqual ? EqualWeights : options.TaskWeights is { } given ? $"weights {given}" : options.Weighting, all, options.Weighting)];
+            : [.. all.Select(t => new Part(Alone(tasks[t]), [t], Weightings.Equal)), .. isEqual ? (Part[])[]
+                : [new Part(EqualWeights, all, Weightings.Equal)]];
+        return [.. parts, new Part(isEqual ? EqualWeights : options.TaskWeights is { } given ? $"weights {given}" : options.Weighting, all,
+            options.Weighting)];
     }
 
     private const string EqualWeights = "equal weights";
 
     private static string Alone(TaskColumn task) => $"alone: {task.Name}";
 
-    private (TaskTraining Done, MultiTaskObjective Objective, TaskNetwork Network, Backbone Backbone) Train(Part part, Ground ground, string run)
+    private (TaskTraining Done, MultiTaskObjective Objective, TaskNetwork Network, Backbone Backbone, double[]?[] Residuals) Train(Part part,
+        Ground ground, string run)
     {
         var watch = Stopwatch.StartNew();
         TaskColumn[] tasks = [.. part.Tasks.Select(t => ground.Table.Tasks[t])];
@@ -246,7 +264,7 @@ public sealed class MultiTaskTraining(MultiTaskOptions options)
             BodyRate = backbone is TextEncoder ? TextRate : PictureRate,
         };
         using var fresh = body is null ? null : TrainFeed(ground, backbone);
-        var heldOut = HeldOut(ground, backbone, part.Tasks);
+        var heldOut = HeldOut(ground, backbone);
         // A resumed run's state is of the training that was stopped: those before it have deleted theirs.
         using var state = TrainingState.Load(run) ?? new TrainingState();
         var how = new Optimisation { Rate = options.Rate, WeightDecay = 1e-4, ClipNorm = 5, Epochs = options.Epochs ?? (body is null ? 40 : 10) };
@@ -254,26 +272,33 @@ public sealed class MultiTaskTraining(MultiTaskOptions options)
         {
             Seed = options.Seed, State = state, Name = part.Name, Folder = run, Device = ground.Device, Progress = Progress, Cancel = Cancel,
         }).Run();
-        if (!training.Finished) throw new OperationCanceledException($"Stopped. The run is kept: go on with {NextCommand.Of("multitask", "--resume", run)}", Cancel);
+        if (!training.Finished) throw new OperationCanceledException($"Stopped. The run is kept: go on with "
+            + $"{NextCommand.Of("multitask", "--resume", run)}", Cancel);
         if (ground.Device.IsCuda) objective.To(ground.Device);
         var judged = objective.Judge(heldOut, Resamples, Cancel);
         if (ground.Device.IsCuda) objective.To(Device.Cpu);
         if (!ReferenceEquals(heldOut, ground.CachedHeldOut)) heldOut.Dispose();
         TaskScore[] scores = [.. tasks.Select((task, t) => TaskScore.Of(task, judged[t].Metrics))];
-        Log?.Invoke($"{part.Name}: {string.Join(", ", scores.Select(score => FormattableString.Invariant($"{score.Task} {score.Measure} {score.Value:0.000}")))} ({watch.Elapsed.TotalSeconds:0.0} s)");
-        TaskEpoch[] history = [.. state.History.Select(look => new TaskEpoch(look.Epoch, look.Shares.ToDictionary(), look.Score?.Value ?? double.NaN))];
-        return (new TaskTraining(part.Name, scores, history, state.Seconds), objective, network, backbone);
+        Log?.Invoke($"{part.Name}: "
+            + $"{string.Join(", ", scores.Select(score => FormattableString.Invariant($"{score.Task} {score.Measure} {score.Value:0.000}")))} "
+            + $"({watch.Elapsed.TotalSeconds:0.0} s)");
+        TaskEpoch[] history = [.. state.History.Select(look => new TaskEpoch(look.Epoch, look.Shares.ToDictionary(), look.Score?.Value
+            ?? double.NaN))];
+        double[]?[] residuals = [.. judged.Select(one => one.Targets is NumberTargets { Count: > 0 } numbers
+            ? NumberMetrics.Residuals(one.Answers, numbers)[0] : null)];
+        return (new TaskTraining(part.Name, scores, history, state.Seconds), objective, network, backbone, residuals);
     }
 
     private Feed<Batch> TrainFeed(Ground ground, Backbone backbone) => Fresh(ground, backbone, ground.Table.Train, options.BatchSize, shuffle: true);
 
-    private Feed<Batch> HeldOut(Ground ground, Backbone backbone, int[] tasks) =>
+    private Feed<Batch> HeldOut(Ground ground, Backbone backbone) =>
         options.FineTune == 0 ? ground.CachedHeldOut! : Fresh(ground, backbone, ground.Table.HeldOut, HeldOutBatch, shuffle: false);
 
     private Feed<Batch> Fresh(Ground ground, Backbone backbone, int[] items, int batch, bool shuffle)
     {
         var data = ground.Table.Whole;
-        if (backbone is not TextEncoder encoder) return new OwnedPictures(new PictureStore(data), items, backbone.Preprocessing, batch, options.Seed, shuffle);
+        if (backbone is not TextEncoder encoder) return new OwnedPictures(new PictureStore(data), items, backbone.Preprocessing, batch, options.Seed,
+            shuffle);
         var tokens = TextLanes.Tokenize(items.Length, k => encoder.Encode(data.Text(items[k])).Ids, Cancel);
         return new TextFeed(tokens, data.Targets.Subset(items), encoder.Shape.Pad, batch, options.Seed, shuffle);
     }
@@ -297,6 +322,7 @@ public sealed class MultiTaskTraining(MultiTaskOptions options)
     private static IReadOnlyList<TaskComparison> Compare(IReadOnlyList<TaskColumn> tasks, IReadOnlyList<TaskTraining> before, TaskTraining chosen)
     {
         var equal = before.FirstOrDefault(training => training.Name == EqualWeights) ?? (chosen.Name == EqualWeights ? chosen : null);
-        return [.. tasks.Select((task, t) => new TaskComparison(before.FirstOrDefault(training => training.Name == Alone(task))?.Scores[0], equal?.Scores[t], chosen.Scores[t]))];
+        return [.. tasks.Select((task, t) => new TaskComparison(before.FirstOrDefault(training => training.Name == Alone(task))?.Scores[0],
+            equal?.Scores[t], chosen.Scores[t]))];
     }
 }

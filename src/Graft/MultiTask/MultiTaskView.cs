@@ -20,10 +20,12 @@ internal static class MultiTaskView
     });
 
     public static IEnumerable<string[]> CosineRows(MultiTaskResult result) =>
-        result.Tasks.Select((task, i) => (string[])[task.Name, .. result.Cosines[i].Select(value => double.IsFinite(value) ? value.ToString("0.00", CultureInfo.InvariantCulture) : "")]);
+        result.Tasks.Select((task, i) => (string[])[task.Name, .. result.Cosines[i].Select(value => double.IsFinite(value) ? value.ToString("0.00",
+            CultureInfo.InvariantCulture) : "")]);
 
     // Where equal weights were asked for, their column is the chosen one.
-    private static string[] Own(MultiTaskResult result) => result.Table.All(row => row.Equal is not null && ReferenceEquals(row.Equal, row.Chosen)) ? [] : [result.Weighting];
+    private static string[] Own(MultiTaskResult result) => result.Table.All(row => row.Equal is not null && ReferenceEquals(row.Equal, row.Chosen))
+        ? [] : [result.Weighting];
 
     public static string Said(TaskScore score) => !double.IsFinite(score.Value) ? "not judged"
         : score.Measure == "accuracy" ? $"{score.Value:P1}" : $"{score.Value:0.000}";

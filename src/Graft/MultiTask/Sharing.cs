@@ -31,11 +31,14 @@ internal static class Sharings
     [
         new(Hard, "one layer for all tasks", "Caruana 1997", (inputs, units, tasks) => new HardSharing(inputs, units, tasks)),
         new("mmoe", "experts, and a gate for each task", "Ma et al. 2018", (inputs, units, tasks) => new MixtureOfExperts(inputs, units, tasks)),
-        new("cross-stitch", "layers of each task, mixed with one another's", "Misra et al. 2016", (inputs, units, tasks) => new CrossStitch(inputs, units, tasks)),
-        new("mtan", "shared layers, and each task's attention to them", "Liu, Johns and Davison 2019", (inputs, units, tasks) => new AttentionSharing(inputs, units, tasks)),
+        new("cross-stitch", "layers of each task, mixed with one another's", "Misra et al. 2016", (inputs, units, tasks) =>
+            new CrossStitch(inputs, units, tasks)),
+        new("mtan", "shared layers, and each task's attention to them", "Liu, Johns and Davison 2019", (inputs, units, tasks) =>
+            new AttentionSharing(inputs, units, tasks)),
     ];
 
     /// <summary>A row by its name.</summary>
     /// <exception cref="GraftException">There is none: what comes nearest.</exception>
-    public static SharingRow Of(string name) => All.FirstOrDefault(row => row.Name == name) ?? throw UnknownName.Of("architecture", name, All.Select(row => row.Name));
+    public static SharingRow Of(string name) => All.FirstOrDefault(row => row.Name == name) ?? throw UnknownName.Of("architecture", name,
+        All.Select(row => row.Name));
 }

@@ -28,7 +28,8 @@ public sealed record TaskColumn(string Name, TargetKind Kind, IReadOnlyList<stri
         return (items, Kind switch
         {
             TargetKind.Classes => new ClassTargets([.. items.Select(k => (int)rows[k][start])], Names),
-            TargetKind.Labels => new LabelTargets([.. items.Select(k => Enumerable.Range(0, Width).Where(c => rows[k][start + c] > 0.5f).ToArray())], Names),
+            TargetKind.Labels => new LabelTargets([.. items.Select(k => Enumerable.Range(0, Width).Where(c => rows[k][start + c] > 0.5f).ToArray())],
+                Names),
             _ => new NumberTargets([.. items.Select(k => new[] { rows[k][start] })], Names),
         });
     }

@@ -81,8 +81,10 @@ internal sealed class TaskNetwork : Module
         if (Sharing is not HardSharing { Layer: { } first } || !_heads.All(head => head is Linear)) return null;
         using var mode = Autograd.NoGrad();
         var weight = first.Weight / _scale.Value;
-        var last = _heads.Cast<Linear>().Select((head, t) => UnitsOf[t] is { } units ? (head.Weight * units.Scale[0], head.Bias! * units.Scale[0] + units.Mean[0])
+        var last = _heads.Cast<Linear>().Select((head, t) => UnitsOf[t] is { } units ? (head.Weight * units.Scale[0], head.Bias! * units.Scale[0]
+            + units.Mean[0])
             : (head.Weight, head.Bias!)).ToArray();
-        return [(weight, first.Bias! - weight.Mv(_mean.Value)), (Ops.Cat([.. last.Select(one => one.Item1)]), Ops.Cat([.. last.Select(one => one.Item2)]))];
+        return [(weight, first.Bias! - weight.Mv(_mean.Value)), (Ops.Cat([.. last.Select(one => one.Item1)]),
+            Ops.Cat([.. last.Select(one => one.Item2)]))];
     }
 }

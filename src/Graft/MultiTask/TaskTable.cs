@@ -50,7 +50,8 @@ internal sealed record TaskTable(IReadOnlyList<TaskColumn> Tasks, Dataset Whole,
             kinds.Add(wish ?? KindOf(sheet, column, remarks));
         }
         if (columns.Count == 0)
-            throw Bounds.Refuse($"{path} has no column to learn{(remarks.Count > 0 ? $": {string.Join("; ", remarks)}" : $", only {string.Join(", ", sheet.Table.Headers)}")}");
+            throw Bounds.Refuse($"{path} has no column to "
+                + $"learn{(remarks.Count > 0 ? $": {string.Join("; ", remarks)}" : $", only {string.Join(", ", sheet.Table.Headers)}")}");
         RefuseTwins(sheet, columns, kinds);
         if (columns.Count == 1)
             throw Bounds.Refuse($"{path} has one task only, {sheet.Header(columns[0])}: for one task use {NextCommand.Of("train", path)}"
@@ -71,7 +72,8 @@ internal sealed record TaskTable(IReadOnlyList<TaskColumn> Tasks, Dataset Whole,
         var sheet = Sheet.Open(path, text);
         int[] columns = [.. tasks.Select(task => sheet.Table.Column(task.Name))];
         if (columns.All(column => column < 0))
-            throw new GraftException($"{path} has none of the model's columns {string.Join(", ", tasks.Select(task => task.Name))}, only {string.Join(", ", sheet.Table.Headers)}");
+            throw new GraftException($"{path} has none of the model's columns {string.Join(", ", tasks.Select(task => task.Name))}, only "
+                + $"{string.Join(", ", sheet.Table.Headers)}");
         var remarks = new List<string>(sheet.Table.Remarks);
         remarks.AddRange(tasks.Where((_, t) => columns[t] < 0).Select(task => $"{path} has no column {task.Name}: nothing is said of that task"));
         var whole = Make(sheet, tasks, columns, remarks, 0);
@@ -98,15 +100,18 @@ internal sealed record TaskTable(IReadOnlyList<TaskColumn> Tasks, Dataset Whole,
         public string[] Cells(int column) => _cells.TryGetValue(column, out var found) ? found
             : _cells[column] = [.. Table.Rows.Select(row => UnicodeNames.Compose(row.Fields[column].Trim()))];
 
-        public IEnumerable<(string Cell, int Row)> Told(int column) => Cells(column).Select((cell, row) => (cell, row)).Where(pair => pair.cell.Length > 0);
+        public IEnumerable<(string Cell, int Row)> Told(int column) => Cells(column).Select((cell, row) => (cell, row))
+            .Where(pair => pair.cell.Length > 0);
 
         public string At(int row) => Table.At(Table.Rows[row].Line);
 
         public static Sheet Open(string path, TextColumns text)
         {
-            if (Directory.Exists(path)) throw new GraftException($"{path} is a folder, and several tasks are told in a table: give a {Table.Kinds} with a column of paths (or of text) and one for each task");
+            if (Directory.Exists(path)) throw new GraftException($"{path} is a folder, and several tasks are told in a table: give a {Table.Kinds} "
+                + "with a column of paths (or of text) and one for each task");
             if (!System.IO.File.Exists(path)) throw new GraftException($"{path}: there is no such file");
-            if (!Table.IsTable(path)) throw new GraftException($"{path} is no table: give a {Table.Kinds} with a column of paths (or of text) and one for each task");
+            if (!Table.IsTable(path)) throw new GraftException($"{path} is no table: give a {Table.Kinds} with a column of paths (or of text) and "
+                + "one for each task");
             var table = Table.Read(path, text);
             // Names of columns of pictures are not among those that a table of text is known by.
             if (!table.HasNames && table.Rows[0].Fields.Any(TableColumns.IsFile))
@@ -127,7 +132,8 @@ internal sealed record TaskTable(IReadOnlyList<TaskColumn> Tasks, Dataset Whole,
     {
         var table = sheet.Table;
         if (targets is null)
-            return [.. Enumerable.Range(0, table.Headers.Length).Where(k => !sheet.IsItem(k) && !TableTargets.Aside.Contains(TableReader.Plain(table.Headers[k])))
+            return [.. Enumerable.Range(0, table.Headers.Length)
+                .Where(k => !sheet.IsItem(k) && !TableTargets.Aside.Contains(TableReader.Plain(table.Headers[k])))
                 .Select(k => (k, (TargetKind?)null))];
         var chosen = new List<(int, TargetKind?)>();
         foreach (var one in targets.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries))
@@ -142,7 +148,8 @@ internal sealed record TaskTable(IReadOnlyList<TaskColumn> Tasks, Dataset Whole,
             var column = table.Column(name);
             if (column < 0) throw Bounds.Refuse(UnknownName.Sentence($"--targets {name}: {table.Name} has no such column", name, table.Headers));
             if (sheet.IsItem(column))
-                throw Bounds.Refuse($"--targets {name}: that column says which {(sheet.File >= 0 ? "picture" : "sentence")} a row is of, or which part it belongs to, and is not learned");
+                throw Bounds.Refuse($"--targets {name}: that column says which {(sheet.File >= 0 ? "picture" : "sentence")} a row is of, or which "
+                    + "part it belongs to, and is not learned");
             if (chosen.Any(other => other.Item1 == column)) throw Bounds.Refuse($"--targets {targets}: {name} stands there twice");
             chosen.Add((column, kind));
         }
@@ -158,7 +165,8 @@ internal sealed record TaskTable(IReadOnlyList<TaskColumn> Tasks, Dataset Whole,
         {
             var paths = sheet.Cells(sheet.File);
             if (told.All(pair => pair.Cell == paths[pair.Row] || pair.Cell == Path.GetFileName(paths[pair.Row])
-                || pair.Cell == Path.GetFileNameWithoutExtension(paths[pair.Row]))) return "it is the path of each picture again, which names the answer and is none";
+                || pair.Cell == Path.GetFileNameWithoutExtension(paths[pair.Row]))) return "it is the path of each picture again, which names the "
+                    + "answer and is none";
         }
         var distinct = told.Select(pair => pair.Cell).Distinct().Count();
         if (distinct == 1) return $"it is '{told[0].Cell}' in every row that says something: there is nothing to tell apart";
@@ -177,11 +185,13 @@ internal sealed record TaskTable(IReadOnlyList<TaskColumn> Tasks, Dataset Whole,
         if (numbers.Length == told.Length)
         {
             var codes = Codes(told);
-            remarks.Add($"the column {header} {(codes ? $"is taken for classes, a class for each whole number (--targets {header}:numbers says otherwise)" : $"holds numbers (--targets {header}:classes says otherwise)")}");
+            remarks.Add(codes ? $"the column {header} is taken for classes, a class for each whole number (--targets {header}:numbers says otherwise)"
+                : $"the column {header} holds numbers (--targets {header}:classes says otherwise)");
             return codes ? TargetKind.Classes : TargetKind.Numbers;
         }
         var word = told.First(pair => TableTargets.Number(pair.Cell) is null);
-        throw Bounds.Refuse($"{sheet.Table.Path}: the column {header} holds numbers ('{numbers[0].Cell}', {Line(sheet, numbers[0].Row)}) and words ('{Table.Short(word.Cell)}', {Line(sheet, word.Row)}). "
+        throw Bounds.Refuse($"{sheet.Table.Path}: the column {header} holds numbers ('{numbers[0].Cell}', {Line(sheet, numbers[0].Row)}) and words "
+            + $"('{Table.Short(word.Cell)}', {Line(sheet, word.Row)}). "
             + $"Say what it is with --targets {header}:classes, or mend or empty the cells that are no numbers");
     }
 
@@ -200,9 +210,11 @@ internal sealed record TaskTable(IReadOnlyList<TaskColumn> Tasks, Dataset Whole,
                 var numbers = kinds[a] == TargetKind.Numbers || kinds[b] == TargetKind.Numbers;
                 var pairs = both.Distinct().ToArray();
                 var same = numbers ? both.All(pair => TableTargets.Number(pair.A) is { } x && x == TableTargets.Number(pair.B))
-                    : pairs.Select(pair => pair.A).Distinct().Count() == pairs.Length && pairs.Select(pair => pair.B).Distinct().Count() == pairs.Length;
+                    : pairs.Select(pair => pair.A).Distinct().Count() == pairs.Length && pairs.Select(pair => pair.B).Distinct()
+                        .Count() == pairs.Length;
                 if (same)
-                    throw Bounds.Refuse($"{sheet.Table.Path}: the columns {sheet.Header(columns[a])} and {sheet.Header(columns[b])} tell the same of every row that has both: as two tasks each would give the other's answer away. "
+                    throw Bounds.Refuse($"{sheet.Table.Path}: the columns {sheet.Header(columns[a])} and {sheet.Header(columns[b])} tell the same "
+                        + "of every row that has both: as two tasks each would give the other's answer away. "
                         + "Take one of them with --targets");
             }
         }
@@ -211,11 +223,13 @@ internal sealed record TaskTable(IReadOnlyList<TaskColumn> Tasks, Dataset Whole,
     private static IEnumerable<string> Folders(Sheet sheet, List<int> columns, List<TargetKind> kinds)
     {
         if (sheet.File < 0) yield break;
-        var folders = sheet.Cells(sheet.File).Select(path => path.Replace('\\', '/').Split('/')).Select(parts => parts.Length > 1 ? parts[^2] : "").ToArray();
+        var folders = sheet.Cells(sheet.File).Select(path => path.Replace('\\', '/').Split('/')).Select(parts => parts.Length > 1 ? parts[^2] : "")
+            .ToArray();
         for (var t = 0; t < columns.Count; t++)
         {
             if (kinds[t] == TargetKind.Classes && sheet.Told(columns[t]).All(pair => pair.Cell == folders[pair.Row]))
-                yield return $"the column {sheet.Header(columns[t])} is the name of each picture's folder: where folders are not what you mean to learn, leave it out of --targets";
+                yield return $"the column {sheet.Header(columns[t])} is the name of each picture's folder: where folders are not what you mean to "
+                    + "learn, leave it out of --targets";
         }
     }
 
@@ -223,19 +237,22 @@ internal sealed record TaskTable(IReadOnlyList<TaskColumn> Tasks, Dataset Whole,
     {
         var name = UnicodeNames.Compose(sheet.Header(column));
         if (kind == TargetKind.Numbers) return new TaskColumn(name, kind, [name]);
-        IEnumerable<string> words = kind == TargetKind.Classes ? sheet.Told(column).Select(pair => pair.Cell) : sheet.Told(column).SelectMany(pair => Words(pair.Cell));
+        IEnumerable<string> words = kind == TargetKind.Classes ? sheet.Told(column).Select(pair => pair.Cell) : sheet.Told(column)
+            .SelectMany(pair => Words(pair.Cell));
         string[] names = [.. words.Distinct().Order(StringComparer.Ordinal)];
         if (names.Length == 0) throw Bounds.Refuse($"--targets {name}:labels: no cell of the column has a label");
         return new TaskColumn(name, kind, names);
     }
 
-    private static string[] Words(string cell) => [.. cell.Split(s_between, StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries).Distinct()];
+    private static string[] Words(string cell) => [.. cell.Split(s_between, StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries)
+        .Distinct()];
 
     private static TaskTable Make(Sheet sheet, IReadOnlyList<TaskColumn> tasks, IReadOnlyList<int> columns, List<string> remarks, long seed)
     {
         var (table, leftOut) = (sheet.Table, new List<LeftOut>());
         var files = new FileFinder(Path.GetDirectoryName(Path.GetFullPath(table.Path))!);
-        var parts = sheet.Part < 0 ? null : TableReader.PartsOf(table.Name, [.. table.Rows.Select((row, k) => (sheet.At(k), row.Fields[sheet.Part].Trim()))], remarks);
+        var parts = sheet.Part < 0 ? null : TableReader.PartsOf(table.Name,
+            [.. table.Rows.Select((row, k) => (sheet.At(k), row.Fields[sheet.Part].Trim()))], remarks);
         var (kept, found) = (new List<int>(), new List<string>());
         var noun = ItemNoun.Of(sheet.File < 0);
         for (var k = 0; k < table.Rows.Count; k++)
@@ -267,21 +284,26 @@ internal sealed record TaskTable(IReadOnlyList<TaskColumn> Tasks, Dataset Whole,
             Array.Fill(row, float.NaN);
             for (var t = 0; t < tasks.Count; t++)
             {
-                if (columns[t] >= 0 && sheet.Cells(columns[t])[k] is { Length: > 0 } cell) Fill(row.AsSpan(starts[t], tasks[t].Width), tasks[t], cell, sheet, k, leftOut);
+                if (columns[t] >= 0 && sheet.Cells(columns[t])[k] is { Length: > 0 } cell) Fill(row.AsSpan(starts[t], tasks[t].Width), tasks[t],
+                    cell, sheet, k, leftOut);
             }
             return row;
         })];
         ItemSource source = sheet.File >= 0 ? new FileSource(files.Folder, [.. found])
-            : new TextSource([.. kept.Select(k => new TextItem(table.Rows[k].Fields[sheet.Text], sheet.Pair < 0 ? null : table.Rows[k].Fields[sheet.Pair]))],
+            : new TextSource([.. kept.Select(k => new TextItem(table.Rows[k].Fields[sheet.Text], sheet.Pair < 0 ? null
+                : table.Rows[k].Fields[sheet.Pair]))],
                 [.. kept.Select(k => string.Create(CultureInfo.InvariantCulture, $"{table.Name}:{table.Rows[k].Line}"))]);
         string[] names = [.. tasks.SelectMany(task => Enumerable.Range(0, task.Width).Select(_ => task.Name))];
         var whole = new Dataset(source, new NumberTargets(rows, names)) { Notes = notes };
         string[]? own = parts is null ? null : [.. kept.Select(k => parts[k])];
-        var held = own is null ? null : own.Contains(Data.Parts.Validation) ? Data.Parts.Validation : own.Contains(Data.Parts.Test) ? Data.Parts.Test : null;
+        var held = own is null ? null : own.Contains(Data.Parts.Validation) ? Data.Parts.Validation : own.Contains(Data.Parts.Test) ? Data.Parts.Test
+            : null;
         var second = held is not null ? Enumerable.Range(0, rows.Length).Where(k => own![k] == held).ToHashSet() : Split(tasks, rows, starts, seed);
-        int[] train = [.. Enumerable.Range(0, rows.Length).Where(k => !second.Contains(k) && (own is null || held is null || own[k] == Data.Parts.Train))];
+        int[] train = [.. Enumerable.Range(0, rows.Length).Where(k => !second.Contains(k) && (own is null || held is null
+            || own[k] == Data.Parts.Train))];
         if (held == Data.Parts.Validation && own!.Contains(Data.Parts.Test))
-            notes = notes.With(new DatasetNotes([], [$"the {own!.Count(part => part == Data.Parts.Test)} {noun.Many} of the test part are neither learned nor judged by: graft evaluate does"]));
+            notes = notes.With(new DatasetNotes([], [$"the {own!.Count(part => part == Data.Parts.Test)} {noun.Many} of the test part are neither "
+                + "learned nor judged by: graft evaluate does"]));
         return new TaskTable(tasks, whole, train, [.. second.Order()], notes) { Parts = own };
     }
 
@@ -290,7 +312,8 @@ internal sealed record TaskTable(IReadOnlyList<TaskColumn> Tasks, Dataset Whole,
         if (task.Kind == TargetKind.Numbers)
         {
             row[0] = TableTargets.Number(cell) is { } value ? (float)value
-                : throw new GraftException($"{sheet.At(k)}: the {task.Name} '{cell}' is no number. Write it with a point for decimals, such as 12.5, or leave it blank: the row is then left out of that task");
+                : throw new GraftException($"{sheet.At(k)}: the {task.Name} '{cell}' is no number. Write it with a point for decimals, such as "
+                    + "12.5, or leave it blank: the row is then left out of that task");
             return;
         }
         if (task.Kind == TargetKind.Classes)

@@ -76,7 +76,8 @@ internal sealed class TaskStep(IReadOnlyList<Tensor?> losses, IReadOnlyList<Tens
     public Tensor CommonGradient(int task) => common is null ? Gradient(task) : Flat(task, [common]);
 
     /// <summary>The norm of a task's gradient by the last matrix of the shared parameters.</summary>
-    public double LastNorm(int task) => shared.LastOrDefault(parameter => parameter.Dimensions >= 2) is { } last ? Flat(task, [last]).LinalgVectorNorm().Item() : 0;
+    public double LastNorm(int task) => shared.LastOrDefault(parameter => parameter.Dimensions >= 2) is { } last ? Flat(task, [last])
+        .LinalgVectorNorm().Item() : 0;
 
     private Tensor Flat(int task, IReadOnlyList<Tensor> by)
     {

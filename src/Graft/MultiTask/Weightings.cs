@@ -32,6 +32,7 @@ internal static class Weightings
     private static GraftException Unknown(string name)
     {
         string[] names = [.. All.Select(row => row.Name)];
-        return Bounds.Refuse($"--weighting {name}: there is no such weighting. Did you mean {UnknownName.Near(name, names).First()}? There are: {string.Join(", ", names)}");
+        return Bounds.Refuse($"--weighting {name}: there is no such weighting. Did you mean {UnknownName.Near(name, names).First()}? There are: "
+            + $"{string.Join(", ", names)}");
     }
 }
