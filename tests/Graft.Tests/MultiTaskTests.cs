@@ -86,6 +86,7 @@ public sealed class MultiTaskTests : IDisposable
             float[] expected = [.. scores.SelectMany((own, task) => loaded.Network.Answers(own, task).ToArray<float>())];
             Assert.All(expected.Zip(answers), pair => Assert.Equal(pair.First, pair.Second, 1e-3f * Math.Max(1, Math.Abs(pair.First))));
         }
+        Assert.Equal($"{result.Run} is a run of graft multitask, and not of graft train", Refused(() => Transfer.TransferTask.OptionsOf(result.Run)));
         var said = program.Answer(Path.Combine(_shop.Root, set.Name(1)));
         Assert.Equal(["shape", "traits", "light"], said.Tasks!.Select(one => one.Task));
         Assert.Contains(said.Tasks![0].Said.Label, s_shapes);
