@@ -120,7 +120,7 @@ public sealed class MultiMnist : Experiment
             "right against alone", "mean cosine"], rows,
             [$"{(options.Short ? "8,000" : "60,000")} pictures to learn from, {epochs} epochs of batches of {Batch}, Adam at 0.002 falling to 0; "
                 + $"{(options.Short ? "2,000" : "10,000")} to test on; {seeds} seed{(seeds > 1 ? "s" : "")}. The paper trains for 100 epochs, with "
-                + "dropout. Of 10,000 pictures, 95% intervals are about ± 0.4 points."]);
+                + $"dropout. 95% intervals are about ± {(options.Short ? "1.4" : "0.4")} points."]);
     }
 
     private static string Label(string weighting) => weighting == Weightings.Equal ? "equal weights" : weighting;
