@@ -88,6 +88,7 @@ internal static class MetricsView
                 numbers = numbers.Select(number => new { name = number.Name, value = number.Value, low = number.Low, high = number.High }) };
         if (found.Labels is { } labels) return new { file = found.File, labels = Ranked(labels), all = Ranked(found.Top) };
         if (found.Support is { } said) return Json(said);
+        if (found.Tasks is { } tasks) return new { file = found.File, tasks = tasks.ToDictionary(one => one.Task, one => Json(one.Said)) };
         return new { file = found.File, label = found.Label, probability = found.Probability, top = Ranked(found.Top) };
     }
 
@@ -104,6 +105,7 @@ internal static class MetricsView
 
     /// <summary>Of a model, for people, on one line.</summary>
     public static string Line(Prediction found) => found.Support is { } said ? Line(said) :
+        found.Tasks is { } tasks ? $"{found.File}\t{string.Join('\t', tasks)}" :
         found.Numbers is not null ? $"{found.File}\t{string.Join('\t', found.Numbers)}"
         : found.Labels is { } labels ? $"{found.File}\t{(labels.Count > 0 ? string.Join('\t', labels) : "none of the labels")}"
         : $"{found.File}\t{found.Label}\t{found.Probability:P1}";

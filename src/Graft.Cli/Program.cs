@@ -7,7 +7,7 @@ namespace Graft.Cli;
 internal static class Program
 {
     // Nearly all that these do needs libtorch; those below only run what is finished.
-    private static readonly string[] s_needTorch = ["train", "pretrain", "advise", "compare", "quickstart", "export", "graft", "fewshot"];
+    private static readonly string[] s_needTorch = ["train", "pretrain", "advise", "compare", "quickstart", "export", "graft", "fewshot", "multitask"];
 
     private static readonly string[] s_answer = ["predict", "evaluate", "serve"], s_compare = ["classify", "verify"], s_ask = ["query"];
 
@@ -61,7 +61,7 @@ internal static class Program
         QuickstartCommand.Create(), TrainCommand.Create(), PretrainCommand.Create(), EvaluateCommand.Create(), PredictCommand.Create(), AdviseCommand.Create(),
             CompareCommand.Create(),
         DataCommand.Create(), ModelsCommand.Create(), GraftCommand.Create(), ExportCommand.Create(), ServeCommand.Create(), FewshotCommand.Create(),
-            SearchCommand.Create(), WordsCommand.Create(),
+            MultitaskCommand.Create(), SearchCommand.Create(), WordsCommand.Create(),
             CacheCommand.Create(), ReportCommand.Create(), ReproduceCommand.Create(), PretrainShapesCommand.Create(),
     };
 }

@@ -24,6 +24,10 @@ public sealed record AnswerCard(TargetKind Task, IReadOnlyList<string> Names)
     /// <summary>Of the similarity of pairs: how the vectors of the two texts become a score; null: a pair is read at once.</summary>
     internal PairScore? Pair { get; init; }
 
+    /// <summary>Of a model of several tasks: each, their outputs one after another. <see cref="Names"/> then are of all outputs, and
+    /// <see cref="Task"/> says nothing; null: it has one task.</summary>
+    public IReadOnlyList<TaskAnswers>? Tasks { get; init; }
+
     /// <summary>Of a support set: it. The numbers are distances then.</summary>
     internal SupportFeatures? Support { get; init; }
 
@@ -36,9 +40,14 @@ public sealed record AnswerCard(TargetKind Task, IReadOnlyList<string> Names)
         if (pair is not null) outputs = 1;
         var names = card.TryGetValue("classes", out var text) ? JsonSerializer.Deserialize<string[]>(text) : null;
         if (names is null || names.Length != outputs || names.Contains(null!)) throw new InvalidDataException($"its classes are not {outputs} names");
+        if (TaskAnswers.Of(card, outputs) is { } tasks) return OfTasks(tasks);
         return new AnswerCard(TaskOf(card), names) { Pair = pair, Thresholds = ThresholdsOf(card, outputs), Residuals = ResidualsOf(card, outputs),
             Scores = card.GetValueOrDefault("output") == "scores" };
     }
+
+    /// <summary>Of several tasks, whose outputs are scores.</summary>
+    internal static AnswerCard OfTasks(IReadOnlyList<TaskAnswers> tasks) =>
+        new(TargetKind.Classes, [.. tasks.SelectMany(task => task.OutputNames)]) { Tasks = tasks, Scores = true };
 
     internal static TargetKind TaskOf(IReadOnlyDictionary<string, string>? card) => card?.GetValueOrDefault("task") switch
     {
@@ -58,6 +67,15 @@ public sealed record AnswerCard(TargetKind Task, IReadOnlyList<string> Names)
     /// <summary>Makes answers of what the network gave for one picture.</summary>
     internal void Finish(Span<float> row)
     {
+        if (Tasks is not null)
+        {
+            foreach (var task in Tasks)
+            {
+                task.Card.Finish(row[..task.Card.Names.Count]);
+                row = row[task.Card.Names.Count..];
+            }
+            return;
+        }
         if (!Scores || Task is TargetKind.Numbers or TargetKind.Similarity) return;
         if (Task == TargetKind.Labels) TensorPrimitives.Sigmoid<float>(row, row);
         else
@@ -74,6 +92,16 @@ public sealed record AnswerCard(TargetKind Task, IReadOnlyList<string> Names)
     /// <param name="top">Classes that are ranked.</param>
     public Prediction Say(string file, ReadOnlySpan<float> answers, int top = 5)
     {
+        if (Tasks is not null)
+        {
+            var parts = new List<TaskPrediction>();
+            foreach (var task in Tasks)
+            {
+                parts.Add(new TaskPrediction(task.Name, task.Card.Say(file, answers[..task.Card.Names.Count], top)));
+                answers = answers[task.Card.Names.Count..];
+            }
+            return new Prediction(file, string.Join("; ", parts), double.NaN, []) { Tasks = parts };
+        }
         if (Support is not null)
         {
             var said = Support.Say(file, answers);
@@ -105,6 +133,8 @@ public sealed record AnswerCard(TargetKind Task, IReadOnlyList<string> Names)
     /// <summary>The same, of a table of sentences whose columns are named.</summary>
     internal Dataset Open(string data, string? split, TextColumns? columns)
     {
+        if (Tasks is not null) throw new GraftException($"the model tells several tasks, {string.Join(", ", Tasks.Select(task => task.Name))}: "
+            + $"{NextCommand.Of("evaluate")} RUN TABLE measures it on a table with a column for each");
         if (Task != TargetKind.Classes) return DatasetReader.OpenWithClasses(data, Names, split, Task, columns);
         if (!Unnamed) return DatasetReader.OpenWithClasses(data, Names, split, TargetKind.Classes, columns);
         var parts = DatasetReader.OpenParts(data, null, TargetKind.Classes);

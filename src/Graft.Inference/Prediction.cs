@@ -26,8 +26,11 @@ public sealed record Prediction(string File, string Label, double Probability, I
     /// <summary>Of a support set: the distances to its classes. There is no probability then, and <see cref="Label"/> may be "none of these".</summary>
     public SupportAnswer? Support { get; init; }
 
+    /// <summary>Of a model of several tasks: what it says of each. <see cref="Label"/> then names them all, and there is no probability.</summary>
+    public IReadOnlyList<TaskPrediction>? Tasks { get; init; }
+
     /// <summary>ant.jpg: ants 98.7%.</summary>
-    public override string ToString() => Labels is null && Numbers is null && Support is null
+    public override string ToString() => Labels is null && Numbers is null && Support is null && Tasks is null
         ? $"{File}: {new RankedLabel(Label, Probability)}" : $"{File}: {Label}";
 }
 
@@ -41,4 +44,15 @@ public sealed record PredictedNumber(string Name, double Value, double? Low, dou
 {
     /// <summary>cells 17.2 (13.1 to 21.6).</summary>
     public override string ToString() => string.Create(CultureInfo.InvariantCulture, $"{Name} {Value:G4}{(Low is { } low && High is { } high ? string.Create(CultureInfo.InvariantCulture, $" ({low:G4} to {high:G4})") : "")}");
+}
+
+/// <summary>What a model of several tasks says of one of them.</summary>
+/// <param name="Task">The task's name: a column of what it was trained on.</param>
+/// <param name="Said">As a model of that task alone would say it.</param>
+public sealed record TaskPrediction(string Task, Prediction Said)
+{
+    /// <summary>shape: circle 98.7%.</summary>
+    public override string ToString() => Said.Numbers is [var number] && number.Name == Task ? $"{number}"
+        : Said.Labels is { } labels ? $"{Task} {(labels.Count > 0 ? string.Join(", ", labels) : "none of the labels")}"
+            : $"{Task} {new RankedLabel(Said.Label, Said.Probability)}";
 }

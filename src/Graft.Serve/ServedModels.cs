@@ -10,7 +10,9 @@ internal sealed class ServedModel(IAnsweringModel model, bool owned)
 
     public IAnsweringModel Model => model;
 
-    public IPredictor Predictor { get; } = model is TextModel text ? new TextPredictor(text) : new BatchingPredictor((PictureModel)model);
+    public IPredictor Predictor { get; } = model.Card.Tasks is not null
+        ? throw new GraftException("the model tells several tasks, which are not served yet: graft predict answers with it")
+        : model is TextModel text ? new TextPredictor(text) : new BatchingPredictor((PictureModel)model);
 
     /// <summary>Another holder; false: its last one has gone.</summary>
     public bool TryHold()

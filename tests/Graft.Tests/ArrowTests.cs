@@ -32,7 +32,7 @@ public sealed partial class ArrowTests
         ["Graft.Features"],
         ["Graft.Classification"],
         ["Graft.Exports", "Graft.Reports"],
-        ["Graft.Transfer", "Graft.FewShot", "Graft.Pretraining", "Graft.Search"],
+        ["Graft.Transfer", "Graft.FewShot", "Graft.Pretraining", "Graft.Search", "Graft.MultiTask"],
         ["Graft.Quickstart"],
     ];
 

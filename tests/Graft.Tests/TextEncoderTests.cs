@@ -129,10 +129,13 @@ public sealed class TextEncoderTests : IDisposable
         return path;
     }
 
-    private string Encoder()
+    private string Encoder() => Write(Path.Combine(_folder, "encoder"));
+
+    /// <summary>A small encoder's files, as Hugging Face names them.</summary>
+    internal static string Write(string place)
     {
         using var encoder = Small();
-        var folder = Directory.CreateDirectory(Path.Combine(_folder, "encoder")).FullName;
+        var folder = Directory.CreateDirectory(place).FullName;
         Safetensors.Write(Path.Combine(folder, "model.safetensors"), encoder.State().ToDictionary(item => "bert." + item.Key, item => item.Value),
             new Dictionary<string, string>());
         File.WriteAllText(Path.Combine(folder, "vocab.txt"), string.Join('\n', s_words));

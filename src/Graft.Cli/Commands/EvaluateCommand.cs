@@ -5,6 +5,7 @@ using Graft.Inference;
 using Graft.Inference.Text;
 using Graft.Learning;
 using Graft.Models;
+using Graft.MultiTask;
 using Graft.Transfer;
 
 namespace Graft.Cli.Commands;
@@ -34,8 +35,15 @@ internal static class EvaluateCommand
         Shell.Handle(command, (shell, parsed) =>
         {
             var device = Bounds.Device(asked.Read(parsed, new TrainOptions { Data = "" }).Device);
-            using var model = Answering.Open(parsed.GetValue(run)!, input.Read(parsed, new InputOptions()), device);
+            var path = parsed.GetValue(run)!;
+            var given = input.Read(parsed, new InputOptions());
+            using var model = MultiTaskModel.Is(path) ? MultiTaskModel.Open(path, device, given) : Answering.Open(path, given, device);
             foreach (var note in model.Notes) shell.Log(note);
+            if (model.Card.Tasks is not null)
+            {
+                MultitaskEvaluation.Run(shell, model, parsed.GetValue(data)!, parsed.GetValue(split), columns.Read(parsed, new TextColumns()));
+                return;
+            }
             var set = model.Card.Open(parsed.GetValue(data)!, parsed.GetValue(split), columns.Read(parsed, new TextColumns()));
             if (set.IsText != model is TextModel)
                 throw new GraftException($"{parsed.GetValue(data)} holds {set.Noun.Many}, and {parsed.GetValue(run)} {(set.IsText ? "sees pictures" : "reads sentences")}");

@@ -5,6 +5,7 @@ using Graft.Inference;
 using Graft.Inference.Text;
 using Graft.Learning;
 using Graft.Models;
+using Graft.MultiTask;
 
 namespace Graft.Cli.Commands;
 
@@ -39,8 +40,9 @@ internal static class PredictCommand
         command.Options.Add(index);
         Shell.Handle(command, (shell, parsed) =>
         {
-            using var reasons = Reasons.Open(parsed.GetValue(run)!, parsed.GetValue(nearest), parsed.GetValue(index));
-            using var opened = Answering.Open(parsed.GetValue(run)!, input.Read(parsed, new InputOptions()));
+            var (path, given) = (parsed.GetValue(run)!, input.Read(parsed, new InputOptions()));
+            using var reasons = Reasons.Open(path, parsed.GetValue(nearest), parsed.GetValue(index));
+            using var opened = MultiTaskModel.Is(path) ? MultiTaskModel.Open(path, input: given) : Answering.Open(path, given);
             foreach (var note in opened.Notes) shell.Log(note);
             if (opened is TextModel text)
             {
@@ -50,9 +52,9 @@ internal static class PredictCommand
             var model = (PictureModel)opened;
             var predictions = new List<Prediction>();
             var errors = new List<BrokenPicture>();
-            var given = parsed.GetValue(files)!.Select(PictureFiles.Below).ToArray();
-            var notes = given.Aggregate(DatasetNotes.None, (all, one) => all.With(one.Notes));
-            string[] all = [.. given.SelectMany(one => one.Files)];
+            var below = parsed.GetValue(files)!.Select(PictureFiles.Below).ToArray();
+            var notes = below.Aggregate(DatasetNotes.None, (all, one) => all.With(one.Notes));
+            string[] all = [.. below.SelectMany(one => one.Files)];
             var clock = System.Diagnostics.Stopwatch.StartNew();
             var answered = model.Answer(all,
                 all.Length < Many ? null : (done, total) =>

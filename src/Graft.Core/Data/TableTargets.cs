@@ -16,7 +16,7 @@ internal sealed record TableTargets(TargetKind Kind, int[] Columns, string? Rema
     private const int FewCodes = 20;
 
     // Columns of numbers that say nothing of what is in an item.
-    private static readonly string[] s_aside = ["", "id", "index", "idx", "row", "width", "height", "unnamed:0", "imageid", "fold"];
+    internal static readonly string[] Aside = ["", "id", "index", "idx", "row", "width", "height", "unnamed:0", "imageid", "fold"];
 
     private static readonly char[] s_between = [';', '|'];
 
@@ -55,7 +55,7 @@ internal sealed record TableTargets(TargetKind Kind, int[] Columns, string? Rema
         if (wish is TargetKind.Numbers or TargetKind.Similarity)
         {
             if (known is not null && Named(IsNumbers) is { Length: > 0 } own) return new TableTargets(TargetKind.Numbers, own, null);
-            int[] numbers = label >= 0 && IsNumbers(label) ? [label] : [.. others.Where(k => !s_aside.Contains(plain[k]) && IsNumbers(k))];
+            int[] numbers = label >= 0 && IsNumbers(label) ? [label] : [.. others.Where(k => !Aside.Contains(plain[k]) && IsNumbers(k))];
             return numbers.Length > 0 ? new TableTargets(TargetKind.Numbers, numbers, null)
                 : throw new GraftException($"--task {wish.ToString()!.ToLowerInvariant()}: no column of {path} holds numbers (with a point for decimals), only {string.Join(", ", headers)}");
         }
@@ -70,7 +70,7 @@ internal sealed record TableTargets(TargetKind Kind, int[] Columns, string? Rema
                 ? Said(TargetKind.Numbers, [label], "holds numbers (--task classes takes each for a class)")
                 : new TableTargets(TargetKind.Classes, [label], null);
         }
-        int[] all = [.. others.Where(k => !s_aside.Contains(plain[k]) && IsNumbers(k))];
+        int[] all = [.. others.Where(k => !Aside.Contains(plain[k]) && IsNumbers(k))];
         if (all.Length == 0) return null;
         var one = all.Length == 1;
         return all.All(IsFlags) ? Said(TargetKind.Labels,

@@ -13,7 +13,7 @@ internal sealed class CachedFeed(Extraction extraction, Dataset dataset, int bat
 
     public override int Size(Batch batch) => batch.Indices.Length;
 
-    public override string Unit => "pictures";
+    public override string Unit => dataset.Noun.Many;
 
     public override IEnumerable<Batch> Epoch(int epoch, int skip)
     {

@@ -96,8 +96,8 @@ internal static class RunFolder
         try
         {
             using var record = JsonDocument.Parse(File.ReadAllText(Path.Combine(folder, Record)));
-            var named = record.RootElement.TryGetProperty("command", out var command) ? command.GetString() : null;
-            if (record.RootElement.TryGetProperty("status", out var status)) return status.GetString() == "finished" ? null : named ?? Train;
+            if (record.RootElement.TryGetProperty("status", out var status))
+                return status.GetString() == "finished" ? null : record.RootElement.TryGetProperty("command", out var command) ? command.GetString() : Train;
             return record.RootElement.TryGetProperty("result", out var result) && result.ValueKind == JsonValueKind.Object
                 && !File.Exists(Path.Combine(folder, TrainingState.FileName)) ? null : FewShot;
         }

@@ -61,7 +61,22 @@ internal sealed class RunRecords<TRecord>(string command, string model) where TR
         }
         catch (JsonException reason)
         {
+            if (Begun(text) is { } other && other != command) throw new GraftException($"{folder} is a run of {other}, and not of {command}", reason);
             throw new GraftException($"{Path.Combine(folder, RunFolder.Record)} is damaged{JsonFault.Of(reason)}. The run cannot be read: start it anew", reason);
+        }
+    }
+
+    // The command that a record names, where it names one.
+    private static string? Begun(string text)
+    {
+        try
+        {
+            using var record = JsonDocument.Parse(text);
+            return record.RootElement.TryGetProperty("command", out var begun) ? begun.GetString() : null;
+        }
+        catch (Exception reason) when (reason is JsonException or InvalidOperationException)
+        {
+            return null;
         }
     }
 

@@ -19,6 +19,7 @@ internal sealed record ModelFile(IReadOnlyDictionary<string, string> Card, IRead
     {
         [ModelCard.Classifier] = "a model that graft train saved", [ModelCard.Network] = "a network", [ModelCard.Program] = "a program",
         [ModelCard.FewShot] = "a few-shot model", [ModelCard.Support] = "a support set",
+        [ModelCard.MultiTask] = "a model of several tasks",
     };
 
     /// <summary>Which of <see cref="ModelCard"/>'s formats it is of; null: it is not Graft's.</summary>

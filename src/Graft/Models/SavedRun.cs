@@ -33,6 +33,7 @@ internal static class SavedRun
     {
         ModelCard.Classifier => OfClassifier(saved),
         ModelCard.FewShot => (OfFewShot(saved), null),
+        ModelCard.MultiTask => (OfMultiTask(saved), "its heads are of several tasks: the backbone alone is taken"),
         ModelCard.Support => throw OfSupport(),
         _ => (saved, null),
     };
@@ -82,6 +83,13 @@ internal static class SavedRun
         }
         using var with = ModelOpener.Create(body.Spec, (int)classes);
         return with.UpstreamHead is null ? null : with.HeadName;
+    }
+
+    private static ModelFile OfMultiTask(ModelFile saved)
+    {
+        var metadata = new Dictionary<string, string>(saved.Card) { ["format"] = ModelCard.Network };
+        foreach (var key in new[] { "classes", "tasks", "output" }) metadata.Remove(key);
+        return saved with { Tensors = saved.Part("backbone."), Card = metadata };
     }
 
     private static ModelFile OfFewShot(ModelFile saved)

@@ -22,6 +22,9 @@ internal static class ModelCard
     /// <summary>The format of a few-shot learner.</summary>
     public const string FewShot = "graft-fewshot-1";
 
+    /// <summary>The format of a model of several tasks: tensors under <c>backbone.</c> and <c>network.</c>.</summary>
+    public const string MultiTask = "graft-multitask-1";
+
     /// <summary>The format of a support set.</summary>
     public const string Support = SupportCard.Format;
 
