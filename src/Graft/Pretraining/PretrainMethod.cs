@@ -41,7 +41,11 @@ internal abstract record PretrainPhase(string Name, Optimisation How)
 /// <summary>What the monitor may ask a method's objective, beside the backbone itself.</summary>
 /// <param name="Embed">What the loss compares of N pictures, N×D; null: nothing of the kind.</param>
 /// <param name="Steps">Of an epoch.</param>
-internal sealed record PretrainProbe(Func<Tensor, Tensor>? Embed, int Steps);
+internal sealed record PretrainProbe(Func<Tensor, Tensor>? Embed, int Steps)
+{
+    /// <summary>What there is to say of the phase, once it has finished.</summary>
+    public List<string> Remarks { get; } = [];
+}
 
 /// <inheritdoc/>
 internal sealed record PretrainPhase<TBatch>(string Name, Optimisation How,
@@ -53,8 +57,12 @@ internal sealed record PretrainPhase<TBatch>(string Name, Optimisation How,
         using (objective)
         using (feed)
         {
-            begun(new PretrainProbe(objective is IEmbedding embedding ? embedding.Embed : null, feed.Batches));
-            return new Trainer<TBatch>(objective, feed, null, How, context).Run();
+            var probe = new PretrainProbe(objective is IEmbedding embedding ? embedding.Embed : null, feed.Batches);
+            begun(probe);
+            var training = new Trainer<TBatch>(objective, feed, null, How, context).Run();
+            // Steps that are only timed have no folder, and nothing to say.
+            if (training.Finished && context.Folder is not null && objective is IRemarks judge) probe.Remarks.AddRange(judge.Remarks(context.Seed));
+            return training;
         }
     }
 }
@@ -64,6 +72,13 @@ internal interface IEmbedding
 {
     /// <summary>N×3×H×W to what the loss compares, N×D, in inference mode.</summary>
     Tensor Embed(Tensor pictures);
+}
+
+/// <summary>An objective that can say how well it has learned.</summary>
+internal interface IRemarks
+{
+    /// <summary>Sentences for the log and the report.</summary>
+    IReadOnlyList<string> Remarks(long seed);
 }
 
 /// <summary>A way to pretrain: one method, one file.</summary>
@@ -100,6 +115,10 @@ internal abstract class PretrainMethod
     /// <summary>Refuses a network that it cannot work on.</summary>
     /// <exception cref="GraftException">Why.</exception>
     public virtual void Check(Backbone backbone) { }
+
+    /// <summary>Refuses pictures, or sentences, that it cannot learn from.</summary>
+    /// <exception cref="GraftException">Why.</exception>
+    public virtual void Check(PretrainMaterial material) { }
 
     /// <summary>One after another, each on the weights that the one before left.</summary>
     public abstract IReadOnlyList<PretrainPhase> Phases(PretrainMaterial material);

@@ -7,6 +7,8 @@ internal static class PretrainMethods
     public static IReadOnlyList<PretrainMethod> All { get; } =
     [
         new SimClr(),
+        new Rbm(), new Dbn(), new StackedDenoising(), new Autoencoder(), new Denoising(), new Mae(),
+        new Colourise(),
     ];
 
     /// <summary>The usual one.</summary>
