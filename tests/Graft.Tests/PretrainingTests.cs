@@ -194,7 +194,7 @@ public class PretrainingTests
             Assert.Contains(said, Assert.Throws<GraftException>(() => new PretrainTask(options).Run()).Message, StringComparison.Ordinal);
         Directory.CreateDirectory(shop["one"]);
         File.Copy(shop["d", "train", "gear", "0000.jpg"], shop["one", "a.jpg"]);
-        Refused("1 picture is too few for simclr", Options(shop, "simclr", "p") with { Data = shop["one"] });
+        Refused("one picture is too few for simclr", Options(shop, "simclr", "p") with { Data = shop["one"] });
         Refused("there is no method of pretraining 'simcrl'", Options(shop, "simcrl", "p"));
         Refused("supcon learns from labels, and there are none", Options(shop, "supcon", "p") with { Data = Flat(shop) });
         Refused("holds no pictures", Options(shop, "simclr", "p") with { Data = Directory.CreateDirectory(shop["empty"]).FullName });

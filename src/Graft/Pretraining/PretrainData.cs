@@ -78,7 +78,10 @@ internal sealed record PretrainData(Dataset Items, Dataset? Bank, Dataset? Queri
     public void Require(PretrainMethod method)
     {
         if (Items.Count < method.LeastItems)
-            throw new GraftException($"{Items.Count} {(Items.Count == 1 ? $"{Items.Noun.One} is" : $"{Items.Noun.Many} are")} too few for {method.Name}, which compares one with others: give {Math.Max(method.LeastItems, 100)} or more");
+        {
+            var these = Items.Count == 1 ? $"one {Items.Noun.One} is" : $"{Items.Count} {Items.Noun.Many} are";
+            throw new GraftException($"{these} too few for {method.Name} to learn from: give {Math.Max(method.LeastItems, 100)} or more");
+        }
         if (method.NeedsLabels && Labels is null)
             throw new GraftException($"{method.Name} learns from labels, and there are none: give class folders, or choose another --method");
     }

@@ -50,6 +50,9 @@ internal sealed class PretrainProbe(Func<Tensor, Tensor>? embed, int steps, Acti
     /// <summary>Of an epoch.</summary>
     public int Steps => steps;
 
+    /// <summary>What there is to say of the phase, once it has finished.</summary>
+    public List<string> Remarks { get; } = [];
+
     /// <summary>Asks in inference mode: no statistics change by being looked at.</summary>
     public T Ask<T>(Func<T> question)
     {
@@ -75,12 +78,16 @@ internal sealed record PretrainPhase<TBatch>(string Name, Optimisation How,
         using (objective)
         using (feed)
         {
-            begun(new PretrainProbe(objective is IEmbedding embedding ? embedding.Embed : null, feed.Batches, inference =>
+            var probe = new PretrainProbe(objective is IEmbedding embedding ? embedding.Embed : null, feed.Batches, inference =>
             {
                 if (inference) objective.PrepareInference();
                 else objective.PrepareTraining();
-            }));
-            return new Trainer<TBatch>(objective, feed, null, How, context).Run();
+            });
+            begun(probe);
+            var training = new Trainer<TBatch>(objective, feed, null, How, context).Run();
+            // Steps that are only timed have no folder, and nothing to say.
+            if (training.Finished && context.Folder is not null && objective is IRemarks judge) probe.Remarks.AddRange(judge.Remarks(context.Seed));
+            return training;
         }
     }
 }
@@ -90,6 +97,13 @@ internal interface IEmbedding
 {
     /// <summary>N×3×H×W to what the loss compares, N×D, in inference mode.</summary>
     Tensor Embed(Tensor pictures);
+}
+
+/// <summary>An objective that can say how well it has learned.</summary>
+internal interface IRemarks
+{
+    /// <summary>Sentences for the log and the report.</summary>
+    IReadOnlyList<string> Remarks(long seed);
 }
 
 /// <summary>A way to pretrain: one method, one file.</summary>
@@ -126,6 +140,10 @@ internal abstract class PretrainMethod
     /// <summary>Refuses a network that it cannot work on.</summary>
     /// <exception cref="GraftException">Why.</exception>
     public virtual void Check(Backbone backbone) { }
+
+    /// <summary>Refuses pictures, or sentences, that it cannot learn from.</summary>
+    /// <exception cref="GraftException">Why.</exception>
+    public virtual void Check(PretrainMaterial material) { }
 
     /// <summary>One after another, each on the weights that the one before left.</summary>
     public abstract IReadOnlyList<PretrainPhase> Phases(PretrainMaterial material);

@@ -9,6 +9,9 @@ internal static class PretrainMethods
         new SimClr(), new MoCo(), new Byol(), new SimSiam(), new BarlowTwins(), new VicReg(), new SwAv(), new Dino(), new SupCon(),
         new RotationTask(), new Jigsaw(), new RelativePatches(), new GoodOrCorrupted(margin: false), new GoodOrCorrupted(margin: true), new SameOrDifferent(),
         new Dcgan(),
+        new SimClr(),
+        new Rbm(), new Dbn(), new StackedDenoising(), new Autoencoder(), new Denoising(), new Mae(),
+        new Colourise(),
     ];
 
     /// <summary>The usual one.</summary>

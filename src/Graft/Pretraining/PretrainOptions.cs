@@ -19,7 +19,8 @@ public sealed record PretrainOptions
     public string? Method { get; init; }
 
     /// <summary>The architecture; null: what the weights are of, or a small one for small pictures.</summary>
-    [Option("The architecture (default: what the weights are of, else by the size of the pictures; graft models list)", HelpName = "NAME")]
+    [Option("The architecture (default: what the weights are of, else by the method and the size of the pictures; graft models list); a small one may have "
+        + "options behind its name: \"mlp widths=500-500\"", HelpName = "NAME")]
     public string? Backbone { get; init; }
 
     /// <summary>What it goes on from; null: random weights.</summary>
@@ -52,6 +53,9 @@ public sealed record PretrainOptions
     /// <summary>The learning rate; null: the method's own.</summary>
     [Option("Learning rate (default: the method's)", Name = "--rate", Above = 0)]
     public double? Rate { get; init; }
+
+    /// <summary>What the methods that rebuild their input can be told.</summary>
+    public ReconstructionOptions Reconstruction { get; init; } = new();
 
     /// <summary>Epochs between two looks of the monitor.</summary>
     [Option("Epochs between two looks at how well it does", Least = 1)]

@@ -52,6 +52,7 @@ public sealed class PretrainTask(PretrainOptions options)
         var named = options.Method is { } name ? PretrainMethods.ByName(name) : null;
         var data = PretrainData.Open(options, named?.IsForText);
         var method = named ?? PretrainMethods.Usual(data.Items.IsText);
+        options.Reconstruction.Require(method.Name);
         data.Require(method);
         TorchRuntime.ManualSeed(options.Seed);
         var (backbone, notes) = OpenBackbone(method, data.Items);
@@ -83,7 +84,17 @@ public sealed class PretrainTask(PretrainOptions options)
             store.Dispose();
             throw new GraftException($"{usable.Length} of the {data.Items.Count} pictures of {options.Data} can be read, too few to learn from{(broken.Length > 0 ? $". The first that cannot: {broken[0].File}: {broken[0].Error}" : "")}");
         }
-        return new Opened(method, data, new PretrainMaterial(data.Items, usable, backbone, options) { Pictures = store, Labels = data.Labels }, broken, notes);
+        var material = new PretrainMaterial(data.Items, usable, backbone, options) { Pictures = store, Labels = data.Labels };
+        try
+        {
+            method.Check(material);
+        }
+        catch
+        {
+            store.Dispose();
+            throw;
+        }
+        return new Opened(method, data, material, broken, notes);
     }
 
     private (Backbone Backbone, IReadOnlyList<string> Notes) OpenBackbone(PretrainMethod method, Dataset items)
@@ -222,7 +233,7 @@ public sealed class PretrainTask(PretrainOptions options)
         private Training Phase(int p, PretrainPhase phase, EventWriter events, bool isLast)
         {
             PretrainProbe probe = null!;
-            return phase.Run(material, new TrainingContext
+            var training = phase.Run(material, new TrainingContext
             {
                 Seed = Record.Options.Seed, State = state, Phase = p, Name = phase.Name, Folder = run, Device = device, Progress = task.Progress, Cancel = task.Cancel,
                 Looked = look =>
@@ -238,6 +249,12 @@ public sealed class PretrainTask(PretrainOptions options)
                 // What was there before: a figure alone says nothing of what was learned.
                 if (!state.IsResumed && p == 0) Add(probe.Ask(() => monitor.Read(p, null, probe.Embed)), "before");
             });
+            foreach (var remark in probe.Remarks.Except(Record.Notes))
+            {
+                Record = Record with { Notes = [.. Record.Notes, remark] };
+                task.Log?.Invoke(remark);
+            }
+            return training;
         }
 
         private void Look(int p, Look look, PretrainProbe probe, EventWriter events, int step, bool judge)

@@ -72,7 +72,7 @@ internal static class BackboneCatalogue
         ("convnet", (spec, classes) => new ConvNet(spec.Numbers("widths") ?? [32, 64, 96, 128], spec.Number("side", 32), classes,
             spec.Number("channels", 3), spec["pools"] is null ? null : spec.Number("pools", 0), spec["strided"] == "yes", spec.Numbers("depths"))),
         ("mlp", (spec, classes) => new Mlp(spec.Numbers("widths") ?? [300, 100, 50, 50, 50],
-            spec.Number("side", 28), spec.Number("channels", 1), classes)),
+            spec.Number("side", 28), spec.Number("channels", 1), classes, spec["activation"] ?? "selu")),
         ("alexnet", (_, classes) => new AlexNet(classes)),
         ("squeezenet1_[01]", (spec, classes) => new SqueezeNet(spec.Name["squeezenet".Length..].Replace('_', '.'), classes)),
         ("googlenet", (_, classes) => new GoogLeNet(classes)),
@@ -87,6 +87,8 @@ internal static class BackboneCatalogue
         (string.Join('|', ConvNeXt.Names), (spec, classes) => new ConvNeXt(spec.Name, classes)),
         (string.Join('|', SwinTransformer.Names), (spec, classes) => new SwinTransformer(spec.Name, classes)),
         (string.Join('|', VisionTransformer.Names), (spec, classes) => new VisionTransformer(spec.Name, spec.Number("side", 224), classes)),
+        (VisionTransformer.FreeName, (spec, classes) => new VisionTransformer(VisionTransformer.FreeName, spec.Number("side", 32), classes,
+            (spec.Number("patch", 4), spec.Number("layers", 6), spec.Number("heads", 3), spec.Number("width", 192)))),
         ("bert|roberta|distilbert|electra|albert|words", (spec, _) => spec["vocabulary"] is null
             ? throw new GraftException($"{spec.Name} begins with a vocabulary, and has no shape without one: give the folder of an encoder with --weights")
             : new TextEncoder(EncoderShape.Of(spec))),

@@ -11,8 +11,12 @@ public sealed record BackboneSpec(string Name, IReadOnlyDictionary<string, strin
     private static readonly string[] s_keys =
     [
         "widths", "side", "channels", "pools", "strided", "depths", "padding", "name", "digest", .. s_texts, "vocabulary", "width", "layers", "heads",
-        "inner", "stem", "positions", "types", "embedding", "activation", "epsilon", "pad", "separator", "pooling",
+        "inner", "stem", "positions", "types", "embedding", "activation", "epsilon", "pad", "separator", "pooling", "patch",
     ];
+
+    // What a person may write after a name: numbers, rows of numbers, words.
+    private static readonly string[] s_numbers = ["side", "channels", "pools", "patch", "width", "layers", "heads"], s_rows = ["widths", "depths"],
+        s_words = ["activation", "strided"];
 
     /// <summary>Of options that are written down one after another.</summary>
     public BackboneSpec(string name, params ReadOnlySpan<(string Key, string Value)> options) : this(name, Map(options)) { }
@@ -29,6 +33,39 @@ public sealed record BackboneSpec(string Name, IReadOnlyDictionary<string, strin
     /// <summary>What a file's metadata say of its network.</summary>
     internal static BackboneSpec Of(string name, IReadOnlyDictionary<string, string> card) =>
         new(name, s_keys.Where(card.ContainsKey).ToDictionary(key => key, key => card[key]));
+
+    /// <summary>A name with options behind it as a person writes them: mlp widths=500-500 activation=relu.</summary>
+    /// <exception cref="GraftException">An option that is none, or that says no number.</exception>
+    internal static BackboneSpec Parse(string text)
+    {
+        var parts = text.Split(' ', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
+        var options = new Dictionary<string, string>();
+        foreach (var part in parts.Skip(1))
+        {
+            var (key, value) = part.Split('=', 2) is [var first, var second] ? (first, second) : (part, "");
+            if (!s_numbers.Concat(s_rows).Concat(s_words).Contains(key))
+                throw UnknownName.Of("option of a network", key, [.. s_numbers, .. s_rows, .. s_words]);
+            if (key == "channels" && value is not ("1" or "3")) throw Bounds.Refuse($"channels={value}: 1 for grey pictures, or 3");
+            var good = s_words.Contains(key) ? value.Length > 0
+                : (s_rows.Contains(key) ? value.Split('-') : [value]).All(number => int.TryParse(number, out var read) && read is > 0 and <= 65536);
+            if (good)
+            {
+                options[key] = value;
+                continue;
+            }
+            throw Bounds.Refuse($"{key}={value}: " + (s_words.Contains(key) ? "a word"
+                : s_rows.Contains(key) ? "whole numbers above 0 with dashes between, such as 500-500" : "a whole number from 1 to 65536"));
+        }
+        return new BackboneSpec(parts.Length == 0 ? "" : parts[0], options);
+    }
+
+    /// <summary>The same with more options; what is said already stays.</summary>
+    internal BackboneSpec Else(params ReadOnlySpan<(string Key, string Value)> usual)
+    {
+        var options = new Dictionary<string, string>(Options);
+        foreach (var (key, value) in usual) options.TryAdd(key, value);
+        return new BackboneSpec(Name, options);
+    }
 
     /// <summary>The name and the options that change the function, as text: mobilenet_v2 padding=torch.</summary>
     public override string ToString() =>

@@ -16,6 +16,10 @@ internal sealed class VisionTransformer : PublishedBackbone
     };
 
     private readonly int _side;
+    private readonly (int Patch, int Layers, int Heads, int Width) _shape;
+
+    /// <summary>The name under which it has any shape: squares, layers, heads and width are options.</summary>
+    public const string FreeName = "vit";
 
     /// <summary>Names that it can be made by.</summary>
     public static IEnumerable<string> Names => s_shapes.Keys;
@@ -24,10 +28,14 @@ internal sealed class VisionTransformer : PublishedBackbone
     /// <param name="name">As on its card.</param>
     /// <param name="side">Pixels of the square input.</param>
     /// <param name="classes">Outputs of the upstream classifier, or null for none.</param>
-    public VisionTransformer(string name, int side = 224, int? classes = null) : base(name)
+    /// <param name="shape">Pixels of a square, layers, heads, width; null: as the name says.</param>
+    /// <exception cref="GraftException">A side that is no whole number of squares, a width that the heads cannot share.</exception>
+    public VisionTransformer(string name, int side = 224, int? classes = null, (int Patch, int Layers, int Heads, int Width)? shape = null)
+        : base(name)
     {
-        _side = side;
-        var (patch, layers, heads, width) = s_shapes[name];
+        (_side, _shape) = (side, shape ?? s_shapes[name]);
+        var (patch, layers, heads, width) = _shape;
+        if (width % heads != 0) throw new GraftException($"{name}: {heads} heads cannot share a width of {width} evenly: give a multiple");
         if (side % patch != 0) throw new GraftException($"{name} cuts its input into squares of {patch} pixels: {side} is no multiple of that");
         var positions = (side / patch) * (side / patch) + 1;
         var project = Child("conv_proj", new Conv2d(3, width, patch, patch));
@@ -47,7 +55,16 @@ internal sealed class VisionTransformer : PublishedBackbone
     }
 
     /// <inheritdoc/>
-    public override BackboneSpec Spec => _side == 224 ? base.Spec : new(Architecture, ("side", $"{_side}"));
+    public override BackboneSpec Spec => Architecture == FreeName
+        ? new(Architecture, ("patch", $"{_shape.Patch}"), ("width", $"{_shape.Width}"), ("layers", $"{_shape.Layers}"), ("heads", $"{_shape.Heads}"),
+            ("side", $"{_side}"))
+        : _side == 224 ? base.Spec : new(Architecture, ("side", $"{_side}"));
+
+    /// <summary>Pixels of a square's side.</summary>
+    public int Patch => _shape.Patch;
+
+    /// <summary>Pixels of the input's side.</summary>
+    public int Side => _side;
 
     /// <summary>The class token's place of N×T×C.</summary>
     public override Tensor Pool(Signal x) => x.X.Select(1, 0);
@@ -110,7 +127,7 @@ internal sealed class VisionTransformer : PublishedBackbone
     }
 
     /// <summary>Eq. 2 and 3: attention, then two dense layers, each after a norm and beside a shortcut.</summary>
-    private sealed class Layer : Module
+    internal sealed class Layer : Module
     {
         private readonly LayerNorm _first, _second;
         private readonly MultiheadAttention _attention;
