@@ -58,7 +58,7 @@ public abstract class Experiment
     /// <summary>Every experiment.</summary>
     public static IReadOnlyList<Experiment> All { get;
         } = [new ModelATaskB(), new CifarResNets(), new AntsBees(), new BloodCells(), new Sst2(), new MamlSinusoid(), new NeuralTuringTasks(),
-        new MemoryNetworks(), new Omniglot(), new Shots()];
+        new MemoryNetworks(), new Omniglot(), new Shots(), new MlmHelps(), new Nsmc()];
 
     /// <summary>As <c>graft reproduce</c> takes it.</summary>
     public abstract string Name { get; }

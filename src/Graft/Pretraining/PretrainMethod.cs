@@ -47,14 +47,18 @@ internal sealed record PretrainProbe(Func<Tensor, Tensor>? Embed, int Steps);
 internal sealed record PretrainPhase<TBatch>(string Name, Optimisation How,
     Func<PretrainMaterial, (Objective<TBatch> Objective, Feed<TBatch> Feed)> Make) : PretrainPhase(Name, How)
 {
+    /// <summary>What the loss is taken of after every epoch, the weights of the least being kept; null: the last ones are.</summary>
+    public Func<PretrainMaterial, Feed<TBatch>>? HeldOut { get; init; }
+
     public override Training Run(PretrainMaterial material, TrainingContext context, Action<PretrainProbe> begun)
     {
         var (objective, feed) = Make(material);
         using (objective)
         using (feed)
+        using (var heldOut = HeldOut?.Invoke(material))
         {
             begun(new PretrainProbe(objective is IEmbedding embedding ? embedding.Embed : null, feed.Batches));
-            return new Trainer<TBatch>(objective, feed, null, How, context).Run();
+            return new Trainer<TBatch>(objective, feed, heldOut, How, context).Run();
         }
     }
 }

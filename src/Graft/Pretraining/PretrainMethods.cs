@@ -7,6 +7,7 @@ internal static class PretrainMethods
     public static IReadOnlyList<PretrainMethod> All { get; } =
     [
         new SimClr(),
+        new Mlm(), new MlmWholeWord(), new Electra(), new GoodOrCorrupted(), new NextSentence(),
     ];
 
     /// <summary>The usual one.</summary>

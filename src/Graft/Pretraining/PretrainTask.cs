@@ -73,9 +73,9 @@ public sealed class PretrainTask(PretrainOptions options)
     {
         if (backbone is TextEncoder encoder)
         {
-            var sentences = Enumerable.Range(0, data.Items.Count).Select(k => encoder.Encode(data.Items.Text(k))).ToArray();
+            var (sentences, noticed) = TextMaterial.Read(data.Items, encoder, Cancel);
             return new Opened(method, data, new PretrainMaterial(data.Items, [.. Enumerable.Range(0, data.Items.Count)], backbone, options) { Sentences = sentences },
-                [], notes);
+                [], [.. notes, .. noticed]);
         }
         var store = new PictureStore(data.Items);
         var (usable, broken) = store.Check(Cancel);
@@ -228,6 +228,7 @@ public sealed class PretrainTask(PretrainOptions options)
                 {
                     var step = state.History.Count - 1;
                     events.Scalar("loss/train", look.Loss, step);
+                    if (look.Score is { } score) events.Scalar("loss/held out", score.Value, step);
                     events.Scalar("rate", phase.How.Rate * look.RateFactor, step);
                     Look(p, look, probe, events, step, look.Epoch % Record.Options.LookEvery == 0 || (isLast && look.Epoch == phase.How.Epochs));
                 },
@@ -247,7 +248,7 @@ public sealed class PretrainTask(PretrainOptions options)
             if (reading.Linear is { } linear) events.Scalar("linear/held out", linear, step);
             events.Scalar("embeddings/deviation", reading.Deviation, step);
             events.Scalar("embeddings/rank", reading.Rank, step);
-            Add(reading, $"{look.Name}, epoch {look.Epoch}: loss {look.Loss:0.0000}");
+            Add(reading, $"{look.Name}, epoch {look.Epoch}: {Of(look)}");
             if (!method.CanCollapse || reading.Collapse is not { } why)
             {
                 _poor = 0;
@@ -260,6 +261,10 @@ public sealed class PretrainTask(PretrainOptions options)
             throw new GraftException($"the run has collapsed: {string.Format(System.Globalization.CultureInfo.InvariantCulture, why, material.Items.Noun.Many)}, twice in a row. "
                 + "Try a lower --rate, a larger --batch, or another --method (vicreg and barlow guard against it)");
         }
+
+        private static string Of(Look look) => string.Join(", ", [FormattableString.Invariant($"loss {look.Loss:0.0000}"),
+            .. look.Score is { } score ? [FormattableString.Invariant($"held out {score.Value:0.0000}")] : Array.Empty<string>(),
+            .. look.Shares.Select(share => FormattableString.Invariant($"{share.Key} {100 * share.Value:0.0}%"))]);
 
         private void Add(Reading reading, string when)
         {
