@@ -78,7 +78,7 @@ internal sealed record PretrainData(Dataset Items, Dataset? Bank, Dataset? Queri
     public void Require(PretrainMethod method)
     {
         if (Items.Count < method.LeastItems)
-            throw new GraftException($"{Items.Count} {(Items.Count == 1 ? Items.Noun.One : Items.Noun.Many)} {(Items.Count == 1 ? "is" : "are")} too few for {method.Name}{(Items.IsText ? "" : ", which compares one with others")}: give {Math.Max(method.LeastItems, 100)} or more");
+            throw new GraftException($"{Items.Count} {(Items.Count == 1 ? $"{Items.Noun.One} is" : $"{Items.Noun.Many} are")} too few for {method.Name}, which compares one with others: give {Math.Max(method.LeastItems, 100)} or more");
         if (method.NeedsLabels && Labels is null)
             throw new GraftException($"{method.Name} learns from labels, and there are none: give class folders, or choose another --method");
     }

@@ -38,10 +38,32 @@ internal abstract record PretrainPhase(string Name, Optimisation How)
     public abstract Training Run(PretrainMaterial material, TrainingContext context, Action<PretrainProbe> begun);
 }
 
-/// <summary>What the monitor may ask a method's objective, beside the backbone itself.</summary>
-/// <param name="Embed">What the loss compares of N pictures, N×D; null: nothing of the kind.</param>
-/// <param name="Steps">Of an epoch.</param>
-internal sealed record PretrainProbe(Func<Tensor, Tensor>? Embed, int Steps);
+/// <summary>What the monitor may ask of a training that goes on.</summary>
+/// <param name="embed">What the loss compares of N pictures, N×D; null: nothing of the kind.</param>
+/// <param name="steps">Of an epoch.</param>
+/// <param name="prepare">To inference (true), and back to training.</param>
+internal sealed class PretrainProbe(Func<Tensor, Tensor>? embed, int steps, Action<bool> prepare)
+{
+    /// <summary>What the loss compares of N pictures, N×D; null: nothing of the kind.</summary>
+    public Func<Tensor, Tensor>? Embed => embed;
+
+    /// <summary>Of an epoch.</summary>
+    public int Steps => steps;
+
+    /// <summary>Asks in inference mode: no statistics change by being looked at.</summary>
+    public T Ask<T>(Func<T> question)
+    {
+        prepare(true);
+        try
+        {
+            return question();
+        }
+        finally
+        {
+            prepare(false);
+        }
+    }
+}
 
 /// <inheritdoc/>
 internal sealed record PretrainPhase<TBatch>(string Name, Optimisation How,
@@ -57,7 +79,11 @@ internal sealed record PretrainPhase<TBatch>(string Name, Optimisation How,
         using (feed)
         using (var heldOut = HeldOut?.Invoke(material))
         {
-            begun(new PretrainProbe(objective is IEmbedding embedding ? embedding.Embed : null, feed.Batches));
+            begun(new PretrainProbe(objective is IEmbedding embedding ? embedding.Embed : null, feed.Batches, inference =>
+            {
+                if (inference) objective.PrepareInference();
+                else objective.PrepareTraining();
+            }));
             return new Trainer<TBatch>(objective, feed, heldOut, How, context).Run();
         }
     }

@@ -236,14 +236,13 @@ public sealed class PretrainTask(PretrainOptions options)
             {
                 probe = begun;
                 // What was there before: a figure alone says nothing of what was learned.
-                if (!state.IsResumed && p == 0) Add(monitor.Read(p, null, probe.Embed), "before");
+                if (!state.IsResumed && p == 0) Add(probe.Ask(() => monitor.Read(p, null, probe.Embed)), "before");
             });
         }
 
         private void Look(int p, Look look, PretrainProbe probe, EventWriter events, int step, bool judge)
         {
-            material.Backbone.Eval();
-            var reading = monitor.Read(p, look, probe.Embed, judge);
+            var reading = probe.Ask(() => monitor.Read(p, look, probe.Embed, judge));
             if (reading.Knn is { } knn) events.Scalar("neighbours/held out", knn, step);
             if (reading.Linear is { } linear) events.Scalar("linear/held out", linear, step);
             events.Scalar("embeddings/deviation", reading.Deviation, step);

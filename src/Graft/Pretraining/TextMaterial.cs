@@ -18,6 +18,7 @@ internal static class TextMaterial
     {
         var sentences = new Tokens[items.Count];
         TextLanes.Tokenize(items.Count, k => (sentences[k] = encoder.Encode(items.Text(k))).Ids, cancel);
+        if (items.Count < 2) throw new GraftException("one sentence is too little to learn from: give 100 or more");
         if (sentences.All(sentence => sentence.Ids.AsSpan().SequenceEqual(sentences[0].Ids)))
             throw new GraftException($"all {items.Count} sentences are alike to {encoder.Provenance.Source switch { "random" => "the network", var source => source }} "
                 + $"('{Short(items.Text(0).ToString())}'): there is nothing to learn from them");

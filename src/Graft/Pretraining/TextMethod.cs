@@ -16,6 +16,9 @@ internal abstract class TextMethod : PretrainMethod
 
     public sealed override bool IsForText => true;
 
+    /// <summary>What there must be is asked when the sentences are read: <see cref="TextMaterial"/>.</summary>
+    public sealed override int LeastItems => 1;
+
     /// <summary>Whether the loss on other sentences tells which weights are best.</summary>
     protected virtual bool JudgesByLoss => true;
 
