@@ -31,17 +31,17 @@ public sealed class MlmHelps : Experiment
             string Pretrained(string method) => study.Pretrained($"{set}-{method}", new PretrainOptions
             {
                 Data = options.Need(set, file), Method = method, Backbone = options.Short ? "bert-tiny" : "bert-mini",
-                Epochs = options.Short ? 2 : set == "sst2" ? 40 : 10, LookEvery = 100, Text = new TextStartOptions { Vocabulary = options.Short ? 2000 : 8000 },
+                Epochs = options.Short ? 1 : set == "sst2" ? 40 : 10, LookEvery = 100, Text = new TextStartOptions { Vocabulary = options.Short ? 2000 : 8000 },
             });
             var (mlm, corrupted) = (Pretrained("mlm"), Pretrained("good-or-corrupted"));
             var lines = new List<ChartLine>();
-            foreach (var (start, run, strategy) in new[] { (Scratch, mlm, "scratch"), ("mlm", mlm, "full"), ("good-or-corrupted", corrupted, "full") })
+            foreach (var (start, run) in new[] { (Scratch, mlm), ("mlm", mlm), ("good-or-corrupted", corrupted) })
             {
                 var points = new List<(double, double)>();
                 foreach (var count in labels)
                 {
-                    var found = Enumerable.Range(0, seeds).Select(seed => study.Train($"{set}, {start}, {count} labels, seed {seed}",
-                        study.Labelled(set, count, seed, options.Short ? 500 : null), run, strategy, seed, options.Short ? 10 : null)).ToArray();
+                    var found = Enumerable.Range(0, seeds).Select(seed => study.Whole($"{set}, {start}, {count} labels, seed {seed}",
+                        study.Labelled(set, count, seed, options.Short ? 500 : null), run, start == Scratch, count, seed, options.Short ? 10 : null)).ToArray();
                     var mean = found.Average(one => one.Accuracy);
                     var spread = seeds < 2 ? 0 : Math.Sqrt(found.Sum(one => Math.Pow(one.Accuracy - mean, 2)) / (seeds - 1));
                     points.Add((count, mean));
@@ -56,6 +56,7 @@ public sealed class MlmHelps : Experiment
             charts.Add(chart);
         }
         return new ExperimentResult(Name, ["data", "labels", "begun with", "right, %", "95% interval of one", "seconds"], rows,
-            [$"{seeds} draws of labels each, the same for every start; ± is the deviation between them. Charts: {string.Join(", ", charts)}"]);
+            [.. options.Short ? ["The short form shows that it runs: one epoch of a tiny network on 6,920 sentences teaches it too little to help."] : Array.Empty<string>(),
+                $"{seeds} draws of labels each, the same for every start; ± is the deviation between them. Charts: {string.Join(", ", charts)}"]);
     }
 }

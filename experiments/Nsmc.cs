@@ -9,7 +9,7 @@ namespace Graft.Experiments;
 /// </summary>
 public sealed class Nsmc : Experiment
 {
-    private const string Foreign = "all-minilm-l6-v2";
+    private const string Foreign = "all-minilm-l6-v2", Here = "pretrained here";
 
     /// <inheritdoc/>
     public override string Name => "nsmc";
@@ -31,11 +31,13 @@ public sealed class Nsmc : Experiment
         foreach (var labels in options.Short ? [1000] : (int[])[1000, 5000, 40_000])
         {
             var data = study.Labelled("nsmc", labels, 0, options.Short ? 1000 : null);
-            foreach (var (begun, weights, strategy) in new[] { ("pretrained here", run, "full"), ("from scratch", run, "scratch"), ($"{Foreign}, frozen", foreign, "feature") })
+            foreach (var begun in new[] { Here, "from scratch", $"{Foreign}, frozen" })
             {
-                if (weights is null) continue;
-                var found = study.Train($"{begun}, {labels} labels", data, weights, strategy, 0, options.Short ? 4 : null);
-                rows.Add([$"{labels}", begun, labels == 40_000 && weights == run && strategy == "full" ? "89.6 to 90.1 (KoBERT), 89.4 (KoELECTRA-small), of 150,000 labels" : "",
+                var part = $"{begun}, {labels} labels";
+                if (begun.StartsWith(Foreign, StringComparison.Ordinal) && foreign is null) continue;
+                var found = begun.StartsWith(Foreign, StringComparison.Ordinal) ? study.Frozen(part, data, foreign!, 0)
+                    : study.Whole(part, data, run, begun != Here, labels, 0, options.Short ? 4 : null);
+                rows.Add([$"{labels}", begun, labels == 40_000 && begun == Here ? "89.6 to 90.1 (KoBERT), 89.4 (KoELECTRA-small), of 150,000 labels" : "",
                     FormattableString.Invariant($"{100 * found.Accuracy:0.0}"), FormattableString.Invariant($"{100 * found.Low:0.0} to {100 * found.High:0.0}"),
                     FormattableString.Invariant($"{found.Seconds:0}")]);
             }

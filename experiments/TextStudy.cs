@@ -2,6 +2,7 @@ using System.Text.Json;
 using Graft.Data;
 using Graft.Inference.Text;
 using Graft.Learning;
+using Graft.Models;
 using Graft.Pretraining;
 using Graft.Transfer;
 
@@ -50,11 +51,30 @@ internal sealed class TextStudy(ExperimentOptions options, string name)
     private static void Write(string path, Dataset data, IEnumerable<int> items) => AtomicFile.WriteText(path,
         string.Concat(items.Select(k => JsonSerializer.Serialize(new { text = data.Text(k).First, label = data.Classes[data.Labels[k]] }) + "\n")));
 
-    /// <summary>A network trained on few labels and asked about the test part, once however often the experiment is stopped.</summary>
-    public Judged Train(string part, string data, string weights, string strategy, long seed, int? epochs = null) => options.Parts.Once(part, () =>
+    /// <summary>A frozen network with a solved head, asked about the test part.</summary>
+    public Judged Frozen(string part, string data, string weights, long seed) => Train(part, new TrainOptions { Data = data, Weights = weights, Strategy = "feature", Seed = seed });
+
+    /// <summary>A network of which everything trains, from its weights or from random ones of the same shape: at the same rates, for as many steps, so that
+    /// what it begins with is all that differs.</summary>
+    /// <param name="part">A name within the experiment.</param>
+    /// <param name="data">Of <see cref="Labelled"/>.</param>
+    /// <param name="weights">The network.</param>
+    /// <param name="scratch">Its shape alone.</param>
+    /// <param name="labels">Sentences to learn from.</param>
+    /// <param name="seed">Of everything random.</param>
+    /// <param name="epochs">In place of the strategy's.</param>
+    public Judged Whole(string part, string data, string weights, bool scratch, int labels, long seed, int? epochs = null)
     {
-        var how = new TrainOptions { Data = data, Weights = weights, Strategy = strategy, Out = Path.Combine(Folder, "train"), Overwrite = true, NoReport = true,
-            Seed = seed, Epochs = epochs };
+        var file = Path.Combine(Folder, "plan.json");
+        using (var backbone = ModelOpener.Load(weights).Backbone)
+            AtomicFile.WriteText(file, (Strategies.Scratch(backbone, labels) with { Strategy = scratch ? "scratch" : "full" }).ToJson());
+        return Train(part, new TrainOptions { Data = data, Weights = weights, PlanFile = file, Seed = seed, Epochs = epochs });
+    }
+
+    private Judged Train(string part, TrainOptions how) => options.Parts.Once(part, () =>
+    {
+        var data = how.Data;
+        how = how with { Out = Path.Combine(Folder, "train"), Overwrite = true, NoReport = true };
         var result = new TransferTask(how) { Cancel = options.Cancel }.Run();
         using var model = TextModel.Open(result.Run);
         var judged = model.Judge(DatasetReader.OpenWithClasses(data, model.Card.Names, "test"), cancel: options.Cancel).Metrics;

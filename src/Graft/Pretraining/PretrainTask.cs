@@ -126,6 +126,7 @@ public sealed class PretrainTask(PretrainOptions options)
                 Name = phase.Name, Seed = options.Seed, Cancel = Cancel, Device = Device.Parse(options.Device),
                 Progress = _ => { if (++done == WarmUp) clock.Start(); },
             }, probe => perEpoch = probe.Steps);
+            Cancel.ThrowIfCancellationRequested();
             return new Timed(phase.Name, phase.How.Epochs, perEpoch, clock.Elapsed.TotalSeconds / Math.Max(1, Math.Min(Measured, training.Steps) - WarmUp));
         }).ToArray();
         return (timed, timed.Sum(phase => phase.Seconds * phase.Steps));
