@@ -4,8 +4,8 @@ using Graft.Pretraining;
 namespace Graft.Experiments;
 
 /// <summary>
-/// Naver's Korean film reviews (NSMC), good or bad: a small BERT that is pretrained here, on 60,000 reviews without labels, against the same from scratch
-/// and against an English sentence encoder, by the number of labels.
+/// Naver's Korean film reviews (NSMC), good or bad: a small BERT that is pretrained here, on 60,000 reviews without labels, against the same from
+/// scratch and against an English sentence encoder, by the number of labels.
 /// </summary>
 public sealed class Nsmc : Experiment
 {
@@ -23,8 +23,8 @@ public sealed class Nsmc : Experiment
         var study = new TextStudy(options, Name);
         var run = study.Pretrained("mlm", new PretrainOptions
         {
-            Data = options.Need("nsmc", "unlabelled.txt"), Method = "mlm", Backbone = options.Short ? "bert-tiny" : "bert-mini", Epochs = options.Short ? 1 : 20,
-            LookEvery = 100, Text = new TextStartOptions { Vocabulary = 8000 },
+            Data = options.Need("nsmc", "unlabelled.txt"), Method = "mlm", Backbone = options.Short ? "bert-tiny" : "bert-mini",
+            Epochs = options.Short ? 1 : 20, LookEvery = 100, Text = new TextStartOptions { Vocabulary = 8000 },
         });
         var foreign = options.Short ? null : new ModelHub(new Downloader()).Pull(Foreign, options.Cancel).GetAwaiter().GetResult();
         var rows = new List<string[]>();
@@ -37,12 +37,15 @@ public sealed class Nsmc : Experiment
                 if (begun.StartsWith(Foreign, StringComparison.Ordinal) && foreign is null) continue;
                 var found = begun.StartsWith(Foreign, StringComparison.Ordinal) ? study.Frozen(part, data, foreign!, 0)
                     : study.Whole(part, data, run, begun != Here, labels, 0, options.Short ? 4 : null);
-                rows.Add([$"{labels}", begun, labels == 40_000 && begun == Here ? "89.6 to 90.1 (KoBERT), 89.4 (KoELECTRA-small), of 150,000 labels" : "",
-                    FormattableString.Invariant($"{100 * found.Accuracy:0.0}"), FormattableString.Invariant($"{100 * found.Low:0.0} to {100 * found.High:0.0}"),
+                rows.Add([$"{labels}", begun,
+                    labels == 40_000 && begun == Here ? "89.6 to 90.1 (KoBERT), 89.4 (KoELECTRA-small), of 150,000 labels" : "",
+                    FormattableString.Invariant($"{100 * found.Accuracy:0.0}"),
+                    FormattableString.Invariant($"{100 * found.Low:0.0} to {100 * found.High:0.0}"),
                     FormattableString.Invariant($"{found.Seconds:0}")]);
             }
         }
         return new ExperimentResult(Name, ["labels", "begun with", "published, %", "right of the test part, %", "95% interval", "seconds"], rows,
-            ["The published encoders were pretrained on gigabytes of Korean. Wanted: pretrained here ahead of from scratch by more than the interval, and 84 or more of 40,000 labels."]);
+            ["The published encoders were pretrained on gigabytes of Korean. Wanted: pretrained here ahead of from scratch by more than "
+                + "the interval, and 84 or more of 40,000 labels."]);
     }
 }

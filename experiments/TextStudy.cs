@@ -8,8 +8,8 @@ using Graft.Transfer;
 
 namespace Graft.Experiments;
 
-/// <summary>What experiments on pretrained encoders of sentences have in common: a pretraining that goes on where it was stopped, datasets of few labels,
-/// and accuracies on a test part.</summary>
+/// <summary>What experiments on pretrained encoders of sentences have in common: a pretraining that goes on where it was stopped, datasets of few
+/// labels, and accuracies on a test part.</summary>
 internal sealed class TextStudy(ExperimentOptions options, string name)
 {
     /// <summary>Share right, its 95% interval, and the seconds of the training.</summary>
@@ -52,10 +52,11 @@ internal sealed class TextStudy(ExperimentOptions options, string name)
         string.Concat(items.Select(k => JsonSerializer.Serialize(new { text = data.Text(k).First, label = data.Classes[data.Labels[k]] }) + "\n")));
 
     /// <summary>A frozen network with a solved head, asked about the test part.</summary>
-    public Judged Frozen(string part, string data, string weights, long seed) => Train(part, new TrainOptions { Data = data, Weights = weights, Strategy = "feature", Seed = seed });
+    public Judged Frozen(string part, string data, string weights, long seed) =>
+        Train(part, new TrainOptions { Data = data, Weights = weights, Strategy = "feature", Seed = seed });
 
-    /// <summary>A network of which everything trains, from its weights or from random ones of the same shape: at the same rates, for as many steps, so that
-    /// what it begins with is all that differs.</summary>
+    /// <summary>A network of which everything trains, from its weights or from random ones of the same shape: at the same rates, for as many steps,
+    /// so that what it begins with is all that differs.</summary>
     /// <param name="part">A name within the experiment.</param>
     /// <param name="data">Of <see cref="Labelled"/>.</param>
     /// <param name="weights">The network.</param>
@@ -79,7 +80,8 @@ internal sealed class TextStudy(ExperimentOptions options, string name)
         using var model = TextModel.Open(result.Run);
         var judged = model.Judge(DatasetReader.OpenWithClasses(data, model.Card.Names, "test"), cancel: options.Cancel).Metrics;
         var found = new Judged(judged.Accuracy, judged.Low, judged.High, result.Seconds);
-        options.Log(FormattableString.Invariant($"{part}: {100 * found.Accuracy:0.0}% ({100 * found.Low:0.0} to {100 * found.High:0.0}), {found.Seconds:0} s"));
+        options.Log(FormattableString.Invariant(
+            $"{part}: {100 * found.Accuracy:0.0}% ({100 * found.Low:0.0} to {100 * found.High:0.0}), {found.Seconds:0} s"));
         return found;
     });
 }

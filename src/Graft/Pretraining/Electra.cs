@@ -6,9 +6,9 @@ using Graft.Torch;
 namespace Graft.Pretraining;
 
 /// <summary>
-/// Clark et al. 2020: a small encoder guesses hidden pieces, its guesses are written into the sentence, and the encoder that is kept tells of every piece
-/// whether it is the one that stood there: min Σ L_MLM(G) + λ L_Disc(D), eq. 3. The generator is a quarter as wide, and reads pieces by the same vectors
-/// (section 3.2). No gradient passes through what is drawn.
+/// Clark et al. 2020: a small encoder guesses hidden pieces, its guesses are written into the sentence, and the encoder that is kept tells of every
+/// piece whether it is the one that stood there: min Σ L_MLM(G) + λ L_Disc(D), eq. 3. The generator is a quarter as wide, and reads pieces by the
+/// same vectors (section 3.2). No gradient passes through what is drawn.
 /// </summary>
 internal sealed class Electra : TextMethod
 {
@@ -53,7 +53,8 @@ internal sealed class Electra : TextMethod
             var shape = Encoder.Shape;
             var heads = Math.Max(1, shape.Heads / GeneratorShare);
             var width = shape.Width / shape.Heads * heads;
-            _generator = Child("generator", new TextEncoder(shape with { Width = width, Heads = heads, Inner = Math.Max(width, shape.Inner / GeneratorShare) }));
+            _generator = Child("generator", new TextEncoder(shape with { Width = width, Heads = heads,
+                Inner = Math.Max(width, shape.Inner / GeneratorShare) }));
             string[] shared = [Encoder.Names.Words + ".weight", Encoder.Names.Places + ".weight", Encoder.Names.Types + ".weight"];
             _shared = [.. Encoder.NamedSlots().Where(slot => shared.Contains(slot.Name))];
             // Its own stand there unused.
@@ -82,7 +83,8 @@ internal sealed class Electra : TextMethod
             var below = scores.Detach().Softmax(1).Cumsum(1);
             var points = new float[scores.Shape[0]];
             for (var k = 0; k < points.Length; k++) points[k] = (float)step.Rng.Next();
-            return below.Lt(Tensor.From(points, points.Length, 1).To(scores.Device)).To(DType.Int64).Sum([1L]).Clamp(0, scores.Shape[1] - 1).ToArray<long>();
+            var before = below.Lt(Tensor.From(points, points.Length, 1).To(scores.Device)).To(DType.Int64).Sum([1L]);
+            return before.Clamp(0, scores.Shape[1] - 1).ToArray<long>();
         }
 
         /// <summary>The mean over all pieces, what fills up aside.</summary>
@@ -93,8 +95,8 @@ internal sealed class Electra : TextMethod
             var right = 0;
             for (var k = 0; k < said.Length; k++) right += there[k] > 0 && (said[k] > 0) == (replaced[k] > 0) ? 1 : 0;
             step.Count("told", right, there.Sum());
-            return found.BinaryCrossEntropyWithLogits(Here(Tensor.From(replaced, found.Shape)), Here(Tensor.From(there, found.Shape)), null, Reduction.Sum)
-                / Math.Max(1, there.Sum());
+            var (truth, weight) = (Here(Tensor.From(replaced, found.Shape)), Here(Tensor.From(there, found.Shape)));
+            return found.BinaryCrossEntropyWithLogits(truth, weight, null, Reduction.Sum) / Math.Max(1, there.Sum());
         }
     }
 }

@@ -4,8 +4,8 @@ using Graft.Torch;
 namespace Graft.Pretraining;
 
 /// <summary>
-/// What tells a hidden piece from the encoder's vector at its place (Devlin et al. 2019, as published): a dense layer, GELU and a norm, then the product
-/// with the vectors that the encoder reads pieces by (Press and Wolf 2017), and a bias for each. Left behind when the pretraining ends.
+/// What tells a hidden piece from the encoder's vector at its place (Devlin et al. 2019, as published): a dense layer, GELU and a norm, then the
+/// product with the vectors that the encoder reads pieces by (Press and Wolf 2017), and a bias for each. Left behind when the pretraining ends.
 /// </summary>
 internal sealed class HiddenWordHead : Module
 {
@@ -30,7 +30,8 @@ internal sealed class HiddenWordHead : Module
     /// <summary>K×width to K×V scores.</summary>
     public override Tensor Forward(Tensor x) => _norm.Forward(_dense.Forward(x).Gelu()).Linear(_words.Value, _bias.Value);
 
-    /// <summary>The scores of the hidden places alone: the product with the vocabulary is most of the work of a small encoder; null: nothing is hidden.</summary>
+    /// <summary>The scores of the hidden places alone, since the product with the vocabulary is most of a small encoder's work; null: nothing is
+    /// hidden.</summary>
     /// <param name="tokens">N×T×width.</param>
     /// <param name="hidden">Where.</param>
     public Tensor? Scores(Tensor tokens, HiddenPieces hidden) => hidden.Places.Length == 0 ? null

@@ -6,8 +6,8 @@ using Graft.Torch;
 namespace Graft.Pretraining;
 
 /// <summary>
-/// Devlin et al. 2019, section 3.1, both tasks: hidden pieces, and whether the second part of what is read follows the first. Lines need not be in order:
-/// the parts are the two halves of a sentence, or the two of a pair; in half of them the second is that of another sentence of the batch.
+/// Devlin et al. 2019, section 3.1, both tasks: hidden pieces, and whether the second part of what is read follows the first. Lines need not be in
+/// order: the parts are the two halves of a sentence, or the two of a pair; in half of them the second is that of another sentence of the batch.
 /// </summary>
 internal sealed class NextSentence : TextMethod
 {

@@ -43,7 +43,7 @@ internal sealed class PretrainReport(PretrainRecord run, PretrainMethod method, 
 
     private void Header(StringBuilder body)
     {
-        var (first, last) = (run.Readings.FirstOrDefault(), run.Readings.LastOrDefault());
+        var (first, last) = (run.Readings.FirstOrDefault(), run.Kept);
         body.Append(CultureInfo.InvariantCulture, $"""
             <h1>{ReportPage.Html(method.Name)} on {ReportPage.Html(Path.GetFileName(run.Options.Data.TrimEnd('/')))}</h1>
             <p class="sub">{ReportPage.Html(method.Summary)} · {run.Items} {data.Items.Noun.Many} · {ReportPage.Html(run.Architecture)}</p>

@@ -171,9 +171,9 @@ public sealed class PretrainTask(PretrainOptions options)
         var work = new Work(this, material, method, monitor, state, run, device) { Record = record };
         var last = work.Phases();
         record = work.Record;
-        var (first, end) = (record.Readings.FirstOrDefault(), record.Readings.LastOrDefault());
         Save(backbone, record, run);
         record = record with { Status = "finished", History = state.History, Seconds = state.Seconds };
+        var (first, end) = (record.Readings.FirstOrDefault(), record.Kept);
         string? report = null;
         if (!options.NoReport)
         {

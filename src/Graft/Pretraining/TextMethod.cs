@@ -31,7 +31,8 @@ internal abstract class TextMethod : PretrainMethod
     public sealed override void Check(Backbone backbone)
     {
         if (Hides && ((TextEncoder)backbone).Tokenizer.Mask is null)
-            throw new GraftException($"{backbone.Provenance.Source} has no piece that stands for a hidden word ([MASK], <mask>), which {Name} needs: choose another --method");
+            throw new GraftException($"{backbone.Provenance.Source} has no piece that stands for a hidden word ([MASK], <mask>), which {Name} needs: "
+                + "choose another --method");
     }
 
     public sealed override IReadOnlyList<PretrainPhase> Phases(PretrainMaterial material)

@@ -39,7 +39,8 @@ internal abstract class TextObjective : Objective<Batch>
     protected int[][] Rows(Batch batch)
     {
         var length = (int)batch.Inputs.Shape[1];
-        return [.. batch.Inputs.ToArray<long>().Chunk(length).Select(row => row.TakeWhile(id => id != Encoder.Shape.Pad).Select(id => (int)id).ToArray())];
+        return [.. batch.Inputs.ToArray<long>().Chunk(length)
+            .Select(row => row.TakeWhile(id => id != Encoder.Shape.Pad).Select(id => (int)id).ToArray())];
     }
 
     /// <summary>What trains: every parameter that asks for gradients; norms and biases without decay, as BERT has it.</summary>

@@ -4,8 +4,8 @@ using Graft.Models.Zoo;
 
 namespace Graft.Pretraining;
 
-/// <summary>The encoder that a pretraining on sentences begins with, where no weights are given: word pieces made from the sentences, and a BERT (Devlin
-/// et al. 2019) with random weights, in one of the small sizes of Turc et al. 2019.</summary>
+/// <summary>The encoder that a pretraining on sentences begins with, where no weights are given: word pieces made from the sentences, and a BERT
+/// (Devlin et al. 2019) with random weights, in one of the small sizes of Turc et al. 2019.</summary>
 internal static class TextStart
 {
     /// <summary>Pieces, where nothing is said.</summary>
@@ -19,7 +19,8 @@ internal static class TextStart
     // So many sentences show which letters a corpus is written with.
     private const int Looked = 2000;
 
-    private static readonly (string Name, int Layers, int Width)[] s_sizes = [("bert-tiny", 2, 128), (Usual, 4, 256), ("bert-small", 4, 512), ("bert-medium", 8, 512)];
+    private static readonly (string Name, int Layers, int Width)[] s_sizes =
+        [("bert-tiny", 2, 128), (Usual, 4, 256), ("bert-small", 4, 512), ("bert-medium", 8, 512)];
 
     /// <summary>What <c>--backbone</c> takes.</summary>
     public static IReadOnlyList<string> Names { get; } = [.. s_sizes.Select(size => size.Name)];
@@ -34,15 +35,22 @@ internal static class TextStart
         var tokenizer = Tokenizers.WordPiece(WordPieceTrainer.Train(Texts(items), asked, lower), lower);
         var encoder = new TextEncoder(new EncoderShape
         {
-            Kind = "bert", Vocabulary = tokenizer.Count, Layers = size.Layers, Width = size.Width, Embedding = size.Width, Heads = size.Width / HeadWidth,
-            Inner = InnerTimes * size.Width, Positions = Positions, Types = 2, Pad = tokenizer.Pad, Separator = tokenizer.Separator,
+            Kind = "bert", Vocabulary = tokenizer.Count, Layers = size.Layers, Width = size.Width, Embedding = size.Width,
+            Heads = size.Width / HeadWidth, Inner = InnerTimes * size.Width, Positions = Positions, Types = 2,
+            Pad = tokenizer.Pad, Separator = tokenizer.Separator,
         })
         { Tokenizer = tokenizer };
         var notes = new List<string>
         {
-            FormattableString.Invariant($"no --weights were given: {size.Name} ({size.Layers} layers of {size.Width}) from random weights, with {tokenizer.Count} word pieces made from the sentences, capitals and accents {(lower ? "dropped" : "kept")}"),
+            $"no --weights were given: {size.Name} ({size.Layers} layers of {size.Width}) from random weights, with {tokenizer.Count} word pieces "
+                + $"made from the sentences, capitals and accents {(lower ? "dropped" : "kept")}",
         };
-        if (tokenizer.Count < asked) notes.Add($"the sentences give {tokenizer.Count} word pieces, fewer than {(options.Text.Vocabulary is null ? "the usual" : "--vocabulary")} {asked}: pairs of pieces that stand together once make none");
+        if (tokenizer.Count < asked)
+        {
+            var wish = options.Text.Vocabulary is null ? "the usual" : "--vocabulary";
+            notes.Add($"the sentences give {tokenizer.Count} word pieces, fewer than {wish} {asked}: "
+                + "pairs of pieces that stand together once make none");
+        }
         return (encoder, notes);
     }
 
@@ -53,7 +61,8 @@ internal static class TextStart
         var found = s_sizes.FirstOrDefault(size => size.Name.Equals(name, StringComparison.OrdinalIgnoreCase));
         if (found.Name is not null) return found;
         var choices = string.Join(", ", Names);
-        throw EncoderShape.Knows(name) ? Bounds.Refuse($"--backbone {name} has no size of its own here: choose {choices}, or give an encoder with --weights")
+        throw EncoderShape.Knows(name)
+            ? Bounds.Refuse($"--backbone {name} has no size of its own here: choose {choices}, or give an encoder with --weights")
             : BackboneCatalogue.Knows(name) ? Bounds.Refuse($"--backbone {name} sees pictures, and {data} holds sentences: choose {choices}")
             : UnknownName.Of("encoder", name, Names, NextCommand.Of("pretrain", "--help"));
     }
@@ -68,7 +77,7 @@ internal static class TextStart
         }
     }
 
-    /// <summary>Whether most letters are Korean syllables: without their accents these come apart into three, and more pieces are needed for the same.</summary>
+    /// <summary>Whether most letters are Korean syllables: without accents these come apart into three, and more pieces are needed.</summary>
     private static bool IsKorean(Dataset items)
     {
         var (letters, korean) = (0L, 0L);

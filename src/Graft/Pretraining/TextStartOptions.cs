@@ -4,7 +4,8 @@ namespace Graft.Pretraining;
 public sealed record TextStartOptions
 {
     /// <summary>Word pieces that are made from the texts; null: 8,000.</summary>
-    [Option("Word pieces that are made from the sentences, where no --weights are given (default: 8000)", HelpName = "N", Least = 100, Most = 1_000_000)]
+    [Option("Word pieces that are made from the sentences, where no --weights are given (default: 8000)",
+        HelpName = "N", Least = 100, Most = 1_000_000)]
     public int? Vocabulary { get; init; }
 
     /// <summary>Keep capitals, accents and Korean syllables as they are written.</summary>

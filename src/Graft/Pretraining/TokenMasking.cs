@@ -9,8 +9,8 @@ namespace Graft.Pretraining;
 internal sealed record HiddenPieces(long[] Inputs, long[] Places, long[] Labels);
 
 /// <summary>
-/// Devlin et al. 2019, section 3.1: of each sentence 15% of the pieces (one at least) are to be told from the others; of these 80% are hidden, 10% are
-/// replaced by any other, 10% stay.
+/// Devlin et al. 2019, section 3.1: of each sentence 15% of the pieces (one at least) are to be told from the others; of these 80% are hidden, 10%
+/// are replaced by any other, 10% stay.
 /// </summary>
 /// <param name="vocabulary">What the pieces are.</param>
 /// <param name="wholeWords">The pieces of a word are chosen together (the authors' later models).</param>

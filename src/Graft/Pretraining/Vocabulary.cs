@@ -18,7 +18,8 @@ internal sealed class Vocabulary
         string[] pieces = [.. Enumerable.Range(0, tokenizer.Count).Select(tokenizer.Piece)];
         Unknown = Array.FindIndex(pieces, piece => s_unknown.Contains(piece));
         _signs = new bool[pieces.Length];
-        foreach (var id in new[] { tokenizer.Pad, tokenizer.First, tokenizer.Separator, _mask ?? -1, Unknown }.Where(id => id >= 0)) _signs[id] = true;
+        int[] signs = [tokenizer.Pad, tokenizer.First, tokenizer.Separator, _mask ?? -1, Unknown];
+        foreach (var id in signs.Where(id => id >= 0)) _signs[id] = true;
         _within = [.. pieces.Select(piece => tokenizer.Kind == "wordpiece" ? piece.StartsWith("##", StringComparison.Ordinal)
             : piece is not [BpeSpace or UnigramSpace, ..])];
         Ordinary = [.. Enumerable.Range(0, pieces.Length).Where(id => !_signs[id])];
