@@ -273,7 +273,23 @@ public sealed class TextPretrainingTests : IDisposable
         Holds("bert-tiny, bert-mini", small with { Backbone = "roberta" });
         Holds("there is no encoder 'bert-tny'", small with { Backbone = "bert-tny" });
         Holds("--vocabulary and --cased", small with { Weights = "shapes" });
+        Holds("--size are for pictures", small with { Input = new InputOptions { Size = 32 } });
         Holds("--vocabulary", small with { Text = new TextStartOptions { Vocabulary = 5 } });
+    }
+
+    [Fact]
+    public void Pictures_have_no_word_pieces()
+    {
+        Directory.CreateDirectory(_shop["photos"]);
+        for (var k = 0; k < 3; k++)
+        {
+            using var picture = Picture.Create(16, 16);
+            File.WriteAllBytes(Path.Combine(_shop["photos"], $"{k}.jpg"), picture.ToJpeg(90));
+        }
+        Assert.Contains("--vocabulary and --cased are for sentences", Refused(() => new PretrainTask(new PretrainOptions
+        {
+            Data = _shop["photos"], Method = "simclr", Out = _shop["run"], Text = new TextStartOptions { Cased = true },
+        }).Run()), StringComparison.Ordinal);
     }
 
     [Fact]

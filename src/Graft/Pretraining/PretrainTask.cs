@@ -89,6 +89,8 @@ public sealed class PretrainTask(PretrainOptions options)
 
     private (Backbone Backbone, IReadOnlyList<string> Notes) OpenBackbone(PretrainMethod method, Dataset items)
     {
+        if (!items.IsText && options.Text != new TextStartOptions())
+            throw Bounds.Refuse($"{options.Data} holds pictures: --vocabulary and --cased are for sentences");
         if (options.Weights is { } weights) return ModelOpener.Load(weights, options.Backbone, options.Input);
         return method.CreateBackbone(items, options);
     }

@@ -1,5 +1,6 @@
 using Graft.Data;
 using Graft.Inference.Text;
+using Graft.Models;
 using Graft.Models.Zoo;
 
 namespace Graft.Pretraining;
@@ -29,6 +30,8 @@ internal static class TextStart
     /// <exception cref="GraftException">The architecture is no encoder's, or the sentences hold no word.</exception>
     public static (TextEncoder Encoder, IReadOnlyList<string> Notes) Create(Dataset items, PretrainOptions options)
     {
+        if (options.Input != new InputOptions())
+            throw Bounds.Refuse($"{options.Data} holds sentences: --scale, --mean, --std, --channels and --size are for pictures");
         var size = Size(options.Backbone ?? Usual, options.Data);
         var lower = !(options.Text.Cased || IsKorean(items));
         var asked = options.Text.Vocabulary ?? UsualVocabulary;
