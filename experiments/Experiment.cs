@@ -57,9 +57,9 @@ public abstract class Experiment
 {
     /// <summary>Every experiment.</summary>
     public static IReadOnlyList<Experiment> All { get;
-        } = [new ModelATaskB(), new CifarResNets(), new AntsBees(), new BloodCells(), new Sst2(), new SetFit(), new Sts(), new SslCifar10(),
-        new RotationCifar10(), new FacesSameDifferent(), new DenseTransfersBadly(), GreedyMnist.Dbn, GreedyMnist.Sda, new MaeCifar10(), new MultiMnist(),
-        new MamlSinusoid(), new NeuralTuringTasks(), new MemoryNetworks(), new Omniglot(), new Shots()];
+        } = [new ModelATaskB(), new CifarResNets(), new AntsBees(), new BloodCells(), new Sst2(), new SetFit(), new Sts(), new MlmHelps(), new Nsmc(),
+        new SslCifar10(), new RotationCifar10(), new FacesSameDifferent(), new DenseTransfersBadly(), GreedyMnist.Dbn, GreedyMnist.Sda, new MaeCifar10(),
+        new MultiMnist(), new MamlSinusoid(), new NeuralTuringTasks(), new MemoryNetworks(), new Omniglot(), new Shots()];
 
     /// <summary>As <c>graft reproduce</c> takes it.</summary>
     public abstract string Name { get; }

@@ -99,7 +99,7 @@ public sealed class GreedyMnist : Experiment
         {
             Pictures = store,
         };
-        var phases = PretrainMethods.ByName(_method).Phases(material);
+        var phases = PretrainMethods.Of(_method, text: false).Phases(material);
         for (var p = 0; p < phases.Count; p++)
         {
             var (phase, number) = (phases[p], p);

@@ -72,11 +72,15 @@ internal sealed class PretrainProbe(Func<Tensor, Tensor>? embed, int steps, Acti
 internal sealed record PretrainPhase<TBatch>(string Name, Optimisation How,
     Func<PretrainMaterial, (Objective<TBatch> Objective, Feed<TBatch> Feed)> Make) : PretrainPhase(Name, How)
 {
+    /// <summary>What the loss is taken of after every epoch, the weights of the least being kept; null: the last ones are.</summary>
+    public Func<PretrainMaterial, Feed<TBatch>>? HeldOut { get; init; }
+
     public override Training Run(PretrainMaterial material, TrainingContext context, Action<PretrainProbe> begun)
     {
         var (objective, feed) = Make(material);
         using (objective)
         using (feed)
+        using (var heldOut = HeldOut?.Invoke(material))
         {
             var probe = new PretrainProbe(objective is IEmbedding embedding ? embedding.Embed : null, feed.Batches, inference =>
             {
@@ -84,7 +88,7 @@ internal sealed record PretrainPhase<TBatch>(string Name, Optimisation How,
                 else objective.PrepareTraining();
             });
             begun(probe);
-            var training = new Trainer<TBatch>(objective, feed, null, How, context).Run();
+            var training = new Trainer<TBatch>(objective, feed, heldOut, How, context).Run();
             // Steps that are only timed have no folder, and nothing to say.
             if (training.Finished && context.Folder is not null && objective is IRemarks judge) probe.Remarks.AddRange(judge.Remarks(context.Seed));
             return training;

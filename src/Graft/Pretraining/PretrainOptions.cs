@@ -20,7 +20,7 @@ public sealed record PretrainOptions
 
     /// <summary>The architecture; null: what the weights are of, or a small one for small pictures.</summary>
     [Option("The architecture (default: what the weights are of, else by the method and the size of the pictures; graft models list); a small one may have "
-        + "options behind its name: \"mlp widths=500-500\"", HelpName = "NAME")]
+        + "options behind its name: \"mlp widths=500-500\"; for sentences bert-tiny, bert-mini, bert-small, bert-medium", HelpName = "NAME")]
     public string? Backbone { get; init; }
 
     /// <summary>What it goes on from; null: random weights.</summary>
@@ -29,6 +29,9 @@ public sealed record PretrainOptions
 
     /// <summary>How the network wants its pictures, where its file does not say; their size.</summary>
     public InputOptions Input { get; init; } = new();
+
+    /// <summary>What an encoder of sentences begins with, where no weights are given.</summary>
+    public TextStartOptions Text { get; init; } = new();
 
     /// <summary>Which columns of a table of sentences hold what.</summary>
     public TextColumns Columns { get; init; } = new();
@@ -93,6 +96,8 @@ public sealed record PretrainOptions
         Input.Validate();
         _ = Bounds.Device(Device);
         if (string.IsNullOrEmpty(Data)) throw Bounds.Refuse("DATA is missing: give a folder of pictures, or a .txt of a sentence a line");
+        if (Weights is not null && Text != new TextStartOptions())
+            throw Bounds.Refuse("--vocabulary and --cased are for an encoder that begins with random weights: the one of --weights has its own");
         if (Hours is not null && Epochs is not null) throw Bounds.Refuse("--hours and --epochs say the same in two ways: give one");
         return this;
     }

@@ -79,6 +79,11 @@ internal sealed record PretrainRecord : IRunRecord
 
     public double Seconds { get; init; }
 
+    /// <summary>The reading of the weights that are kept: the last, or that of the epoch whose loss on held-out items was least.</summary>
+    [JsonIgnore]
+    public Reading? Kept => (History.LastOrDefault(look => look.Best) is { } best
+        ? Readings.FirstOrDefault(reading => (reading.Phase, reading.Step) == (best.Phase, best.Step)) : null) ?? Readings.LastOrDefault();
+
     [JsonIgnore]
     public bool IsFinished => Status == "finished";
 

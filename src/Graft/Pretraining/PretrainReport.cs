@@ -43,7 +43,7 @@ internal sealed class PretrainReport(PretrainRecord run, PretrainMethod method, 
 
     private void Header(StringBuilder body)
     {
-        var (first, last) = (run.Readings.FirstOrDefault(), run.Readings.LastOrDefault());
+        var (first, last) = (run.Readings.FirstOrDefault(), run.Kept);
         body.Append(CultureInfo.InvariantCulture, $"""
             <h1>{ReportPage.Html(method.Name)} on {ReportPage.Html(Path.GetFileName(run.Options.Data.TrimEnd('/')))}</h1>
             <p class="sub">{ReportPage.Html(method.Summary)} · {run.Items} {data.Items.Noun.Many} · {ReportPage.Html(run.Architecture)}</p>
@@ -64,7 +64,9 @@ internal sealed class PretrainReport(PretrainRecord run, PretrainMethod method, 
         get
         {
             var epochs = run.History.Select((_, k) => k + 1).ToArray();
-            yield return new { id = "loss-line", name = "loss", of = "epoch", x = epochs, series = new[] { new { name = "loss", data = run.History.Select(look => (double?)look.Loss).ToArray() } } };
+            yield return new { id = "loss-line", name = "loss", of = "epoch", x = epochs, series = new (string Name, Func<Look, double?> Value)[]
+                { ("loss", look => look.Loss), ("held out", look => look.Score?.Value) }.Where(line => run.History.Any(look => line.Value(look) is not null))
+                .Select(line => new { name = line.Name, data = run.History.Select(line.Value).ToArray() }).ToArray() };
             var x = run.Readings.Select((reading, k) => k == 0 ? "before" : $"{(reading.Phase > 0 ? $"{reading.Phase + 1}: " : "")}{reading.Epoch}").ToArray();
             object Of(string id, string name, params (string Name, Func<Reading, double?> Value)[] series) =>
                 new { id, name, of = "epoch", x, series = series.Select(one => new { name = one.Name, data = run.Readings.Select(one.Value).ToArray() }) };

@@ -49,9 +49,9 @@ public sealed class PretrainTask(PretrainOptions options)
     private Opened Open()
     {
         if (options.Threads is { } threads) Cores.Use(threads);
-        var named = options.Method is { } name ? PretrainMethods.ByName(name) : null;
-        var data = PretrainData.Open(options, named?.IsForText);
-        var method = named ?? PretrainMethods.Usual(data.Items.IsText);
+        var named = options.Method is { } name ? PretrainMethods.Named(name) : [];
+        var data = PretrainData.Open(options, named.Count == 1 ? named[0].IsForText : null);
+        var method = named.FirstOrDefault(method => method.IsForText == data.Items.IsText) ?? PretrainMethods.Usual(data.Items.IsText);
         options.Reconstruction.Require(method.Name);
         data.Require(method);
         TorchRuntime.ManualSeed(options.Seed);
@@ -73,9 +73,9 @@ public sealed class PretrainTask(PretrainOptions options)
     {
         if (backbone is TextEncoder encoder)
         {
-            var sentences = Enumerable.Range(0, data.Items.Count).Select(k => encoder.Encode(data.Items.Text(k))).ToArray();
+            var (sentences, noticed) = TextMaterial.Read(data.Items, encoder, Cancel);
             return new Opened(method, data, new PretrainMaterial(data.Items, [.. Enumerable.Range(0, data.Items.Count)], backbone, options) { Sentences = sentences },
-                [], notes);
+                [], [.. notes, .. noticed]);
         }
         var store = new PictureStore(data.Items);
         var (usable, broken) = store.Check(Cancel);
@@ -99,6 +99,8 @@ public sealed class PretrainTask(PretrainOptions options)
 
     private (Backbone Backbone, IReadOnlyList<string> Notes) OpenBackbone(PretrainMethod method, Dataset items)
     {
+        if (!items.IsText && options.Text != new TextStartOptions())
+            throw Bounds.Refuse($"{options.Data} holds pictures: --vocabulary and --cased are for sentences");
         if (options.Weights is { } weights) return ModelOpener.Load(weights, options.Backbone, options.Input);
         return method.CreateBackbone(items, options);
     }
@@ -137,6 +139,7 @@ public sealed class PretrainTask(PretrainOptions options)
                 Name = phase.Name, Seed = options.Seed, Cancel = Cancel, Device = Device.Parse(options.Device),
                 Progress = _ => { if (++done == WarmUp) clock.Start(); },
             }, probe => perEpoch = probe.Steps);
+            Cancel.ThrowIfCancellationRequested();
             return new Timed(phase.Name, phase.How.Epochs, perEpoch, clock.Elapsed.TotalSeconds / Math.Max(1, Math.Min(Measured, training.Steps) - WarmUp));
         }).ToArray();
         return (timed, timed.Sum(phase => phase.Seconds * phase.Steps));
@@ -182,9 +185,9 @@ public sealed class PretrainTask(PretrainOptions options)
         var work = new Work(this, material, method, monitor, state, run, device) { Record = record };
         var last = work.Phases();
         record = work.Record;
-        var (first, end) = (record.Readings.FirstOrDefault(), record.Readings.LastOrDefault());
         Save(backbone, record, run);
         record = record with { Status = "finished", History = state.History, Seconds = state.Seconds };
+        var (first, end) = (record.Readings.FirstOrDefault(), record.Kept);
         string? report = null;
         if (!options.NoReport)
         {
@@ -240,6 +243,7 @@ public sealed class PretrainTask(PretrainOptions options)
                 {
                     var step = state.History.Count - 1;
                     events.Scalar("loss/train", look.Loss, step);
+                    if (look.Score is { } score) events.Scalar("loss/held out", score.Value, step);
                     events.Scalar("rate", phase.How.Rate * look.RateFactor, step);
                     Look(p, look, probe, events, step, look.Epoch % Record.Options.LookEvery == 0 || (isLast && look.Epoch == phase.How.Epochs));
                 },
@@ -264,7 +268,7 @@ public sealed class PretrainTask(PretrainOptions options)
             if (reading.Linear is { } linear) events.Scalar("linear/held out", linear, step);
             events.Scalar("embeddings/deviation", reading.Deviation, step);
             events.Scalar("embeddings/rank", reading.Rank, step);
-            Add(reading, $"{look.Name}, epoch {look.Epoch}: loss {look.Loss:0.0000}");
+            Add(reading, $"{look.Name}, epoch {look.Epoch}: {Of(look)}");
             if (!method.CanCollapse || reading.Collapse is not { } why)
             {
                 _poor = 0;
@@ -277,6 +281,10 @@ public sealed class PretrainTask(PretrainOptions options)
             throw new GraftException($"the run has collapsed: {string.Format(System.Globalization.CultureInfo.InvariantCulture, why, material.Items.Noun.Many)}, twice in a row. "
                 + "Try a lower --rate, a larger --batch, or another --method (vicreg and barlow guard against it)");
         }
+
+        private static string Of(Look look) => string.Join(", ", [FormattableString.Invariant($"loss {look.Loss:0.0000}"),
+            .. look.Score is { } score ? [FormattableString.Invariant($"held out {score.Value:0.0000}")] : Array.Empty<string>(),
+            .. look.Shares.Select(share => FormattableString.Invariant($"{share.Key} {100 * share.Value:0.0}%"))]);
 
         private void Add(Reading reading, string when)
         {
