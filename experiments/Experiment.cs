@@ -57,7 +57,7 @@ public abstract class Experiment
 {
     /// <summary>Every experiment.</summary>
     public static IReadOnlyList<Experiment> All { get;
-        } = [new ModelATaskB(), new CifarResNets(), new AntsBees(), new BloodCells(), new Sst2(), new SetFit(), new Sts(), new MlmHelps(), new Nsmc(),
+        } = [new ModelATaskB(), new CifarResNets(), new AntsBees(), new BloodCells(), new Sst2(), new SetFit(), new Sts(), new MlmHelps(), new Nsmc(), new Amazon(),
         new SslCifar10(), new RotationCifar10(), new FacesSameDifferent(), new DenseTransfersBadly(), GreedyMnist.Dbn, GreedyMnist.Sda, new MaeCifar10(),
         new MultiMnist(), new MamlSinusoid(), new NeuralTuringTasks(), new MemoryNetworks(), new Omniglot(), new Shots()];
 

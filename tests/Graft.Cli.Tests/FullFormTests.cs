@@ -57,7 +57,7 @@ public sealed class FullFormTests : IDisposable
     }
 
     [Theory]
-    [InlineData("shots has no full form: leave --full out. Those that have one: omniglot", "shots", "--full")]
+    [InlineData("shots has no full form: leave --full out. Those that have one: ssl-cifar10, omniglot", "shots", "--full")]
     [InlineData("--full and --short: give one of them", "omniglot", "--full", "--short")]
     [InlineData("--steps is of the full form", "omniglot", "--steps", "10")]
     [InlineData("--steps 0: a whole number from 1 on", "omniglot", "--full", "--steps", "0")]
