@@ -4,18 +4,12 @@ using Graft.Torch;
 
 namespace Graft.Pretraining;
 
-/// <summary>A loss over batches of sentences. The encoder stays the caller's; what a method puts above it is its own.</summary>
-internal abstract class TextObjective : Objective<Batch>
+/// <summary>A loss over batches of sentences.</summary>
+internal abstract class TextObjective : BackboneObjective<Batch>
 {
-    private const string Below = "backbone";
-
-    private readonly Device _device;
-
-    protected TextObjective(PretrainMaterial material)
+    protected TextObjective(PretrainMaterial material) : base(material)
     {
-        Encoder = Child(Below, material.Encoder);
-        Encoder.FreezeBelow(0, freezeStatistics: false);
-        _device = Graft.Torch.Device.Parse(material.Options.Device);
+        Encoder = material.Encoder;
         Words = SlotOf(Encoder.Names.Words);
         Vocabulary = new Vocabulary(Encoder.Tokenizer);
     }
@@ -29,9 +23,6 @@ internal abstract class TextObjective : Objective<Batch>
 
     protected Slot SlotOf(string embedding) => Encoder.NamedSlots().Single(slot => slot.Name == embedding + ".weight").Slot;
 
-    /// <summary>On the device where the networks are.</summary>
-    protected Tensor Here(Tensor tensor) => tensor.To(_device);
-
     /// <summary>N×T numbers of pieces to N×T×C, and which places are filled up.</summary>
     protected Signal Tokens(Tensor ids) => Encoder.Forward(Here(ids), 0, Encoder.Stages.Count);
 
@@ -41,25 +32,5 @@ internal abstract class TextObjective : Objective<Batch>
         var length = (int)batch.Inputs.Shape[1];
         return [.. batch.Inputs.ToArray<long>().Chunk(length)
             .Select(row => row.TakeWhile(id => id != Encoder.Shape.Pad).Select(id => (int)id).ToArray())];
-    }
-
-    /// <summary>What trains: every parameter that asks for gradients; norms and biases without decay, as BERT has it.</summary>
-    public override IReadOnlyList<ParameterGroup> Groups(Optimisation how)
-    {
-        Tensor[] all = [.. Parameters().Where(parameter => parameter.RequiresGrad)];
-        return
-        [
-            new("weights", [.. all.Where(parameter => parameter.Dimensions > 1)], how.Rate, how.WeightDecay),
-            new("norms and biases", [.. all.Where(parameter => parameter.Dimensions <= 1)], how.Rate),
-        ];
-    }
-
-    // The encoder lives on.
-    protected override void Dispose(bool disposing)
-    {
-        foreach (var (name, slot) in NamedSlots())
-        {
-            if (!name.StartsWith(Below + ".", StringComparison.Ordinal)) slot.Value.Dispose();
-        }
     }
 }

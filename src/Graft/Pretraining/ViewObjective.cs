@@ -1,22 +1,12 @@
-using Graft.Learning;
 using Graft.Models.Zoo;
 using Graft.Torch;
 
 namespace Graft.Pretraining;
 
-/// <summary>A loss over views of pictures. The backbone stays the caller's; what a method puts above it is its own.</summary>
-internal abstract class ViewObjective : Objective<ViewBatch>, IEmbedding
+/// <summary>A loss over views of pictures.</summary>
+internal abstract class ViewObjective : BackboneObjective<ViewBatch>, IEmbedding
 {
-    private const string Below = "backbone";
-
-    private readonly Device _device;
-
-    protected ViewObjective(PretrainMaterial material)
-    {
-        Backbone = Child(Below, material.Backbone);
-        Backbone.FreezeBelow(0, freezeStatistics: false);
-        _device = Graft.Torch.Device.Parse(material.Options.Device);
-    }
+    protected ViewObjective(PretrainMaterial material) : base(material) => Backbone = material.Backbone;
 
     protected Backbone Backbone { get; }
 
@@ -25,29 +15,6 @@ internal abstract class ViewObjective : Objective<ViewBatch>, IEmbedding
     /// <summary>N×3×H×W to pooled features N×D.</summary>
     protected Tensor Features(Tensor view) => Backbone.Forward(Here(view));
 
-    /// <summary>On the device where the networks are.</summary>
-    protected Tensor Here(Tensor tensor) => tensor.To(_device);
-
     /// <inheritdoc/>
     public virtual Tensor Embed(Tensor pictures) => Features(pictures);
-
-    /// <summary>What trains: every parameter that asks for gradients; norms and biases without decay, as the papers have it.</summary>
-    public override IReadOnlyList<ParameterGroup> Groups(Optimisation how)
-    {
-        Tensor[] all = [.. Parameters().Where(parameter => parameter.RequiresGrad)];
-        return
-        [
-            new("weights", [.. all.Where(parameter => parameter.Dimensions > 1)], how.Rate, how.WeightDecay),
-            new("norms and biases", [.. all.Where(parameter => parameter.Dimensions <= 1)], how.Rate),
-        ];
-    }
-
-    // The backbone lives on.
-    protected override void Dispose(bool disposing)
-    {
-        foreach (var (name, slot) in NamedSlots())
-        {
-            if (!name.StartsWith(Below + ".", StringComparison.Ordinal)) slot.Value.Dispose();
-        }
-    }
 }
