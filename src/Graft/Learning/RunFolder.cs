@@ -89,8 +89,8 @@ internal static class RunFolder
     /// <summary>A path that means the same from every folder; null stays null, and a name that is no path stays a name.</summary>
     public static string? Absolute(string? path) => path is not null && Path.Exists(path) ? Path.GetFullPath(path) : path;
 
-    // The command that goes on with the run in a folder; null: it is finished.
-    private static string? GoesOn(string folder)
+    /// <summary>The command that goes on with the run in a folder, such as graft train; null: it is finished.</summary>
+    public static string? GoesOn(string folder)
     {
         const string Train = "graft train", FewShot = "graft fewshot train";
         try

@@ -19,7 +19,7 @@ internal static class SavedRun
         if (EncoderFiles.In(path) is { } weights) return weights;
         if (RunFolder.Models.Select(name => Path.Combine(path, name)).FirstOrDefault(File.Exists) is { } found) return found;
         throw new GraftException(File.Exists(Path.Combine(path, "run.json"))
-            ? $"{path} has no {RunFolder.Models[0]}: its training did not finish. Go on with: {NextCommand.Of("train", "--resume", path)}"
+            ? $"{path} has no {RunFolder.Models[0]}: its training did not finish. Go on with: {NextCommand.Of([.. (RunFolder.GoesOn(path) ?? "graft train").Split(' ')[1..], "--resume", path])}"
             : $"{path} is no run folder (it has neither run.json nor {RunFolder.Models[0]}): it is {ForeignFile.Folder(path)}");
     }
 
