@@ -123,7 +123,7 @@ public sealed class OptionTests : IDisposable
                 .Message, StringComparison.Ordinal);
         }
         var lion = plan.ToJson().Replace("\"sgd\"", "\"lion\"", StringComparison.Ordinal);
-        Assert.Matches("^plan.json, line [0-9]+: the optimizer 'lion' is unknown: use sgd, nesterov, adam or adamw",
+        Assert.Matches("^plan.json, line [0-9]+: the optimizer 'lion' is unknown: use sgd, nesterov, adam, adamw or lars",
             Refused(() => Plan.FromJson(lion, "plan.json")).Message);
         var momentum = Plan.FromJson(plan.ToJson()
             .Replace("\"sgd\"", "{\"kind\": \"sgd\", \"momentum\": 0.5}", StringComparison.Ordinal), "plan.json");

@@ -43,6 +43,42 @@ public class OptimizerTests
     [SkippableFact]
     public void AdamW_is_torchs() => Assert.Equal(Theirs("torch.optim.AdamW([w], lr=0.1, weight_decay=0.01)"), Ours(groups => new AdamW(groups)));
 
+    [SkippableFact]
+    public void Lars_is_the_papers_arithmetic_and_leaves_norms_and_biases_to_plain_steps()
+    {
+        var theirs = Workshop.Python("""
+            import torch
+            w = torch.tensor([[0.5, -1.5], [2.0, 1.0]], dtype=torch.float64)
+            b = torch.tensor([0.3, 0.0], dtype=torch.float64)
+            v, u = torch.zeros_like(w), torch.zeros_like(b)
+            for k in range(4):
+                g, h = 3 * w * w + 2, 2 * b + 1
+                g = (g + 0.01 * w) * (0.02 * w.norm() / (g.norm() + 0.01 * w.norm()))
+                v, u = 0.9 * v + g, 0.9 * u + h
+                w, b = w - 0.1 * v, b - 0.1 * u
+            print(' '.join('%.9f' % x for x in [*w.flatten().tolist(), *b.tolist()]))
+            """);
+        using var scope = new TensorScope();
+        var w = TensorScope.Detach(Tensor.From([0.5, -1.5, 2.0, 1.0], 2, 2));
+        var b = TensorScope.Detach(Tensor.From([0.3, 0.0]));
+        (w.RequiresGrad, b.RequiresGrad) = (true, true);
+        using var optimizer = new Lars([new ParameterGroup("weights", [w], 0.1, 0.01), new ParameterGroup("biases", [b], 0.1, 0.01)], trust: 0.02);
+        for (var k = 0; k < 4; k++)
+        {
+            optimizer.ZeroGrad();
+            (((w * w * w) + w * 2).Sum() + (b * b + b).Sum()).Backward();
+            optimizer.Step();
+        }
+        Assert.Equal(theirs, string.Join(' ', w.ToArray<double>().Concat(b.ToArray<double>()).Select(value => value.ToString("F9"))));
+        // A weight of nought has no length to take a share of.
+        var nought = TensorScope.Detach(Ops.Zeros([2, 2]));
+        nought.RequiresGrad = true;
+        using var second = new Lars([new ParameterGroup("weights", [nought], 0.5)]);
+        nought.Sum().Backward();
+        second.Step();
+        Assert.Equal([-0.5f, -0.5f, -0.5f, -0.5f], nought.ToArray<float>());
+    }
+
     [Fact]
     public void Schedules_rise_and_fall()
     {

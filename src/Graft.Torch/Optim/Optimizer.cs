@@ -117,6 +117,35 @@ public sealed class Sgd(IReadOnlyList<ParameterGroup> groups, double momentum = 
     }
 }
 
+/// <summary>Layer-wise adaptive rates (You et al. 2017, algorithm 1), for batches of thousands: each weight moves by a share of its own length. Norms and biases, which
+/// have one dimension, move as by <see cref="Sgd"/> and without decay, as SimCLR's and BYOL's authors have it.</summary>
+/// <param name="groups">What moves.</param>
+/// <param name="momentum">Of the steps.</param>
+/// <param name="trust">η: the share.</param>
+public sealed class Lars(IReadOnlyList<ParameterGroup> groups, double momentum = 0.9, double trust = 0.001) : Optimizer(groups)
+{
+    /// <inheritdoc/>
+    protected override void Update(ParameterGroup group, Tensor[] parameters, Tensor[] gradients, Func<string, Tensor[]> moments)
+    {
+        var velocity = moments("velocity");
+        Ops.ForeachMulInPlace(velocity, momentum);
+        for (var k = 0; k < parameters.Length; k++)
+        {
+            var (weight, gradient) = (parameters[k], gradients[k]);
+            if (weight.Dimensions > 1)
+            {
+                var (length, slope) = (weight.LinalgVectorNorm(), gradient.LinalgVectorNorm());
+                var share = length * trust / (slope + length * group.WeightDecay);
+                // Where either is nought there is no share to speak of: the plain step.
+                share = (length * slope).Gt(0).Where(share, share.OnesLike());
+                gradient = (gradient + weight * group.WeightDecay) * share;
+            }
+            velocity[k].AddInPlace(gradient);
+        }
+        Ops.ForeachAddInPlace(parameters, velocity, -group.LearningRate * RateFactor);
+    }
+}
+
 /// <summary>Kingma and Ba 2015; with <c>decoupled</c>, AdamW (Loshchilov and Hutter 2019).</summary>
 public class Adam(IReadOnlyList<ParameterGroup> groups, double beta1 = 0.9, double beta2 = 0.999, double epsilon = 1e-8, bool decoupled = false) : Optimizer(groups)
 {

@@ -21,6 +21,15 @@ public sealed record SgdRule(double Momentum = 0.9, bool Nesterov = false) : Opt
     public override Optimizer Over(IReadOnlyList<ParameterGroup> groups) => new Sgd(groups, Momentum, Nesterov);
 }
 
+/// <summary>Layer-wise adaptive rates (You et al. 2017), for batches of thousands.</summary>
+/// <param name="Momentum">Of the steps.</param>
+/// <param name="Trust">η: by which share of its length a weight moves.</param>
+public sealed record LarsRule(double Momentum = 0.9, double Trust = 0.001) : OptimizerRule
+{
+    /// <inheritdoc/>
+    public override Optimizer Over(IReadOnlyList<ParameterGroup> groups) => new Lars(groups, Momentum, Trust);
+}
+
 /// <summary>Adam (Kingma and Ba 2015).</summary>
 /// <param name="Beta1">Decay of the mean of gradients.</param>
 /// <param name="Beta2">Decay of the mean of their squares.</param>
@@ -31,22 +40,22 @@ public sealed record AdamRule(double Beta1 = 0.9, double Beta2 = 0.999, bool Dec
     public override Optimizer Over(IReadOnlyList<ParameterGroup> groups) => new Adam(groups, Beta1, Beta2, decoupled: Decoupled);
 }
 
-/// <summary>A rule as JSON: one of four names where its constants are the usual ones (sgd, nesterov, adam, adamw), else an object with kind.</summary>
+/// <summary>A rule as JSON: one of five names where its constants are the usual ones (sgd, nesterov, adam, adamw, lars), else an object with kind.</summary>
 internal sealed class OptimizerRuleConverter : JsonConverter<OptimizerRule>
 {
     private static readonly (string Name, OptimizerRule Rule)[] s_names =
-        [("sgd", new SgdRule()), ("nesterov", new SgdRule(Nesterov: true)), ("adam", new AdamRule()), ("adamw", new AdamRule(Decoupled: true))];
+        [("sgd", new SgdRule()), ("nesterov", new SgdRule(Nesterov: true)), ("adam", new AdamRule()), ("adamw", new AdamRule(Decoupled: true)), ("lars", new LarsRule())];
 
     public override OptimizerRule Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options)
     {
         if (reader.TokenType == JsonTokenType.String)
         {
             var name = reader.GetString();
-            return s_names.FirstOrDefault(known => known.Name == name).Rule ?? throw new JsonException($"the optimizer '{name}' is unknown: use sgd, nesterov, adam or adamw");
+            return s_names.FirstOrDefault(known => known.Name == name).Rule ?? throw new JsonException($"the optimizer '{name}' is unknown: use sgd, nesterov, adam, adamw or lars");
         }
         using var document = JsonDocument.ParseValue(ref reader);
         var given = document.RootElement;
-        if (given.ValueKind != JsonValueKind.Object) throw new JsonException("optimizer: a name (sgd, nesterov, adam or adamw) or an object with kind");
+        if (given.ValueKind != JsonValueKind.Object) throw new JsonException("optimizer: a name (sgd, nesterov, adam, adamw or lars) or an object with kind");
         var kind = given.TryGetProperty("kind", out var found) ? found.GetString() : null;
         double Number(string name, double usual) => given.TryGetProperty(name, out var value) ? value.GetDouble() : usual;
         bool Flag(string name) => given.TryGetProperty(name, out var value) && value.GetBoolean();
@@ -54,7 +63,8 @@ internal sealed class OptimizerRuleConverter : JsonConverter<OptimizerRule>
         {
             "sgd" => new SgdRule(Number("momentum", 0.9), Flag("nesterov")),
             "adam" => new AdamRule(Number("beta1", 0.9), Number("beta2", 0.999), Flag("decoupled")),
-            _ => throw new JsonException($"optimizer: the kind '{kind}' is unknown: use sgd or adam"),
+            "lars" => new LarsRule(Number("momentum", 0.9), Number("trust", 0.001)),
+            _ => throw new JsonException($"optimizer: the kind '{kind}' is unknown: use sgd, adam or lars"),
         };
     }
 
@@ -72,6 +82,11 @@ internal sealed class OptimizerRuleConverter : JsonConverter<OptimizerRule>
                 writer.WriteString("kind", "sgd");
                 writer.WriteNumber("momentum", sgd.Momentum);
                 writer.WriteBoolean("nesterov", sgd.Nesterov);
+                break;
+            case LarsRule lars:
+                writer.WriteString("kind", "lars");
+                writer.WriteNumber("momentum", lars.Momentum);
+                writer.WriteNumber("trust", lars.Trust);
                 break;
             case AdamRule adam:
                 writer.WriteString("kind", "adam");

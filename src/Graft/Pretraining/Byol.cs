@@ -28,7 +28,7 @@ internal sealed class Byol : PretrainMethod
         var batch = Batch(material, 256);
         return
         [
-            new PretrainPhase<ViewBatch>("foretelling", How(material, Contrast.Usual(batch)),
+            new PretrainPhase<ViewBatch>("foretelling", How(material, Contrast.Usual(batch, large: 0.2)),
                 given => (new Objective(given), given.Views(batch, Views(given.Backbone)))),
         ];
     }

@@ -11,10 +11,18 @@ internal static class Contrast
     /// <param name="ratePer256">The rate of a batch of 256.</param>
     /// <param name="epochs">Passes over the data.</param>
     /// <param name="decay">L2 penalty of the weights.</param>
-    public static Optimisation Usual(int batch, double ratePer256 = 0.12, int epochs = 100, double decay = 5e-4) => new()
+    /// <param name="large">The rate of a batch of 256 by LARS, which batches of a thousand and more take, with a decay of 1e-6; 0: never.</param>
+    public static Optimisation Usual(int batch, double ratePer256 = 0.12, int epochs = 100, double decay = 5e-4, double large = 0)
     {
-        Optimizer = new SgdRule(), Rate = ratePer256 * batch / 256, WeightDecay = decay, Epochs = epochs, Schedule = new CosineSchedule { WarmUp = 0.05 },
-    };
+        var lars = large > 0 && batch >= LarsFrom;
+        return new Optimisation
+        {
+            Optimizer = lars ? new LarsRule() : new SgdRule(), Rate = (lars ? large : ratePer256) * batch / 256, WeightDecay = lars ? 1e-6 : decay,
+            Epochs = epochs, Schedule = new CosineSchedule { WarmUp = 0.05 },
+        };
+    }
+
+    private const int LarsFrom = 1024;
 
     /// <summary>AdamW, for losses whose scale goes with the width of the embedding: its steps do not.</summary>
     public static Optimisation Adaptive(int epochs = 100, double rate = 1e-3) => new()

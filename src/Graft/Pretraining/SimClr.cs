@@ -24,7 +24,7 @@ internal sealed class SimClr : PretrainMethod
         var batch = Batch(material, 256);
         return
         [
-            new PretrainPhase<ViewBatch>("contrast", How(material, Contrast.Usual(batch)),
+            new PretrainPhase<ViewBatch>("contrast", How(material, Contrast.Usual(batch, large: 0.3)),
                 given => (new Objective(given), given.Views(batch, Views(given.Backbone)))),
         ];
     }

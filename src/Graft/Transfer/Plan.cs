@@ -118,7 +118,7 @@ public sealed record Phase
     /// <summary>Pictures of a step.</summary>
     public int BatchSize { get; init; } = 32;
 
-    /// <summary>sgd (momentum 0.9), nesterov, adam or adamw; or an object with kind and its constants.</summary>
+    /// <summary>sgd (momentum 0.9), nesterov, adam, adamw or lars; or an object with kind and its constants.</summary>
     public OptimizerRule Optimizer { get; init; } = new SgdRule();
 
     /// <summary>The head's learning rate.</summary>
