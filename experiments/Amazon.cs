@@ -34,7 +34,7 @@ public sealed class Amazon : Experiment
         foreach (var domain in options.Short ? ["kitchen"] : (string[])["books", "dvd", "electronics", "kitchen"])
         {
             var data = DatasetReader.Open(options.Need("text", "amazon", domain + ".tsv"), TargetKind.Classes,
-                new TextColumns { Text = "text", Label = "label" }).Train;
+                new TextColumns { Text = "title", Pair = "text", Label = "label" }).Train;
             if (options.Short) data = data.SplitStratified(0.15, 0).Second;
             var found = extractor.Pooled(data, encoder.Preprocessing, cancel: options.Cancel);
             using var owned = found.Rows;
@@ -58,6 +58,6 @@ public sealed class Amazon : Experiment
         }
         rows.Add(["mean", "", SelfSupervised.Percent(means.Average())]);
         return new ExperimentResult(Name, ["reviews of", "reviews", "right, %"], rows,
-            [$"{Encoder}, {Folds} folds, mean and 95% interval over them; reviews beyond 256 tokens are cut. Published in-domain figures on words: about 80 to 86 (Glorot et al. 2011; Chen et al. 2012)."]);
+            [$"{Encoder}, {Folds} folds, mean and 95% interval over them; title and review are read as a pair, of which what is beyond 256 tokens is cut. Published in-domain figures on words: about 80 to 86 (Glorot et al. 2011; Chen et al. 2012)."]);
     }
 }
