@@ -53,15 +53,5 @@ internal sealed class PairFeed(int[][] tokens, int pad, PairSource pairs) : Feed
             [.. batch.Select(pair => row[pair.Second])], [.. batch.Select(pair => pair.Target)]);
     }
 
-    private Tensor Tokens(int[] items)
-    {
-        var longest = items.Max(k => tokens[k].Length);
-        var ids = new long[items.Length * longest];
-        Array.Fill(ids, pad);
-        for (var i = 0; i < items.Length; i++)
-        {
-            for (var t = 0; t < tokens[items[i]].Length; t++) ids[i * longest + t] = tokens[items[i]][t];
-        }
-        return TensorScope.Detach(Tensor.From(ids, items.Length, longest));
-    }
+    private Tensor Tokens(int[] items) => TensorScope.Detach(TokenRows.Fill([.. items.Select(k => tokens[k])], pad));
 }

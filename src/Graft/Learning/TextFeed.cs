@@ -36,13 +36,7 @@ internal sealed class TextFeed(int[][] tokens, Targets targets, int pad, int bat
     private Batch Make(int[] items)
     {
         using var scope = new TensorScope();
-        var longest = items.Max(k => tokens[k].Length);
-        var ids = new long[items.Length * longest];
-        Array.Fill(ids, pad);
-        for (var i = 0; i < items.Length; i++)
-        {
-            for (var t = 0; t < tokens[items[i]].Length; t++) ids[i * longest + t] = tokens[items[i]][t];
-        }
-        return new Batch(TensorScope.Detach(Tensor.From(ids, items.Length, longest)), TensorScope.Detach(targets.Batch(items)), items);
+        var ids = TokenRows.Fill([.. items.Select(k => tokens[k])], pad);
+        return new Batch(TensorScope.Detach(ids), TensorScope.Detach(targets.Batch(items)), items);
     }
 }

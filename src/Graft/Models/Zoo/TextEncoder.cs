@@ -1,6 +1,7 @@
 using System.Globalization;
 using Graft.Data;
 using Graft.Inference.Text;
+using Graft.Learning;
 using Graft.Torch;
 
 namespace Graft.Models.Zoo;
@@ -116,17 +117,7 @@ internal sealed class TextEncoder : Backbone
     public Tokens Encode(TextItem text) => Tokenizer.Encode(text, MostTokens);
 
     /// <summary>Sentences of any lengths as N×T numbers, filled up behind.</summary>
-    public Tensor Batch(IReadOnlyList<int[]> rows)
-    {
-        var longest = rows.Max(row => row.Length);
-        var ids = new long[rows.Count * longest];
-        Array.Fill(ids, Shape.Pad);
-        for (var k = 0; k < rows.Count; k++)
-        {
-            for (var t = 0; t < rows[k].Length; t++) ids[k * longest + t] = rows[k][t];
-        }
-        return Tensor.From(ids, rows.Count, longest);
-    }
+    public Tensor Batch(IReadOnlyList<int[]> rows) => TokenRows.Fill(rows, Shape.Pad);
 
     /// <summary>The sum of what piece, place and sentence are, and which places are tokens.</summary>
     private (Tensor X, Tensor? Mask) Embed(Tensor ids)
