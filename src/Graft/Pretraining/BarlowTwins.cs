@@ -25,15 +25,8 @@ internal sealed class BarlowTwins : PretrainMethod
     public override IReadOnlyList<Preprocessing> Views(Backbone backbone) =>
         [Augmentations.Contrastive(backbone.Preprocessing, blur: 1), Augmentations.Contrastive(backbone.Preprocessing, blur: 0.1, solarize: 0.2)];
 
-    public override IReadOnlyList<PretrainPhase> Phases(PretrainMaterial material)
-    {
-        var batch = Batch(material, 256);
-        return
-        [
-            new PretrainPhase<ViewBatch>("decorrelation", How(material, Contrast.Adaptive()),
-                given => (new Objective(given), given.Views(batch, Views(given.Backbone)))),
-        ];
-    }
+    public override IReadOnlyList<PretrainPhase> Phases(PretrainMaterial material) =>
+        OnViews(material, "decorrelation", 256, _ => Contrast.Adaptive(), given => new Objective(given));
 
     /// <summary>Eq. 1 over eq. 2, the mean over D in place of the sum.</summary>
     /// <param name="a">N×D of first views.</param>

@@ -23,15 +23,8 @@ internal sealed class Byol : PretrainMethod
     public override IReadOnlyList<Preprocessing> Views(Backbone backbone) =>
         [Augmentations.Contrastive(backbone.Preprocessing, blur: 1), Augmentations.Contrastive(backbone.Preprocessing, blur: 0.1, solarize: 0.2)];
 
-    public override IReadOnlyList<PretrainPhase> Phases(PretrainMaterial material)
-    {
-        var batch = Batch(material, 256);
-        return
-        [
-            new PretrainPhase<ViewBatch>("foretelling", How(material, Contrast.Usual(batch, large: 0.2)),
-                given => (new Objective(given), given.Views(batch, Views(given.Backbone)))),
-        ];
-    }
+    public override IReadOnlyList<PretrainPhase> Phases(PretrainMaterial material) =>
+        OnViews(material, "foretelling", 256, batch => Contrast.Usual(batch, large: 0.2), given => new Objective(given));
 
     private sealed class Objective : ViewObjective
     {

@@ -21,15 +21,8 @@ internal sealed class Dino : PretrainMethod
 
     public override IReadOnlyList<Preprocessing> Views(Backbone backbone) => Crops.Of(backbone);
 
-    public override IReadOnlyList<PretrainPhase> Phases(PretrainMaterial material)
-    {
-        var batch = Batch(material, 256);
-        return
-        [
-            new PretrainPhase<ViewBatch>("self-distillation", How(material, Contrast.Adaptive() with { ClipNorm = 3 }),
-                given => (new Objective(given), given.Views(batch, Views(given.Backbone)))),
-        ];
-    }
+    public override IReadOnlyList<PretrainPhase> Phases(PretrainMaterial material) =>
+        OnViews(material, "self-distillation", 256, _ => Contrast.Adaptive() with { ClipNorm = 3 }, given => new Objective(given));
 
     /// <summary>Dense layers, unit length, then a layer whose rows have unit length too.</summary>
     private sealed class DinoHead : Module

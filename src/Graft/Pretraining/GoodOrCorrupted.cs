@@ -19,15 +19,8 @@ internal sealed class GoodOrCorrupted(bool margin) : PretrainMethod
 
     public override IReadOnlyList<Preprocessing> Views(Backbone backbone) => [Augmentations.Plain(backbone.Preprocessing)];
 
-    public override IReadOnlyList<PretrainPhase> Phases(PretrainMaterial material)
-    {
-        var batch = Batch(material, 64);
-        return
-        [
-            new PretrainPhase<ViewBatch>(margin ? "margin" : "good or corrupted", How(material, Contrast.Adaptive()),
-                given => (new Objective(given, margin), given.Views(batch, Views(given.Backbone)))),
-        ];
-    }
+    public override IReadOnlyList<PretrainPhase> Phases(PretrainMaterial material) =>
+        OnViews(material, margin ? "margin" : "good or corrupted", 64, _ => Contrast.Adaptive(), given => new Objective(given, margin));
 
     private sealed class Objective : ViewObjective
     {

@@ -21,15 +21,8 @@ internal sealed class Jigsaw : PretrainMethod
 
     public override IReadOnlyList<Preprocessing> Views(Backbone backbone) => [TilesOf(backbone).View(backbone.Preprocessing)];
 
-    public override IReadOnlyList<PretrainPhase> Phases(PretrainMaterial material)
-    {
-        var batch = Batch(material, 64);
-        return
-        [
-            new PretrainPhase<ViewBatch>("jigsaw", How(material, Contrast.Adaptive()),
-                given => (new Objective(given, TilesOf(given.Backbone)), given.Views(batch, Views(given.Backbone)))),
-        ];
-    }
+    public override IReadOnlyList<PretrainPhase> Phases(PretrainMaterial material) =>
+        OnViews(material, "jigsaw", 64, _ => Contrast.Adaptive(), given => new Objective(given, TilesOf(given.Backbone)));
 
     /// <summary>Orders of n tiles that differ much from one another: all where they are few, else each next one the farthest of a thousand drawn from
     /// all chosen before, by the number of tiles in other places (the authors' algorithm 1, with draws in place of all 362,880).</summary>

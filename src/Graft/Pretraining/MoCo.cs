@@ -22,15 +22,8 @@ internal sealed class MoCo : PretrainMethod
 
     public override IReadOnlyList<Preprocessing> Views(Backbone backbone) => [.. Enumerable.Repeat(Augmentations.Contrastive(backbone.Preprocessing), 2)];
 
-    public override IReadOnlyList<PretrainPhase> Phases(PretrainMaterial material)
-    {
-        var batch = Batch(material, 256);
-        return
-        [
-            new PretrainPhase<ViewBatch>("contrast", How(material, Contrast.Usual(batch)),
-                given => (new Objective(given), given.Views(batch, Views(given.Backbone)))),
-        ];
-    }
+    public override IReadOnlyList<PretrainPhase> Phases(PretrainMaterial material) =>
+        OnViews(material, "contrast", 256, batch => Contrast.Usual(batch), given => new Objective(given));
 
     private sealed class Objective : ViewObjective
     {

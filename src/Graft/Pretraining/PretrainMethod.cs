@@ -155,6 +155,19 @@ internal abstract class PretrainMethod
     /// <summary>The views' sides and what they go through, for the report; empty: pictures as they are.</summary>
     public virtual IReadOnlyList<Preprocessing> Views(Backbone backbone) => [];
 
+    /// <summary>One phase, on this method's views.</summary>
+    /// <param name="material">What it works with.</param>
+    /// <param name="name">Of the phase.</param>
+    /// <param name="usualBatch">Pictures of a batch, where nothing is said.</param>
+    /// <param name="usual">The optimisation for a batch of so many.</param>
+    /// <param name="objective">The loss.</param>
+    protected IReadOnlyList<PretrainPhase> OnViews(PretrainMaterial material, string name, int usualBatch, Func<int, Optimisation> usual,
+        Func<PretrainMaterial, Objective<ViewBatch>> objective)
+    {
+        var batch = Batch(material, usualBatch);
+        return [new PretrainPhase<ViewBatch>(name, How(material, usual(batch)), given => (objective(given), given.Views(batch, Views(given.Backbone))))];
+    }
+
     /// <summary>Items of a batch.</summary>
     protected static int Batch(PretrainMaterial material, int usual) => material.Options.BatchSize ?? usual;
 

@@ -20,15 +20,8 @@ internal sealed class RelativePatches : PretrainMethod
 
     public override IReadOnlyList<Preprocessing> Views(Backbone backbone) => [s_tiles.View(backbone.Preprocessing)];
 
-    public override IReadOnlyList<PretrainPhase> Phases(PretrainMaterial material)
-    {
-        var batch = Batch(material, 64);
-        return
-        [
-            new PretrainPhase<ViewBatch>("patches", How(material, Contrast.Adaptive()),
-                given => (new Objective(given), given.Views(batch, Views(given.Backbone)))),
-        ];
-    }
+    public override IReadOnlyList<PretrainPhase> Phases(PretrainMaterial material) =>
+        OnViews(material, "patches", 64, _ => Contrast.Adaptive(), given => new Objective(given));
 
     private sealed class Objective : ViewObjective
     {

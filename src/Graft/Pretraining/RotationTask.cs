@@ -18,15 +18,8 @@ internal sealed class RotationTask : PretrainMethod
 
     public override IReadOnlyList<Preprocessing> Views(Backbone backbone) => [Augmentations.Plain(backbone.Preprocessing)];
 
-    public override IReadOnlyList<PretrainPhase> Phases(PretrainMaterial material)
-    {
-        var batch = Batch(material, 64);
-        return
-        [
-            new PretrainPhase<ViewBatch>("rotation", How(material, Contrast.Usual(batch, ratePer256: 0.2) with { Optimizer = new SgdRule(Nesterov: true) }),
-                given => (new Objective(given), given.Views(batch, Views(given.Backbone)))),
-        ];
-    }
+    public override IReadOnlyList<PretrainPhase> Phases(PretrainMaterial material) =>
+        OnViews(material, "rotation", 64, batch => Contrast.Usual(batch, ratePer256: 0.2) with { Optimizer = new SgdRule(Nesterov: true) }, given => new Objective(given));
 
     /// <summary>N×C×S×S to 4N×C×S×S: first all as they are, then all turned by 90 degrees, and so on.</summary>
     internal static Tensor Turned(Tensor x)

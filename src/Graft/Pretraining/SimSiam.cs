@@ -18,16 +18,9 @@ internal sealed class SimSiam : PretrainMethod
 
     public override IReadOnlyList<Preprocessing> Views(Backbone backbone) => [.. Enumerable.Repeat(Augmentations.Contrastive(backbone.Preprocessing), 2)];
 
-    public override IReadOnlyList<PretrainPhase> Phases(PretrainMaterial material)
-    {
-        var batch = Batch(material, 256);
-        return
-        [
-            // 0.03 for a batch of 256 (appendix D, CIFAR-10).
-            new PretrainPhase<ViewBatch>("foretelling", How(material, Contrast.Usual(batch, 0.06)),
-                given => (new Objective(given), given.Views(batch, Views(given.Backbone)))),
-        ];
-    }
+    // 0.03 for a batch of 256 (appendix D, CIFAR-10).
+    public override IReadOnlyList<PretrainPhase> Phases(PretrainMaterial material) =>
+        OnViews(material, "foretelling", 256, batch => Contrast.Usual(batch, 0.06), given => new Objective(given));
 
     private sealed class Objective : ViewObjective
     {

@@ -19,15 +19,8 @@ internal sealed class SupCon : PretrainMethod
 
     public override IReadOnlyList<Preprocessing> Views(Backbone backbone) => [.. Enumerable.Repeat(Augmentations.Contrastive(backbone.Preprocessing), 2)];
 
-    public override IReadOnlyList<PretrainPhase> Phases(PretrainMaterial material)
-    {
-        var batch = Batch(material, 256);
-        return
-        [
-            new PretrainPhase<ViewBatch>("contrast", How(material, Contrast.Usual(batch)),
-                given => (new Objective(given), given.Views(batch, Views(given.Backbone)))),
-        ];
-    }
+    public override IReadOnlyList<PretrainPhase> Phases(PretrainMaterial material) =>
+        OnViews(material, "contrast", 256, batch => Contrast.Usual(batch), given => new Objective(given));
 
     /// <summary>L_out of eq. 2: the mean over views of the mean over those of its class of −log softmax of their similarity.</summary>
     /// <param name="z">2N×D of length one: first all first views, then all second ones.</param>

@@ -21,15 +21,8 @@ internal sealed class SwAv : PretrainMethod
 
     public override IReadOnlyList<Preprocessing> Views(Backbone backbone) => Crops.Of(backbone);
 
-    public override IReadOnlyList<PretrainPhase> Phases(PretrainMaterial material)
-    {
-        var batch = Batch(material, 256);
-        return
-        [
-            new PretrainPhase<ViewBatch>("shares", How(material, Contrast.Adaptive()),
-                given => (new Objective(given), given.Views(batch, Views(given.Backbone)))),
-        ];
-    }
+    public override IReadOnlyList<PretrainPhase> Phases(PretrainMaterial material) =>
+        OnViews(material, "shares", 256, _ => Contrast.Adaptive(), given => new Objective(given));
 
     /// <summary>Shares of pictures in prototypes, N×K, whose rows are 1 and whose columns are equal: eq. 3 by Sinkhorn and Knopp.</summary>
     /// <param name="scores">N×K.</param>

@@ -25,15 +25,8 @@ internal sealed class VicReg : PretrainMethod
     public override IReadOnlyList<Preprocessing> Views(Backbone backbone) =>
         [.. Enumerable.Repeat(Augmentations.Contrastive(backbone.Preprocessing, solarize: 0.1), 2)];
 
-    public override IReadOnlyList<PretrainPhase> Phases(PretrainMaterial material)
-    {
-        var batch = Batch(material, 256);
-        return
-        [
-            new PretrainPhase<ViewBatch>("regularisation", How(material, Contrast.Adaptive()),
-                given => (new Objective(given), given.Views(batch, Views(given.Backbone)))),
-        ];
-    }
+    public override IReadOnlyList<PretrainPhase> Phases(PretrainMaterial material) =>
+        OnViews(material, "regularisation", 256, _ => Contrast.Adaptive(), given => new Objective(given));
 
     /// <summary>Eq. 6.</summary>
     /// <param name="a">N×D of first views.</param>
