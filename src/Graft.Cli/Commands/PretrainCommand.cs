@@ -22,6 +22,7 @@ internal static class PretrainCommand
               graft pretrain photos/ --plan
               graft pretrain photos/ --method simclr --epochs 50 --out runs/own
               graft pretrain photos/ --weights resnet18-imagenet --hours 2
+              graft pretrain reviews.txt --method mlm --out runs/own
               graft train labelled/ --weights runs/own
               graft pretrain --resume runs/own
             """) { data, plan, methods };
